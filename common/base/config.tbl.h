@@ -1,0 +1,52 @@
+/* Every setting of every process, one row each; README and `--check-config` print this list.
+ * INT rows: default, least, most. STR rows: default. An unknown GUILDHALL_* name is an error at start;
+ * for every name X there is X_FILE, whose file's content (one trailing newline dropped) is the value.
+ *
+ *  INT(field, name, default, least, most, meaning)   STR(field, name, default, SECRET or PLAIN, meaning)
+ */
+/* -- database */
+STR(db_url, "GUILDHALL_DB_URL", "", SECRET, "libpq connection string of the primary")
+STR(db_read_url, "GUILDHALL_DB_READ_URL", "", SECRET, "libpq connection string for reads; empty: the primary")
+INT(db_readers, "GUILDHALL_DB_READERS", 8, 1, 64, "read connections of this process, and threads that use them")
+/* -- where this process listens; empty: it does not */
+STR(instance, "GUILDHALL_INSTANCE", "", PLAIN, "name of this copy in logs and on the bus; empty: service-pid")
+STR(rpc_listen, "GUILDHALL_RPC_LISTEN", "", PLAIN, "nng address of this process's calls")
+STR(pub_listen, "GUILDHALL_PUB_LISTEN", "", PLAIN, "nng address of this process's events")
+STR(ops_listen, "GUILDHALL_OPS_LISTEN", "", PLAIN, "host:port of /healthz /readyz /metrics; empty: 127.0.0.1 and 9101 gateway, 9102 api, 9103 messaging, 9104 moderation, 9105 presence")
+STR(http_listen, "GUILDHALL_HTTP_LISTEN", "127.0.0.1:8080", PLAIN, "api: host:port of REST")
+STR(ws_listen, "GUILDHALL_WS_LISTEN", "127.0.0.1:8081", PLAIN, "gateway: host:port of client websockets")
+/* -- peers: addresses separated by commas */
+STR(rpc_api, "GUILDHALL_RPC_API", "", PLAIN, "nng addresses of api's calls")
+STR(rpc_messaging, "GUILDHALL_RPC_MESSAGING", "", PLAIN, "nng addresses of messaging's calls")
+STR(rpc_moderation, "GUILDHALL_RPC_MODERATION", "", PLAIN, "nng addresses of moderation's calls")
+STR(rpc_presence, "GUILDHALL_RPC_PRESENCE", "", PLAIN, "nng addresses of presence's calls")
+STR(pub_peers, "GUILDHALL_PUB_PEERS", "", PLAIN, "gateway, api: nng addresses of every publisher (api, messaging, moderation, presence)")
+INT(bus_insecure, "GUILDHALL_BUS_INSECURE", 0, 0, 1, "1: plain tcp:// between processes is allowed off loopback")
+/* -- http */
+INT(http_workers, "GUILDHALL_HTTP_WORKERS", 256, 4, 4096, "api: worker threads; a keep-alive connection owns one")
+INT(http_keepalive_ms, "GUILDHALL_HTTP_KEEPALIVE_MS", 10000, 0, 600000, "api: how long an idle connection is kept")
+STR(trusted_proxies, "GUILDHALL_TRUSTED_PROXIES", "127.0.0.1,::1", PLAIN, "peers whose X-Forwarded-For is believed")
+/* -- accounts */
+INT(password_threads, "GUILDHALL_PASSWORD_THREADS", 2, 1, 64, "api: threads that do nothing but argon2id")
+INT(session_days, "GUILDHALL_SESSION_DAYS", 90, 0, 3650, "api: life of a session in days, 0: no end")
+/* -- limits, 0: off */
+INT(limit_requests_per_s, "GUILDHALL_LIMIT_REQUESTS_PER_S", 50, 0, 1000000, "requests per token and second, and the burst")
+INT(limit_posts_per_5s, "GUILDHALL_LIMIT_POSTS_PER_5S", 5, 0, 1000000, "posts per token and channel in 5 s")
+INT(limit_logins_per_min, "GUILDHALL_LIMIT_LOGINS_PER_MIN", 30, 0, 1000000, "logins and registrations per address and minute")
+/* -- gateway */
+INT(gateway_loops, "GUILDHALL_GATEWAY_LOOPS", 0, 0, 256, "event loops; 0: one per core")
+INT(ws_queue_bytes, "GUILDHALL_WS_QUEUE_BYTES", 262144, 16384, 67108864, "bytes waiting for one socket before it is closed as a slow reader")
+INT(ws_queue_ms, "GUILDHALL_WS_QUEUE_MS", 5000, 100, 600000, "how long the first waiting byte may wait")
+INT(ws_sndbuf_bytes, "GUILDHALL_WS_SNDBUF_BYTES", 131072, 4096, 16777216, "SO_SNDBUF of a client socket")
+INT(ws_max_frame_bytes, "GUILDHALL_WS_MAX_FRAME_BYTES", 65536, 1024, 16777216, "largest message a client may send")
+INT(ws_heartbeat_ms, "GUILDHALL_WS_HEARTBEAT_MS", 25000, 100, 600000, "pause between pings; two without an answer close")
+INT(ws_auth_ms, "GUILDHALL_WS_AUTH_MS", 10000, 100, 600000, "time for handshake and authentication")
+INT(ws_ops_per_min, "GUILDHALL_WS_OPS_PER_MIN", 120, 0, 1000000, "client operations a minute and socket, 0: off")
+INT(ws_max_sockets, "GUILDHALL_WS_MAX_SOCKETS", 0, 0, 10000000, "sockets of this process; 0: what nofile allows")
+INT(drain_ms, "GUILDHALL_DRAIN_MS", 5000, 0, 600000, "how long SIGTERM lets clients reconnect elsewhere")
+/* -- log */
+INT(log_retention_h, "GUILDHALL_LOG_RETENTION", 72, 1, 8760, "hours of events that can be resumed from")
+INT(purge_after_days, "GUILDHALL_PURGE_AFTER", 30, 1, 3650, "days after which deleted rows are purged")
+STR(log_level, "GUILDHALL_LOG_LEVEL", "info", PLAIN, "debug, info, warn or error")
+/* -- faults, for tests */
+INT(fault_bus_drop_percent, "GUILDHALL_FAULT_BUS_DROP_PERCENT", 0, 0, 100, "share of received bus frames that are thrown away")
