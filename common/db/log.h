@@ -1,0 +1,35 @@
+/*
+ * db/log - reading the event log, and its upkeep: leaves, retention, requests, generation, node leases, job leases.
+ */
+#pragma once
+
+#include "common/base/ids.h"
+#include "common/db/db.h"
+#include "common/events/events.h"
+#include "proto/rpc.pb.h"
+
+/* One statement: head and rows from one snapshot. complete if `after` is the head or the first row is after + 1,
+ * else out->gone. limit <= 1000. A generation in the request that is not the log's: gone. */
+enum status log_fetch(struct db_conn *conn, struct arena *mem, const pb_FetchEventsRequest *rq, pb_FetchEventsReply *out);
+enum status log_heads(struct db_conn *conn, struct arena *mem, const pb_StreamHeadsRequest *rq, pb_StreamHeadsReply *out);
+/* For bus_publisher_options.watermark: heads of streams with events in the last 10 s. */
+enum status log_watermark(struct db_conn *conn, struct arena *mem, struct logged_event **out_heads, size_t *out_count);
+enum status log_generation(struct db_conn *conn, struct arena *mem, const char **out_generation);
+
+/* Handlers of the calls every owner answers: read on a pooled connection of `db`. */
+struct rpc_call;
+void log_serve_fetch_events(struct db *db, struct rpc_call *call, const pb_FetchEventsRequest *rq, pb_FetchEventsReply *reply);
+void log_serve_stream_heads(struct db *db, struct rpc_call *call, const pb_StreamHeadsRequest *rq, pb_StreamHeadsReply *reply);
+
+/* Upkeep thread of a process: makes leaves two days ahead (at start, before the first commit, and hourly), drops leaves past
+ * the retention (DETACH CONCURRENTLY, then DROP, lock_timeout), purges log.requests past 24 h in chunks, renews the node lease.
+ * Copies share the work through leases in log.jobs. */
+struct log_upkeep;
+enum status log_upkeep_start(const struct config *config, struct db *db, const char *instance, struct ids *ids, struct log_upkeep **out_upkeep);
+bool log_upkeep_has_node(struct log_upkeep *upkeep); /* a node lease is held: for /readyz */
+void log_upkeep_stop(struct log_upkeep *upkeep); /* gives the node lease back */
+/* Leaves for [now - 1, now + days]; used by migrate and by tests too. */
+enum status log_ensure_leaves(struct db_conn *conn, int days_ahead);
+
+/* A job that only one copy does at a time: true while this holder has the lease (taken or renewed for life_ms). */
+enum status job_lease(struct db_conn *conn, const char *name, const char *holder, int life_ms, bool *out_mine);

@@ -1,0 +1,111 @@
+/*
+ * kinds - the enums that are stored, sent between processes and spelled by dialects, and the list of events as
+ * an enum. Numbers are permanent. `enum event_kind` is derived from the oneof in proto/events.proto, so a switch
+ * over it without default does not compile while an event is unanswered (-Werror=switch).
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "proto/events.pb.h"
+
+/* EVENT_KIND_message_posted = 134, ... : one enumerator per arm of pb_Event's oneof. */
+#define EVENT_KIND_SINGULAR(field, tag)
+#define EVENT_KIND_OPTIONAL(field, tag)
+#define EVENT_KIND_REPEATED(field, tag)
+#define EVENT_KIND_NAME_(union_name, arm, member) EVENT_KIND_##arm
+#define EVENT_KIND_ONEOF(field, tag) EVENT_KIND_NAME_ field = (tag),
+#define EVENT_KIND_ROW_(a, allocation, rule, type, field, tag) EVENT_KIND_##rule(field, tag)
+enum event_kind {
+	EVENT_KIND_none = 0,
+	pb_Event_FIELDLIST(EVENT_KIND_ROW_, 0)
+};
+
+/* "message_posted", or NULL for a number that is no event. */
+const char *event_kind_name(uint32_t kind);
+static inline bool event_kind_is_ephemeral(uint32_t kind)
+{
+	return kind >= 300;
+}
+
+enum dialect { DIALECT_HOUSE = 1, DIALECT_CRUST = 2, DIALECT_TEAMLY = 3, DIALECT_GUILDED = 4, DIALECT_GUILDED_BOT = 5 };
+
+/* Streams: (rank, id), compared as numbers. */
+enum stream_rank { RANK_TEAM = 1 /* and conversations */, RANK_USER = 2, RANK_GLOBAL = 3 };
+
+enum channel_kind {
+	CHANNEL_TEXT = 1,
+	CHANNEL_VOICE = 2,
+	CHANNEL_STREAM = 3,
+	CHANNEL_LIST = 4,
+	CHANNEL_ANNOUNCEMENT = 5,
+	CHANNEL_FORUM = 6,
+	CHANNEL_DOC = 7,
+	CHANNEL_MEDIA = 8,
+	CHANNEL_CALENDAR = 9,
+	CHANNEL_SCHEDULING = 10,
+	CHANNEL_THREAD = 11,
+	CHANNEL_DIRECT = 12,
+	CHANNEL_GROUP = 13,
+};
+enum channel_role { CHANNEL_ROLE_NONE = 0, CHANNEL_ROLE_OWNER = 1, CHANNEL_ROLE_MODERATOR = 2, CHANNEL_ROLE_MEMBER = 3, CHANNEL_ROLE_INVITEE = 4 };
+enum joining { JOINING_OPEN = 1, JOINING_APPLICATION = 2, JOINING_INVITE = 3 };
+enum message_kind { MESSAGE_TEXT = 1, MESSAGE_ME = 2, MESSAGE_SYSTEM = 3 };
+enum removal { REMOVAL_LEFT = 1, REMOVAL_KICKED = 2, REMOVAL_BANNED = 3 };
+enum close_why { CLOSE_WHY_DISABLED = 1, CLOSE_WHY_ERASED = 2, CLOSE_WHY_REVOKED = 3 };
+enum presence_state { PRESENCE_ONLINE = 1, PRESENCE_IDLE = 2, PRESENCE_DND = 3, PRESENCE_INVISIBLE = 4, PRESENCE_OFFLINE = 5 };
+
+/* The lower-case word house uses ("text", "owner", "open", "online", ...); NULL for a number without one. */
+const char *channel_kind_word(uint32_t kind);
+const char *channel_role_word(uint32_t role);
+const char *joining_word(uint32_t joining);
+const char *presence_word(uint32_t state);
+/* The other way: false when the word is none of them. */
+bool channel_kind_from_word(const char *word, uint32_t *out_kind);
+bool channel_role_from_word(const char *word, uint32_t *out_role);
+bool joining_from_word(const char *word, uint32_t *out_joining);
+bool presence_from_word(const char *word, uint32_t *out_state);
+
+/* Permissions: a set is 128 bits. */
+enum permission {
+#define PERMISSION(n, name, base) PERMISSION_##name = (n),
+#include "common/events/permissions.tbl.h"
+#undef PERMISSION
+};
+
+struct bits {
+	uint64_t low, high;
+};
+static inline bool bits_has(struct bits set, enum permission n)
+{
+	return ((unsigned)n < 64 ? set.low >> n : set.high >> (n - 64)) & 1;
+}
+static inline struct bits bits_with(struct bits set, enum permission n)
+{
+	if ((unsigned)n < 64)
+		set.low |= UINT64_C(1) << n;
+	else
+		set.high |= UINT64_C(1) << (n - 64);
+	return set;
+}
+static inline struct bits bits_without(struct bits set, enum permission n)
+{
+	if ((unsigned)n < 64)
+		set.low &= ~(UINT64_C(1) << n);
+	else
+		set.high &= ~(UINT64_C(1) << (n - 64));
+	return set;
+}
+static inline struct bits bits_or(struct bits a, struct bits b)
+{
+	return (struct bits){a.low | b.low, a.high | b.high};
+}
+static inline struct bits bits_minus(struct bits a, struct bits b)
+{
+	return (struct bits){a.low & ~b.low, a.high & ~b.high};
+}
+struct bits bits_base_role(bool crust); /* the base role of a template */
+const char *permission_name(enum permission n); /* NULL when n is none */
+/* The view permission of a channel kind (38..47); threads and conversations: view_text. */
+enum permission channel_kind_view(uint32_t kind);
