@@ -27,7 +27,7 @@ struct http_request {
 	const char *body;         /* NUL-terminated copy; length counts */
 	size_t body_length;
 	bool body_too_large;      /* the body passed the bound: nothing of it was kept */
-	bool body_broken;         /* the client went away or its chunks were malformed */
+	bool body_broken;         /* the client went away, or where the body ends is malformed or ambiguous */
 	const char *remote;       /* address of the client: X-Forwarded-For is believed from trusted proxies only */
 	const struct http_header *headers;
 	size_t header_count;
@@ -41,7 +41,7 @@ const char *http_decode(struct arena *mem, const char *text, size_t length, bool
 /* First value of a query parameter, decoded; NULL when absent; "" when empty.
  * *out_bad, if given, becomes true when it is there but does not decode. */
 const char *http_query(const struct http_request *rq, const char *name, bool *out_bad);
-/* Calls visit for every parameter in order. */
+/* Calls visit for every parameter in order until it returns false. What does not decode is left out. */
 void http_query_each(const struct http_request *rq, bool (*visit)(void *arg, const char *name, const char *value), void *arg);
 
 struct http_response {
@@ -60,17 +60,20 @@ struct http_options {
 	int workers;
 	int keepalive_ms;            /* 0: close after each response */
 	size_t max_body_bytes;
-	const char *trusted_proxies; /* comma separated addresses */
+	const char *trusted_proxies; /* comma separated addresses, or networks such as 10.0.0.0/8 */
 	void (*handle)(void *arg, const struct http_request *rq, struct http_response *rs);
 	void *arg;
 };
 
 struct http_server;
 
-/* STATUS_CONFLICT: the address is in use or not ours (logged with the address). */
+/* STATUS_CONFLICT: the address is in use or not ours (logged with the address). STATUS_FIELD_INVALID: listen or
+ * trusted_proxies cannot be read. The handler is never called for what civetweb cannot parse (400), for 64 headers
+ * or more (431), and after http_server_stop began (503). */
 enum status http_server_start(const struct http_options *options, struct http_server **out_server);
 uint16_t http_server_port(const struct http_server *server);
-/* Stops accepting, lets requests in flight finish (bounded by civetweb's linger), joins the workers. NULL is fine. */
+/* Refuses new requests (503, close), lets those in flight finish for at most 10 s, joins the workers; up to 2 s pass
+ * until idle connections notice. NULL is fine. */
 void http_server_stop(struct http_server *server);
 /* Requests being handled right now, for drain and metrics. */
 unsigned http_server_busy(const struct http_server *server);

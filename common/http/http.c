@@ -1,0 +1,701 @@
+#include "common/http/http.h"
+
+#include <assert.h>
+#include <civetweb.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <arpa/inet.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <time.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/text.h"
+#include "common/http/address.h"
+
+/* A request's head: line and headers together. civetweb answers 400 to what is longer. */
+#define HEAD_BYTES "16384"
+/* For a whole head after the first byte, and for each wait for more of a body or for a client to take bytes.
+ */
+#define REQUEST_TIMEOUT_MS "15000"
+/* How long a stop waits for requests in flight: civetweb writes nothing any more once mg_stop began. */
+#define STOP_WAIT_MS 10000
+/* So much of a body that is too large is read and dropped after the answer. Closing with bytes unread resets
+ * the connection, and the client might lose the answer (RFC 9112, 9.6). */
+#define DRAIN_BYTES     ((size_t)1 << 20)
+#define FIRST_BODY_PART ((size_t)4096)
+
+struct http_server {
+	struct mg_context *civetweb;
+	struct http_options options;
+	struct arena *mem; /* what lives as long as the server */
+	struct network *trusted;
+	size_t trusted_count;
+	uint16_t port;
+	_Atomic unsigned busy;
+	_Atomic bool stopping;
+	_Atomic bool started;
+	char start_error[256]; /* civetweb's last words before `started` */
+};
+
+/* One a civetweb worker thread. */
+struct worker {
+	struct arena
+		*mem; /* created by the first request: most of the threads of an idle server never see one */
+	time_t date_at;
+	char date[32];
+};
+
+/* -- request: what handlers ask of it */
+
+const char *http_request_header(const struct http_request *rq, const char *name)
+{
+	for (size_t i = 0; i < rq->header_count; i++)
+		if (strcasecmp(rq->headers[i].name, name) == 0)
+			return rq->headers[i].value;
+	return NULL;
+}
+
+static int hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+const char *http_decode(
+	struct arena *mem, const char *text, size_t length, bool plus_is_blank, size_t *out_length)
+{
+	char *decoded = arena_strndup(mem, text, length);
+	size_t n = 0;
+
+	for (size_t i = 0; i < length; i++) {
+		char c = text[i];
+		if (c == '%') {
+			if (length - i < 3 || hex_value(text[i + 1]) < 0 || hex_value(text[i + 2]) < 0)
+				return NULL;
+			c = (char)(hex_value(text[i + 1]) << 4 | hex_value(text[i + 2]));
+			i += 2;
+		} else if (c == '+' && plus_is_blank) {
+			c = ' ';
+		}
+		decoded[n++] = c;
+	}
+	if (!text_is_utf8(decoded, n))
+		return NULL;
+	decoded[n] = '\0';
+	*out_length = n;
+	return decoded;
+}
+
+struct parameter {
+	const char *name;
+	size_t name_length;
+	const char *value; /* "" when there is no '=' */
+	size_t value_length;
+};
+
+/* Steps through name=value pairs that are still encoded; empty ones are skipped. */
+static bool next_parameter(const char **at, struct parameter *out)
+{
+	while (**at == '&')
+		++*at;
+	size_t length = strcspn(*at, "&");
+	if (length == 0)
+		return false;
+	const char *equals = memchr(*at, '=', length);
+	out->name = *at;
+	out->name_length = equals == NULL ? length : (size_t)(equals - *at);
+	out->value = equals == NULL ? *at + length : equals + 1;
+	out->value_length = (size_t)(*at + length - out->value);
+	*at += length;
+	return true;
+}
+
+static bool parameter_is(const struct http_request *rq, const struct parameter *p, const char *name)
+{
+	size_t n = strlen(name);
+
+	if (p->name_length == n && memcmp(p->name, name, n) == 0)
+		return true;
+	if (memchr(p->name, '%', p->name_length) == NULL && memchr(p->name, '+', p->name_length) == NULL)
+		return false;
+	const char *decoded = http_decode(rq->mem, p->name, p->name_length, true, &n);
+	return decoded != NULL && strcmp(decoded, name) == 0;
+}
+
+const char *http_query(const struct http_request *rq, const char *name, bool *out_bad)
+{
+	const char *at = rq->query;
+	struct parameter p;
+	size_t n;
+
+	while (next_parameter(&at, &p)) {
+		if (!parameter_is(rq, &p, name))
+			continue;
+		const char *value = http_decode(rq->mem, p.value, p.value_length, true, &n);
+		if (value == NULL && out_bad != NULL)
+			*out_bad = true;
+		return value;
+	}
+	return NULL;
+}
+
+void http_query_each(const struct http_request *rq,
+	bool (*visit)(void *arg, const char *name, const char *value), void *arg)
+{
+	const char *at = rq->query;
+	struct parameter p;
+	size_t n;
+
+	while (next_parameter(&at, &p)) {
+		const char *name = http_decode(rq->mem, p.name, p.name_length, true, &n);
+		const char *value = http_decode(rq->mem, p.value, p.value_length, true, &n);
+		if (name != NULL && value != NULL && !visit(arg, name, value))
+			return;
+	}
+}
+
+void http_response_header(struct http_response *rs, const char *name, const char *value)
+{
+	assert(rs->header_count < sizeof rs->headers / sizeof *rs->headers);
+	rs->headers[rs->header_count++] = (struct http_header){name, value};
+}
+
+/* -- response: one buffer, one write */
+
+struct output {
+	char *bytes;
+	size_t length;
+};
+
+static void put(struct output *o, const char *bytes, size_t n)
+{
+	memcpy(o->bytes + o->length, bytes, n);
+	o->length += n;
+}
+
+static void put_text(struct output *o, const char *text)
+{
+	put(o, text, strlen(text));
+}
+
+static void put_number(struct output *o, size_t number)
+{
+	char digits[24];
+
+	put(o, digits, (size_t)snprintf(digits, sizeof digits, "%zu", number));
+}
+
+/* A line break in a value would begin a header of the client's choosing. */
+static void put_header(struct output *o, const char *name, const char *value)
+{
+	put_text(o, name);
+	put(o, ": ", 2);
+	for (; *value != '\0'; value++)
+		o->bytes[o->length++] = (unsigned char)*value < 0x20 || *value == 0x7F ? ' ' : *value;
+	put(o, "\r\n", 2);
+}
+
+static const char *date_now(struct worker *w)
+{
+	time_t now = time(NULL);
+	struct tm tm;
+
+	if (now != w->date_at) {
+		gmtime_r(&now, &tm);
+		strftime(w->date, sizeof w->date, "%a, %d %b %Y %H:%M:%S GMT", &tm);
+		w->date_at = now;
+	}
+	return w->date;
+}
+
+static bool code_has_body(int code)
+{
+	return code >= 200 && code != 204 && code != 304;
+}
+
+enum afterwards { CLOSE, KEEP, KEEP_AND_SAY_SO };
+
+static void write_response(struct mg_connection *conn, struct worker *w, struct arena *mem,
+	const char *method, const struct http_response *rs, enum afterwards afterwards)
+{
+	struct output o = {0};
+	int code = rs->code >= 200 && rs->code <= 599 ? rs->code : 500;
+	bool has_body = code_has_body(code);
+	size_t size = 512 + rs->body_length;
+
+	for (size_t i = 0; i < rs->header_count; i++)
+		size += strlen(rs->headers[i].name) + strlen(rs->headers[i].value) + 4;
+	if (rs->content_type != NULL)
+		size += strlen(rs->content_type);
+	o.bytes = arena_grow(mem, NULL, 0, size);
+	put(&o, "HTTP/1.1 ", 9);
+	put_number(&o, (size_t)code);
+	put(&o, " ", 1);
+	put_text(&o, mg_get_response_code_text(conn, code));
+	put(&o, "\r\n", 2);
+	put_header(&o, "Date", date_now(w));
+	if (has_body) {
+		if (rs->content_type != NULL)
+			put_header(&o, "Content-Type", rs->content_type);
+		put_text(&o, "Content-Length: ");
+		put_number(&o, rs->body_length);
+		put(&o, "\r\n", 2);
+	}
+	if (afterwards == CLOSE)
+		put_text(&o, "Connection: close\r\n");
+	else if (afterwards == KEEP_AND_SAY_SO)
+		put_text(&o, "Connection: keep-alive\r\n");
+	for (size_t i = 0; i < rs->header_count; i++)
+		put_header(&o, rs->headers[i].name, rs->headers[i].value);
+	put(&o, "\r\n", 2);
+	if (has_body && rs->body_length > 0 && strcmp(method, "HEAD") != 0)
+		put(&o, rs->body, rs->body_length);
+	if (mg_write(conn, o.bytes, o.length) != (int)o.length)
+		afterwards = CLOSE;
+	if (afterwards == CLOSE)
+		mg_disable_connection_keep_alive(conn);
+}
+
+/* The answers that no handler gives, in the form of RFC 9457. */
+static void refuse(struct http_response *rs, struct arena *mem, int code, enum status st, const char *title)
+{
+	rs->code = code;
+	rs->content_type = "application/problem+json";
+	rs->body =
+		arena_printf(mem, "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,\"code\":\"%s\"}",
+			title, code, status_wire(st));
+	rs->body_length = strlen(rs->body);
+}
+
+/* -- one request */
+
+/* Two readings of where a body ends are how one request smuggles in another behind a proxy (RFC 9112, 11.2):
+ * civetweb would take "12abc" for 12 and, of several lengths, the first. */
+static bool framing_is_plain(const struct http_request *rq)
+{
+	const char *length = NULL, *encoding = NULL;
+
+	for (size_t i = 0; i < rq->header_count; i++) {
+		const struct http_header *h = &rq->headers[i];
+		if (strcasecmp(h->name, "Content-Length") == 0) {
+			if (length != NULL || h->value[0] == '\0' ||
+				h->value[strspn(h->value, "0123456789")] != '\0')
+				return false;
+			length = h->value;
+		} else if (strcasecmp(h->name, "Transfer-Encoding") == 0) {
+			if (encoding != NULL)
+				return false;
+			encoding = h->value;
+		}
+	}
+	return length == NULL || encoding == NULL;
+}
+
+static void say_continue(struct mg_connection *conn, const struct http_request *rq)
+{
+	static const char line[] = "HTTP/1.1 100 Continue\r\n\r\n";
+	const char *expect = http_request_header(rq, "Expect");
+
+	if (expect != NULL && strcasecmp(expect, "100-continue") == 0)
+		mg_write(conn, line, sizeof line - 1);
+}
+
+static void read_sized(struct mg_connection *conn, struct http_request *rq, size_t length)
+{
+	char *body = arena_grow(rq->mem, NULL, 0, length + 1);
+	size_t have = 0;
+
+	while (have < length) {
+		int n = mg_read(conn, body + have, length - have);
+		if (n <= 0) {
+			rq->body_broken = true;
+			return;
+		}
+		have += (size_t)n;
+	}
+	body[length] = '\0';
+	rq->body = body;
+	rq->body_length = length;
+}
+
+static void read_chunked(struct mg_connection *conn, struct http_request *rq, size_t most)
+{
+	size_t have = 0, capacity = FIRST_BODY_PART;
+	char *body = arena_grow(rq->mem, NULL, 0, capacity);
+
+	for (;;) {
+		if (capacity - have == 1) {
+			body = arena_grow(rq->mem, body, capacity, capacity * 2);
+			capacity *= 2;
+		}
+		size_t room = capacity - have - 1;
+		if (room > most - have + 1)
+			room = most - have + 1; /* one byte past the bound is enough to know */
+		int n = mg_read(conn, body + have, room);
+		if (n < 0) {
+			rq->body_broken = true;
+			return;
+		}
+		if (n == 0)
+			break;
+		have += (size_t)n;
+		if (have > most) {
+			rq->body_too_large = true;
+			return;
+		}
+	}
+	body[have] = '\0';
+	rq->body = body;
+	rq->body_length = have;
+}
+
+static void read_body(struct http_server *server, struct mg_connection *conn, long long content_length,
+	struct http_request *rq)
+{
+	size_t most = server->options.max_body_bytes;
+
+	if (!framing_is_plain(rq)) {
+		rq->body_broken = true;
+	} else if (content_length > 0 && (unsigned long long)content_length > most) {
+		rq->body_too_large = true;
+	} else if (content_length > 0) {
+		say_continue(conn, rq);
+		read_sized(conn, rq, (size_t)content_length);
+	} else if (http_request_header(rq, "Transfer-Encoding") != NULL) {
+		say_continue(conn, rq);
+		read_chunked(conn, rq, most);
+	}
+}
+
+static void drain(struct mg_connection *conn)
+{
+	char dropped[4096];
+	size_t total = 0;
+
+	while (total < DRAIN_BYTES) {
+		int n = mg_read(conn, dropped, sizeof dropped);
+		if (n <= 0)
+			return;
+		total += (size_t)n;
+	}
+}
+
+static const char *client_address(
+	const struct http_server *server, const struct http_request *rq, const char *peer_text)
+{
+	const char *forwarded[MG_MAX_HEADERS];
+	size_t count = 0;
+	struct address peer;
+
+	for (size_t i = 0; i < rq->header_count && count < MG_MAX_HEADERS; i++)
+		if (strcasecmp(rq->headers[i].name, "X-Forwarded-For") == 0)
+			forwarded[count++] = rq->headers[i].value;
+	if (count == 0 || address_parse(peer_text, strlen(peer_text), &peer) != STATUS_OK)
+		return peer_text;
+	char *text = arena_alloc(rq->mem, ADDRESS_TEXT_SIZE);
+	peer = address_of_client(server->trusted, server->trusted_count, peer, forwarded, count);
+	address_format(&peer, text);
+	return text;
+}
+
+/* civetweb's own rule (should_keep_alive), so that what we tell the client is what happens. */
+static enum afterwards afterwards_wanted(
+	const struct http_server *server, const struct http_request *rq, bool is_1_1)
+{
+	const char *connection = http_request_header(rq, "Connection");
+
+	if (server->options.keepalive_ms <= 0)
+		return CLOSE;
+	if (connection == NULL)
+		return is_1_1 ? KEEP : CLOSE;
+	if (strcasestr(connection, "keep-alive") == NULL || strcasestr(connection, "upgrade") != NULL)
+		return CLOSE;
+	return is_1_1 ? KEEP : KEEP_AND_SAY_SO;
+}
+
+static int handle_request(struct http_server *server, struct mg_connection *conn,
+	const struct mg_request_info *ri, struct worker *w)
+{
+	struct http_response rs = {0};
+	struct http_request rq = {
+		.mem = w->mem,
+		.method = ri->request_method,
+		.path = ri->local_uri_raw,
+		.query = ri->query_string != NULL ? ri->query_string : "",
+		.body = "",
+		.connection = conn,
+	};
+	struct http_header *headers = arena_grow(w->mem, NULL, 0, (size_t)ri->num_headers * sizeof *headers);
+
+	for (int i = 0; i < ri->num_headers; i++)
+		headers[i] = (struct http_header){ri->http_headers[i].name, ri->http_headers[i].value};
+	rq.headers = headers;
+	rq.header_count = (size_t)ri->num_headers;
+	enum afterwards afterwards = afterwards_wanted(server, &rq, strcmp(ri->http_version, "1.1") == 0);
+
+	/* civetweb drops the headers past its limit without a word; one of them may say where the body ends.
+	 */
+	if (ri->num_headers >= MG_MAX_HEADERS) {
+		refuse(&rs, w->mem, 431, STATUS_MALFORMED, "too many headers");
+		afterwards = CLOSE;
+	} else if (atomic_load(&server->stopping)) {
+		refuse(&rs, w->mem, status_http(STATUS_BUSY), STATUS_BUSY, "the server is stopping");
+		http_response_header(&rs, "Retry-After", "1");
+		afterwards = CLOSE;
+	} else {
+		rq.remote = client_address(server, &rq, ri->remote_addr);
+		read_body(server, conn, ri->content_length, &rq);
+		if (rq.body_too_large || rq.body_broken)
+			afterwards = CLOSE;
+		server->options.handle(server->options.arg, &rq, &rs);
+		if (atomic_load(&server->stopping))
+			afterwards = CLOSE;
+	}
+	write_response(conn, w, w->mem, rq.method, &rs, afterwards);
+	if (rq.body_too_large && http_request_header(&rq, "Expect") == NULL)
+		drain(conn);
+	return rs.code >= 200 && rs.code <= 599 ? rs.code : 500;
+}
+
+/* civetweb worker thread; may block. Every path and method arrives here. */
+static int begin_request(struct mg_connection *conn)
+{
+	const struct mg_request_info *ri = mg_get_request_info(conn);
+	struct http_server *server = ri->user_data;
+	struct worker *w = mg_get_thread_pointer(conn);
+
+	/* Before handle_request looks at `stopping`: http_server_stop sets that first and counts afterwards,
+	 * so each request is either counted or refused. */
+	atomic_fetch_add(&server->busy, 1);
+	if (w->mem == NULL)
+		w->mem = arena_create();
+	int code = handle_request(server, conn, ri, w);
+	arena_reset(w->mem);
+	log_set_trace(NULL);
+	log_set_session(0);
+	atomic_fetch_sub(&server->busy, 1);
+	return code;
+}
+
+/* civetweb worker thread. What it could not parse as a request; it closes the connection after this. */
+static int http_error(struct mg_connection *conn, int code, const char *text)
+{
+	const struct mg_request_info *ri = mg_get_request_info(conn);
+	struct worker *w = mg_get_thread_pointer(conn);
+	struct http_response rs = {0};
+
+	(void)text; /* may quote the client */
+	if (w == NULL || ri == NULL)
+		return 1;
+	struct arena *mem = arena_create();
+	if (code == 505)
+		refuse(&rs, mem, code, STATUS_NOT_IMPLEMENTED, "HTTP 1.0 and 1.1 are spoken here");
+	else if (code >= 500)
+		refuse(&rs, mem, code, STATUS_INTERNAL, status_text(STATUS_INTERNAL));
+	else
+		refuse(&rs, mem, code, STATUS_MALFORMED, "not a valid HTTP request");
+	write_response(conn, w, mem, "", &rs, CLOSE);
+	arena_destroy(mem);
+	return 0;
+}
+
+/* Any civetweb thread, and http_server_start's own. */
+static int log_message(const struct mg_connection *conn, const char *message)
+{
+	struct mg_context *civetweb = mg_get_context(conn);
+	struct http_server *server = civetweb == NULL ? NULL : mg_get_user_data(civetweb);
+
+	if (server != NULL && !atomic_load(&server->started))
+		snprintf(server->start_error, sizeof server->start_error, "%s", message);
+	else
+		log_warn("http_server_message", LOG_STR("text", message));
+	return 1;
+}
+
+/* -- the server */
+
+static void *init_thread(const struct mg_context *civetweb, int kind)
+{
+	struct worker *w = NULL;
+
+	(void)civetweb;
+	if (kind == 1) {
+		w = calloc(1, sizeof *w);
+		if (w == NULL) {
+			log_error("out_of_memory", LOG_U64("size_bytes", sizeof *w));
+			abort();
+		}
+	}
+	return w;
+}
+
+static void exit_thread(const struct mg_context *civetweb, int kind, void *pointer)
+{
+	struct worker *w = pointer;
+
+	(void)civetweb;
+	(void)kind;
+	if (w == NULL)
+		return;
+	arena_destroy(w->mem);
+	free(w);
+}
+
+static void refuse_listen(const char *listen, const char *why)
+{
+	log_error("http_listen_invalid", LOG_STR("listen", listen), LOG_STR("why", why));
+}
+
+/* "host:port" as "address:port", the only thing civetweb takes. */
+static enum status resolve_listen(const char *listen, char *out, size_t out_size)
+{
+	const char *colon = strrchr(listen, ':');
+	char host[256], address[INET_ADDRSTRLEN];
+	struct addrinfo *found = NULL;
+
+	if (colon == NULL || colon[1] == '\0' || strlen(colon + 1) > 5 ||
+		strspn(colon + 1, "0123456789") != strlen(colon + 1) || atoi(colon + 1) > 65535) {
+		refuse_listen(listen, "write host:port");
+		return STATUS_FIELD_INVALID;
+	}
+	int host_length = (int)(colon - listen);
+	snprintf(host, sizeof host, "%.*s", host_length, listen);
+	if (host[0] == '\0' || strcmp(host, "*") == 0)
+		snprintf(host, sizeof host, "0.0.0.0");
+	const struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM};
+	if (host[0] == '[' || getaddrinfo(host, NULL, &hints, &found) != 0) {
+		refuse_listen(
+			listen, "no such host with an IPv4 address; Debian's civetweb is built without IPv6");
+		return STATUS_FIELD_INVALID;
+	}
+	inet_ntop(AF_INET, &((const struct sockaddr_in *)(const void *)found->ai_addr)->sin_addr, address,
+		sizeof address);
+	freeaddrinfo(found);
+	snprintf(out, out_size, "%s:%s", address, colon + 1);
+	return STATUS_OK;
+}
+
+/* Without TLS: it ends at the edge, and civetweb's own is not even loaded this way. */
+static void init_civetweb(void)
+{
+	mg_init_library(MG_FEATURES_DEFAULT);
+}
+
+static enum status start_civetweb(struct http_server *server, const char *address)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	char workers[16], keepalive_ms[16];
+	struct mg_server_port port;
+
+	snprintf(workers, sizeof workers, "%d", server->options.workers);
+	snprintf(keepalive_ms, sizeof keepalive_ms, "%d", server->options.keepalive_ms);
+	const char *options[] = {
+		"listening_ports",
+		address,
+		"num_threads",
+		workers,
+		"max_request_size",
+		HEAD_BYTES,
+		"request_timeout_ms",
+		REQUEST_TIMEOUT_MS,
+		"enable_keep_alive",
+		server->options.keepalive_ms > 0 ? "yes" : "no",
+		"keep_alive_timeout_ms",
+		keepalive_ms,
+		"tcp_nodelay",
+		"1",
+		"connection_queue",
+		"1024",
+		"listen_backlog",
+		"1024",
+		"decode_url",
+		"no",
+		"enable_directory_listing",
+		"no",
+		"enable_auth_domain_check",
+		"no",
+		NULL,
+	};
+	const struct mg_callbacks callbacks = {
+		.begin_request = begin_request,
+		.http_error = http_error,
+		.log_message = log_message,
+		.init_thread = init_thread,
+		.exit_thread = exit_thread,
+	};
+
+	pthread_once(&once, init_civetweb);
+	server->civetweb = mg_start(&callbacks, server, options);
+	if (server->civetweb == NULL) {
+		bool bind_failed = strstr(server->start_error, "cannot bind") != NULL;
+		log_error("http_listen_failed", LOG_STR("listen", server->options.listen),
+			LOG_STR("why", server->start_error),
+			LOG_STR("do",
+				bind_failed ? "stop what listens there, or listen elsewhere" : "see why"));
+		return bind_failed ? STATUS_CONFLICT : STATUS_INTERNAL;
+	}
+	atomic_store(&server->started, true);
+	if (mg_get_server_ports(server->civetweb, 1, &port) == 1)
+		server->port = (uint16_t)port.port;
+	return STATUS_OK;
+}
+
+enum status http_server_start(const struct http_options *options, struct http_server **out_server)
+{
+	char address[64];
+	const char *bad = "";
+
+	assert(options->handle != NULL && options->workers > 0);
+	enum status st = resolve_listen(options->listen, address, sizeof address);
+	if (st != STATUS_OK)
+		return st;
+	struct arena *mem = arena_create();
+	struct http_server *server = ARENA_NEW(mem, struct http_server);
+	server->mem = mem;
+	server->options = *options;
+	server->options.listen = arena_strdup(mem, options->listen);
+	st = networks_parse(mem, options->trusted_proxies != NULL ? options->trusted_proxies : "",
+		&server->trusted, &server->trusted_count, &bad);
+	if (st != STATUS_OK)
+		log_error("trusted_proxies_invalid", LOG_STR("entry", bad),
+			LOG_STR("do", "write addresses or networks such as 10.0.0.0/8, separated by commas"));
+	else
+		st = start_civetweb(server, address);
+	if (st != STATUS_OK) {
+		arena_destroy(mem);
+		return st;
+	}
+	*out_server = server;
+	return STATUS_OK;
+}
+
+uint16_t http_server_port(const struct http_server *server)
+{
+	return server->port;
+}
+
+unsigned http_server_busy(const struct http_server *server)
+{
+	return atomic_load(&server->busy);
+}
+
+void http_server_stop(struct http_server *server)
+{
+	if (server == NULL)
+		return;
+	atomic_store(&server->stopping, true);
+	const struct timespec pause = {.tv_nsec = 2000000};
+	int64_t until = clock_mono_ms() + STOP_WAIT_MS;
+	while (atomic_load(&server->busy) > 0 && clock_mono_ms() < until)
+		nanosleep(&pause, NULL);
+	mg_stop(server->civetweb);
+	arena_destroy(server->mem);
+}
