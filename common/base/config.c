@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -348,12 +349,27 @@ static void print_help(const char *service)
 /* glibc opens an arena of its own for almost every thread, up to 8 a core, and gives little of it back; two
  * are enough for us, since requests allocate from their struct arena. */
 #define MALLOC_ARENAS 2
+/* Under the 2 MiB of a huge page: where the kernel hands those out unasked, the first touch of glibc's 8 MiB
+ * stacks costs one for each of api's 256 workers. */
+#define THREAD_STACK_BYTES ((size_t)1 << 20)
+
+static void limit_memory(void)
+{
+	pthread_attr_t attr;
+
+	mallopt(M_ARENA_MAX, MALLOC_ARENAS);
+	if (pthread_attr_init(&attr) != 0)
+		return;
+	if (pthread_attr_setstacksize(&attr, THREAD_STACK_BYTES) == 0)
+		pthread_setattr_default_np(&attr);
+	pthread_attr_destroy(&attr);
+}
 
 void config_main(int argc, char **argv, const char *service, struct arena *mem, struct config *out_config)
 {
 	bool check_only = false;
 
-	mallopt(M_ARENA_MAX, MALLOC_ARENAS);
+	limit_memory();
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
 			print_help(service);

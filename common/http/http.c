@@ -12,6 +12,7 @@
 #include <string.h>
 #include <strings.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
@@ -36,6 +37,7 @@ struct http_server {
 	struct arena *mem; /* what lives as long as the server */
 	struct network *trusted;
 	size_t trusted_count;
+	struct sockaddr_in address; /* what we really listen on */
 	uint16_t port;
 	_Atomic unsigned busy;
 	_Atomic bool stopping;
@@ -589,7 +591,7 @@ static void init_civetweb(void)
 	mg_init_library(MG_FEATURES_DEFAULT);
 }
 
-static enum status start_civetweb(struct http_server *server, const char *address)
+static enum status start_civetweb(struct http_server *server, char *address)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	char workers[16], keepalive_ms[16];
@@ -645,6 +647,9 @@ static enum status start_civetweb(struct http_server *server, const char *addres
 	atomic_store(&server->started, true);
 	if (mg_get_server_ports(server->civetweb, 1, &port) == 1)
 		server->port = (uint16_t)port.port;
+	server->address = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(server->port)};
+	*strrchr(address, ':') = '\0';
+	inet_pton(AF_INET, address, &server->address.sin_addr);
 	return STATUS_OK;
 }
 
@@ -687,8 +692,25 @@ unsigned http_server_busy(const struct http_server *server)
 	return atomic_load(&server->busy);
 }
 
+/* civetweb's accepting thread looks at its stop flag when a connection comes, and else every 2 s. */
+static void *knock(void *arg)
+{
+	const struct http_server *server = arg;
+	const struct timespec pause = {.tv_nsec = 5000000}; /* mg_stop sets the flag first thing */
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	nanosleep(&pause, NULL);
+	if (fd < 0)
+		return NULL;
+	connect(fd, (const struct sockaddr *)(const void *)&server->address, sizeof server->address);
+	close(fd);
+	return NULL;
+}
+
 void http_server_stop(struct http_server *server)
 {
+	pthread_t knocker;
+
 	if (server == NULL)
 		return;
 	atomic_store(&server->stopping, true);
@@ -696,6 +718,9 @@ void http_server_stop(struct http_server *server)
 	int64_t until = clock_mono_ms() + STOP_WAIT_MS;
 	while (atomic_load(&server->busy) > 0 && clock_mono_ms() < until)
 		nanosleep(&pause, NULL);
+	bool knocking = pthread_create(&knocker, NULL, knock, server) == 0;
 	mg_stop(server->civetweb);
+	if (knocking)
+		pthread_join(knocker, NULL);
 	arena_destroy(server->mem);
 }

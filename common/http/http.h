@@ -72,8 +72,8 @@ struct http_server;
  * or more (431), and after http_server_stop began (503). */
 enum status http_server_start(const struct http_options *options, struct http_server **out_server);
 uint16_t http_server_port(const struct http_server *server);
-/* Refuses new requests (503, close), lets those in flight finish for at most 10 s, joins the workers; up to 2 s pass
- * until idle connections notice. NULL is fine. */
+/* Refuses new requests (503, close), lets those in flight finish for at most 10 s, joins the workers; with idle
+ * keep-alive connections that takes up to 2 s. NULL is fine. */
 void http_server_stop(struct http_server *server);
 /* Requests being handled right now, for drain and metrics. */
 unsigned http_server_busy(const struct http_server *server);
