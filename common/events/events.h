@@ -69,3 +69,5 @@ pb_bytes_array_t *pb_bytes_from(struct arena *mem, const void *bytes, size_t len
 enum status pb_encode_arena(struct arena *mem, const pb_msgdesc_t *fields, const void *message, const uint8_t **out_bytes, size_t *out_length);
 /* Decodes any nanopb message; zeroes out first; allocations are released with mem. STATUS_MALFORMED. */
 enum status pb_decode_arena(struct arena *mem, const pb_msgdesc_t *fields, void *message, const uint8_t *bytes, size_t length);
+/* The same for whoever knows the size of the message: cheaper. */
+enum status pb_decode_sized(struct arena *mem, const pb_msgdesc_t *fields, size_t size, void *message, const uint8_t *bytes, size_t length);
