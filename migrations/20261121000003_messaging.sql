@@ -33,6 +33,8 @@ CREATE TABLE messaging.channels (
   deleted_by bigint
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05);
 CREATE INDEX channels_team ON messaging.channels (team_id, position, id) WHERE deleted_at_ms IS NULL;
+-- The newest change of rights of a team's channels, deleted ones too: one probe of this index.
+CREATE INDEX channels_team_rights ON messaging.channels (team_id, rights_seq);
 
 CREATE TABLE messaging.messages (
   id bigint PRIMARY KEY,

@@ -128,6 +128,7 @@ CREATE TABLE moderation.bans (
 );
 CREATE UNIQUE INDEX bans_active ON moderation.bans (scope, scope_id, user_id) WHERE lifted_at_ms IS NULL;
 CREATE INDEX bans_team_user ON moderation.bans (team_id, user_id) WHERE lifted_at_ms IS NULL;
+CREATE INDEX bans_channel ON moderation.bans (scope_id) WHERE scope = 3; -- was there ever one? decides the channel's key
 CREATE INDEX bans_expiry ON moderation.bans (expires_at_ms) WHERE lifted_at_ms IS NULL AND expires_at_ms IS NOT NULL;
 
 CREATE TABLE moderation.people (
