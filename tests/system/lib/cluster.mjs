@@ -1,0 +1,195 @@
+// Real processes over a real PostgreSQL: which copies run is told by `copies`. Kills by pid, and only its own children.
+import { spawn, execFileSync } from 'node:child_process';
+import { createWriteStream, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Postgres } from './postgres.mjs';
+import { sleep, until } from './wait.mjs';
+
+const root = resolve(dirname(fileURLToPath(import.meta.url)), '../../..');
+const build = resolve(root, process.env.GUILDHALL_BUILD ?? 'build');
+
+export function freePort() {
+  return new Promise((done, fail) => {
+    const server = createServer();
+    server.once('error', fail);
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address();
+      server.close(() => done(port));
+    });
+  });
+}
+
+class Copy {
+  constructor(cluster, service, number) {
+    Object.assign(this, { cluster, service, number, name: `${service}-${number}`, child: null, kills: 0, wanted: false });
+    this.logFile = join(cluster.folder, `${this.name}.log`);
+  }
+
+  async ports() {
+    this.opsPort ??= await freePort();
+    if (this.service === 'api') this.httpPort ??= await freePort();
+    if (this.service === 'gateway') this.wsPort ??= await freePort();
+  }
+
+  spawn() {
+    const { cluster } = this;
+    const env = { PATH: process.env.PATH, HOME: process.env.HOME, ...sanitizers(), ...cluster.environment(this) };
+    this.wanted = true;
+    const log = createWriteStream(this.logFile, { flags: 'a' });
+    const child = spawn(join(build, 'services', this.service, `guildhall-${this.service}`), [], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    child.stdout.pipe(log, { end: false });
+    child.stderr.pipe(log, { end: false });
+    this.child = child;
+    this.exited = new Promise((done) => child.once('exit', (code, signal) => {
+      this.child = null;
+      this.last = { code, signal };
+      done(this.last);
+      // A supervisor as an operator would have one: what dies unasked comes back.
+      if (this.wanted && cluster.supervise) setTimeout(() => this.wanted && !this.child && this.spawn(), 100);
+      else if (this.wanted && signal !== 'SIGKILL') cluster.unexpected.push({ name: this.name, code, signal });
+      if (code !== 0 && signal !== 'SIGKILL' && this.wanted) cluster.unexpected.push({ name: this.name, code, signal });
+    }));
+  }
+
+  async ready(ms = 30000) {
+    await until(`${this.name} is ready`, () => this.isReady(), ms);
+  }
+
+  async isReady() {
+    try {
+      return (await fetch(`http://127.0.0.1:${this.opsPort}/readyz`, { signal: AbortSignal.timeout(2000) })).status === 200;
+    } catch {
+      return false;
+    }
+  }
+
+  async metrics() {
+    const text = await (await fetch(`http://127.0.0.1:${this.opsPort}/metrics`)).text();
+    return Object.fromEntries(text.split('\n').filter((l) => l && !l.startsWith('#')).map((l) => {
+      const at = l.lastIndexOf(' ');
+      return [l.slice(0, at), Number(l.slice(at + 1))];
+    }));
+  }
+
+  kill9() {
+    this.kills++;
+    this.child?.kill('SIGKILL');
+  }
+
+  async stop(signal = 'SIGTERM') {
+    this.wanted = false;
+    if (!this.child) return this.last;
+    this.child.kill(signal);
+    const timer = setTimeout(() => this.child?.kill('SIGKILL'), 30000);
+    const last = await this.exited;
+    clearTimeout(timer);
+    return last;
+  }
+
+  log() {
+    return readFileSync(this.logFile, 'utf8');
+  }
+}
+
+function sanitizers() {
+  const keep = {};
+  for (const name of ['ASAN_OPTIONS', 'UBSAN_OPTIONS', 'TSAN_OPTIONS', 'LSAN_OPTIONS']) if (process.env[name]) keep[name] = process.env[name];
+  return keep;
+}
+
+export class Cluster {
+  /** copies: how many of each service; environment: extra settings of every process. */
+  constructor({ copies = {}, environment = {}, supervise = false } = {}) {
+    this.folder = mkdtempSync(join(tmpdir(), 'guildhall-test-'));
+    this.run = join(this.folder, 'run');
+    mkdirSync(this.run, { mode: 0o700 });
+    this.extra = environment;
+    this.supervise = supervise;
+    this.unexpected = [];
+    this.pg = new Postgres();
+    this.copies = {};
+    for (const service of ['moderation', 'messaging', 'presence', 'api', 'gateway']) {
+      this.copies[service] = Array.from({ length: copies[service] ?? 1 }, (_, i) => new Copy(this, service, i + 1));
+    }
+  }
+
+  all() {
+    return Object.values(this.copies).flat();
+  }
+
+  address(copy, kind) {
+    return `ipc://${this.run}/${copy.name}.${kind}`;
+  }
+
+  addresses(service, kind) {
+    return this.copies[service].map((copy) => this.address(copy, kind)).join(',');
+  }
+
+  environment(copy) {
+    const publishers = ['api', 'messaging', 'moderation', 'presence'];
+    const env = {
+      GUILDHALL_DB_URL: this.pg.url,
+      GUILDHALL_INSTANCE: copy?.name ?? 'ctl',
+      GUILDHALL_RPC_API: this.addresses('api', 'rpc'),
+      GUILDHALL_RPC_MESSAGING: this.addresses('messaging', 'rpc'),
+      GUILDHALL_RPC_MODERATION: this.addresses('moderation', 'rpc'),
+      GUILDHALL_RPC_PRESENCE: this.addresses('presence', 'rpc'),
+      GUILDHALL_PUB_PEERS: publishers.map((service) => this.addresses(service, 'pub')).join(','),
+      GUILDHALL_LIMIT_REQUESTS_PER_S: '0',
+      GUILDHALL_LIMIT_POSTS_PER_5S: '0',
+      GUILDHALL_LIMIT_LOGINS_PER_MIN: '0',
+      ...this.extra,
+    };
+    if (!copy) return env;
+    env.GUILDHALL_OPS_LISTEN = `127.0.0.1:${copy.opsPort}`;
+    if (publishers.includes(copy.service)) {
+      env.GUILDHALL_RPC_LISTEN = this.address(copy, 'rpc');
+      env.GUILDHALL_PUB_LISTEN = this.address(copy, 'pub');
+    }
+    if (copy.service === 'api') env.GUILDHALL_HTTP_LISTEN = `127.0.0.1:${copy.httpPort}`;
+    if (copy.service === 'gateway') env.GUILDHALL_WS_LISTEN = `127.0.0.1:${copy.wsPort}`;
+    return env;
+  }
+
+  ctl(...args) {
+    return execFileSync(join(build, 'services/ctl/guildhallctl'), args, {
+      env: { PATH: process.env.PATH, ...sanitizers(), ...this.environment(null), GUILDHALL_MIGRATIONS: join(root, 'migrations') },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    }).toString();
+  }
+
+  async start() {
+    await this.pg.create();
+    this.ctl('migrate', 'up');
+    for (const copy of this.all()) await copy.ports();
+    for (const copy of this.all()) copy.spawn();
+    await Promise.all(this.all().map((copy) => copy.ready()));
+  }
+
+  get api() {
+    return `http://127.0.0.1:${this.copies.api[0].httpPort}`;
+  }
+
+  ws(number = 0) {
+    return `ws://127.0.0.1:${this.copies.gateway[number].wsPort}/v1/ws`;
+  }
+
+  async stop() {
+    const results = [];
+    for (const service of ['gateway', 'api', 'presence', 'messaging', 'moderation'])
+      results.push(...await Promise.all(this.copies[service].map(async (copy) => ({ name: copy.name, ...(await copy.stop()) }))));
+    return results;
+  }
+
+  async destroy() {
+    for (const copy of this.all()) copy.wanted = false;
+    await this.stop();
+    await this.pg.destroy();
+    if (!process.env.GUILDHALL_KEEP_LOGS) rmSync(this.folder, { recursive: true, force: true });
+    else console.error(`logs kept in ${this.folder}`);
+    await sleep(10);
+  }
+}

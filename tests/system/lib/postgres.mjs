@@ -1,0 +1,81 @@
+// A private PostgreSQL cluster in a temporary folder: unix socket only, never the system's own cluster.
+// PostgreSQL does not run as root, so as root it runs as the user `postgres`.
+import { spawn, execFileSync } from 'node:child_process';
+import { chownSync, existsSync, mkdtempSync, openSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { sleep, until } from './wait.mjs';
+
+function binFolder() {
+  const base = '/usr/lib/postgresql';
+  const versions = existsSync(base) ? readdirSync(base).map(Number).filter(Boolean).sort((a, b) => b - a) : [];
+  for (const version of versions) if (existsSync(join(base, String(version), 'bin/initdb'))) return join(base, String(version), 'bin');
+  throw new Error('no PostgreSQL server found: apt-get install postgresql');
+}
+
+function asPostgres() {
+  if (process.getuid() !== 0) return { prefix: [], uid: null };
+  const uid = Number(execFileSync('id', ['-u', 'postgres']));
+  const gid = Number(execFileSync('id', ['-g', 'postgres']));
+  return { prefix: ['setpriv', `--reuid=${uid}`, `--regid=${gid}`, '--clear-groups'], uid, gid };
+}
+
+export class Postgres {
+  constructor() {
+    this.bin = binFolder();
+    this.as = asPostgres();
+    this.folder = mkdtempSync(join(tmpdir(), 'guildhall-pg-'));
+    if (this.as.uid !== null) chownSync(this.folder, this.as.uid, this.as.gid);
+    this.data = join(this.folder, 'data');
+    this.child = null;
+  }
+
+  run(program, args) {
+    const command = [...this.as.prefix, join(this.bin, program), ...args];
+    return execFileSync(command[0], command.slice(1), { cwd: this.folder, stdio: ['ignore', 'pipe', 'pipe'] }).toString();
+  }
+
+  async create() {
+    this.run('initdb', ['-D', this.data, '-U', 'guildhall', '-A', 'trust', '--no-sync', '-E', 'UTF8', '--locale=C.UTF-8']);
+    await this.start();
+    this.psql('CREATE DATABASE guildhall', 'postgres');
+  }
+
+  get url() {
+    return `host=${this.folder} user=guildhall dbname=guildhall`;
+  }
+
+  async start() {
+    const command = [...this.as.prefix, join(this.bin, 'postgres'), '-D', this.data, '-k', this.folder,
+      '-c', 'listen_addresses=', '-c', 'max_connections=200', '-c', 'shared_buffers=128MB', '-c', 'fsync=on'];
+    const log = openSync(join(this.folder, 'log'), 'a');
+    this.child = spawn(command[0], command.slice(1), { cwd: this.folder, stdio: ['ignore', log, log] });
+    this.exited = new Promise((resolve) => this.child.once('exit', resolve));
+    await until('PostgreSQL answers', () => {
+      try {
+        this.psql('SELECT 1', 'postgres');
+        return true;
+      } catch {
+        return false;
+      }
+    }, 60000);
+  }
+
+  /** 'SIGINT' is a fast shutdown, 'SIGQUIT' a crash: recovery from the WAL at the next start. */
+  async stop(signal = 'SIGINT') {
+    if (!this.child) return;
+    this.child.kill(signal);
+    await this.exited;
+    this.child = null;
+    await sleep(50);
+  }
+
+  psql(sql, database = 'guildhall') {
+    return this.run('psql', ['-X', '-A', '-t', '-q', '-v', 'ON_ERROR_STOP=1', '-h', this.folder, '-U', 'guildhall', '-d', database, '-c', sql]).trim();
+  }
+
+  async destroy() {
+    await this.stop('SIGQUIT');
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
