@@ -55,9 +55,15 @@ void log_set_session(uint64_t session)
 	context.session = session;
 }
 
+/* What may still be put without touching the reserve. */
+static size_t room(const struct line *l)
+{
+	return l->length < LINE_BYTES - RESERVE ? LINE_BYTES - RESERVE - l->length : 0;
+}
+
 static bool put(struct line *l, const char *bytes, size_t n)
 {
-	if (n > LINE_BYTES - RESERVE - l->length)
+	if (n > room(l))
 		return false;
 	memcpy(l->bytes + l->length, bytes, n);
 	l->length += n;
@@ -111,7 +117,7 @@ static void put_quoted(struct line *l, const char *text)
 /* False when there is no room for the key and a value worth reading: then the field is left out. */
 static bool put_key(struct line *l, const char *key)
 {
-	if (strlen(key) + 40 > LINE_BYTES - RESERVE - l->length)
+	if (strlen(key) + 48 > room(l))
 		return false;
 	put(l, l->length == 0 ? "{" : ",", 1);
 	put_quoted(l, key);

@@ -42,7 +42,8 @@ struct http_server {
 	_Atomic unsigned busy;
 	_Atomic bool stopping;
 	_Atomic bool started;
-	char start_error[256]; /* civetweb's last words before `started` */
+	char start_error[256]; /* civetweb's first words before `started`: the cause; the rest follows from it
+				*/
 };
 
 /* One a civetweb worker thread. */
@@ -515,9 +516,9 @@ static int log_message(const struct mg_connection *conn, const char *message)
 	struct mg_context *civetweb = mg_get_context(conn);
 	struct http_server *server = civetweb == NULL ? NULL : mg_get_user_data(civetweb);
 
-	if (server != NULL && !atomic_load(&server->started))
+	if (server != NULL && !atomic_load(&server->started) && server->start_error[0] == '\0')
 		snprintf(server->start_error, sizeof server->start_error, "%s", message);
-	else
+	else if (server == NULL || atomic_load(&server->started))
 		log_warn("http_server_message", LOG_STR("text", message));
 	return 1;
 }

@@ -43,4 +43,4 @@ void jw_time(struct json_writer *w, int64_t wall_ms);             /* 0 writes nu
 void jw_raw(struct json_writer *w, const char *json, size_t n);   /* one finished value */
 
 /* key and value in one */
-#define jw_kv(w, kind, key, ...) (jw_key((w), (key)), jw_##kind((w), __VA_ARGS__))
+#define jw_kv(w, kind, key, ...) (jw_key((w), (key)), jw_##kind((w)__VA_OPT__(, ) __VA_ARGS__))
