@@ -1,0 +1,282 @@
+#include "common/dialects/house/shapes.h"
+
+#include "common/events/kinds.h"
+
+/* Names of an erased account are gone even where an old snapshot still holds them. */
+static const char *unless_erased(const pb_UserView *user, const char *text)
+{
+	return user->erased ? NULL : text;
+}
+
+/* A word of an enum; what this build does not know is null rather than an empty string. */
+static void word(struct json_writer *w, const char *key, const char *text)
+{
+	jw_key(w, key);
+	jw_str(w, text);
+}
+
+static void status_object(struct json_writer *w, bool has, const pb_StatusView *status)
+{
+	if (!has || (status->text == NULL && status->emoji == NULL)) {
+		jw_null(w);
+		return;
+	}
+	jw_object(w);
+	jw_kv(w, str, "message", status->text);
+	jw_kv(w, str, "emoji", status->emoji);
+	jw_kv(w, time, "expires_at", (int64_t)status->expires_at_ms);
+	jw_object_end(w);
+}
+
+void house_username(struct json_writer *w, const pb_UserView *user)
+{
+	if (user == NULL || user->erased || user->username == NULL || user->username[0] == '\0')
+		jw_null(w);
+	else
+		jw_str(w, user->username);
+}
+
+static void user_keys(struct json_writer *w, const pb_UserView *user)
+{
+	jw_kv(w, uuid, "id", user->id);
+	jw_key(w, "username");
+	house_username(w, user);
+	jw_kv(w, str, "display_name", unless_erased(user, user->display_name));
+	jw_kv(w, str, "avatar_url", unless_erased(user, user->avatar));
+	jw_kv(w, bool, "bot", user->bot);
+	jw_kv(w, time, "created_at", (int64_t)user->created_at_ms);
+}
+
+void house_user(struct json_writer *w, const pb_UserView *user)
+{
+	if (user == NULL) {
+		jw_null(w);
+		return;
+	}
+	jw_object(w);
+	user_keys(w, user);
+	jw_object_end(w);
+}
+
+void house_author(struct json_writer *w, const pb_UserView *user)
+{
+	house_user(w, user == NULL || user->erased || user->id == 0 ? NULL : user);
+}
+
+void house_profile(struct json_writer *w, const struct house_profile *profile)
+{
+	const pb_UserView *user = profile->user;
+
+	jw_object(w);
+	user_keys(w, user);
+	jw_kv(w, str, "banner_url", unless_erased(user, user->banner));
+	jw_kv(w, str, "bio", unless_erased(user, user->bio));
+	jw_kv(w, str, "tagline", unless_erased(user, user->tagline));
+	jw_kv(w, bool, "verified", user->verified);
+	jw_kv(w, bool, "system", user->system);
+	if (profile->own) {
+		jw_kv(w, str, "email", profile->email);
+		jw_kv(w, bool, "email_verified", profile->email_verified);
+		jw_kv(w, bool, "disabled", user->disabled);
+	}
+	jw_object_end(w);
+}
+
+void house_session(struct json_writer *w, const struct house_session *session)
+{
+	jw_object(w);
+	if (session->token != NULL)
+		jw_kv(w, str, "token", session->token);
+	jw_kv(w, uuid, "session_id", session->id);
+	if (session->token != NULL) {
+		jw_key(w, "user");
+		house_user(w, session->user);
+	} else {
+		jw_kv(w, str, "client_label", session->client_label);
+		jw_kv(w, str, "agent", session->agent);
+		jw_kv(w, str, "address", session->address);
+		jw_kv(w, time, "created_at", session->created_at_ms);
+		jw_kv(w, time, "last_used_at", session->last_used_at_ms);
+		jw_kv(w, bool, "current", session->current);
+	}
+	jw_kv(w, time, "expires_at", session->expires_at_ms);
+	jw_object_end(w);
+}
+
+void house_team(struct json_writer *w, const pb_TeamView *team)
+{
+	jw_object(w);
+	jw_kv(w, uuid, "id", team->id);
+	jw_kv(w, str, "name", team->name);
+	jw_kv(w, str, "slug", team->slug);
+	jw_kv(w, str, "description", team->description);
+	jw_kv(w, str, "icon_url", team->icon);
+	jw_kv(w, str, "banner_url", team->banner);
+	jw_kv(w, uuid, "owner_id", team->owner_id);
+	word(w, "joining", joining_word(team->joining));
+	jw_kv(w, bool, "public_read", team->public_read);
+	jw_kv(w, uuid, "default_channel_id", team->default_channel_id);
+	jw_kv(w, uuid, "base_role_id", team->base_role_id);
+	jw_kv(w, u64, "member_count", team->member_count);
+	jw_kv(w, time, "created_at", (int64_t)team->created_at_ms);
+	jw_object_end(w);
+}
+
+void house_channel(struct json_writer *w, const pb_ChannelView *channel)
+{
+	jw_object(w);
+	jw_kv(w, uuid, "id", channel->id);
+	jw_kv(w, uuid, "team_id", channel->team_id);
+	word(w, "kind", channel_kind_word(channel->kind));
+	jw_kv(w, str, "name", channel->name == NULL ? "" : channel->name);
+	jw_kv(w, str, "topic", channel->topic);
+	jw_kv(w, bool, "private", channel->private);
+	jw_kv(w, bool, "public_read", channel->public_read);
+	jw_kv(w, uuid, "category_id", channel->category_id);
+	jw_kv(w, i64, "position", channel->position);
+	jw_kv(w, u64, "slow_mode_s", channel->slow_mode_s);
+	jw_kv(w, time, "archived_at", (int64_t)channel->archived_at_ms);
+	jw_kv(w, uuid, "last_message_id", channel->last_message_id);
+	jw_kv(w, uuid, "created_by", channel->created_by);
+	jw_kv(w, time, "created_at", (int64_t)channel->created_at_ms);
+	jw_object_end(w);
+}
+
+void house_member(struct json_writer *w, const pb_MemberView *member)
+{
+	jw_object(w);
+	jw_key(w, "user");
+	house_user(w, member->has_user ? &member->user : NULL);
+	jw_kv(w, uuid, "team_id", member->team_id);
+	jw_key(w, "roles");
+	jw_array(w);
+	for (size_t i = 0; i < member->role_ids_count; i++)
+		jw_uuid(w, member->role_ids[i]);
+	jw_array_end(w);
+	jw_kv(w, bool, "owner", member->owner);
+	jw_kv(w, str, "nickname", member->nickname);
+	jw_kv(w, time, "joined_at", (int64_t)member->joined_at_ms);
+	jw_kv(w, time, "timeout_until", (int64_t)member->timeout_until_ms);
+	jw_object_end(w);
+}
+
+void house_channel_member(struct json_writer *w, const pb_ChannelMemberView *member)
+{
+	jw_object(w);
+	jw_key(w, "user");
+	house_user(w, member->has_user ? &member->user : NULL);
+	jw_kv(w, uuid, "channel_id", member->channel_id);
+	word(w, "role", channel_role_word(member->role));
+	jw_kv(w, str, "nickname", member->nickname);
+	jw_kv(w, time, "joined_at", (int64_t)member->joined_at_ms);
+	jw_key(w, "timeout_until");
+	jw_null(w); /* timeouts are the team's */
+	jw_object_end(w);
+}
+
+void house_message(struct json_writer *w, const pb_MessageView *message, uint64_t seq)
+{
+	jw_object(w);
+	jw_kv(w, uuid, "id", message->id);
+	jw_kv(w, uuid, "channel_id", message->channel_id);
+	jw_key(w, "author");
+	house_author(w, message->has_author ? &message->author : NULL);
+	jw_kv(w, str, "content", message->content == NULL ? "" : message->content);
+	jw_kv(w, uuid, "parent_message_id", message->parent_id);
+	jw_kv(w, u64, "reply_count", message->reply_count);
+	jw_key(w, "reactions");
+	jw_array(w);
+	jw_array_end(w);
+	jw_kv(w, bool, "pinned", message->pinned_at_ms != 0);
+	jw_key(w, "attachments");
+	jw_array(w);
+	jw_array_end(w);
+	jw_key(w, "embeds");
+	jw_array(w);
+	jw_array_end(w);
+	jw_key(w, "mentions");
+	jw_object(w);
+	jw_key(w, "users");
+	jw_array(w);
+	jw_array_end(w);
+	jw_key(w, "roles");
+	jw_array(w);
+	jw_array_end(w);
+	jw_kv(w, bool, "everyone", false);
+	jw_object_end(w);
+	jw_kv(w, str, "nonce", message->nonce);
+	jw_kv(w, bool, "silent", message->silent);
+	jw_kv(w, time, "created_at", (int64_t)message->created_at_ms);
+	jw_kv(w, time, "edited_at", (int64_t)message->edited_at_ms);
+	jw_kv(w, u64, "seq", message->seq != 0 ? message->seq : seq);
+	jw_object_end(w);
+}
+
+void house_edit(struct json_writer *w, const pb_EditView *edit)
+{
+	jw_object(w);
+	jw_kv(w, str, "content", edit->content == NULL ? "" : edit->content);
+	jw_kv(w, time, "edited_at", (int64_t)edit->edited_at_ms);
+	jw_kv(w, uuid, "edited_by", edit->edited_by);
+	jw_object_end(w);
+}
+
+void house_ban(struct json_writer *w, const pb_BanView *ban)
+{
+	jw_object(w);
+	jw_key(w, "user");
+	house_user(w, ban->has_user ? &ban->user : NULL);
+	jw_kv(w, str, "motive", ban->reason);
+	jw_key(w, "by");
+	house_author(w, ban->has_by ? &ban->by : NULL);
+	jw_kv(w, time, "created_at", (int64_t)ban->created_at_ms);
+	jw_kv(w, time, "expires_at", (int64_t)ban->expires_at_ms);
+	jw_object_end(w);
+}
+
+void house_presence(struct json_writer *w, const pb_PresenceView *presence)
+{
+	jw_object(w);
+	jw_kv(w, uuid, "user_id", presence->user_id);
+	word(w, "status", presence_word(presence->shown));
+	if (presence->chosen != 0)
+		word(w, "chosen", presence_word(presence->chosen));
+	jw_key(w, "custom_status");
+	status_object(w, presence->has_status, &presence->status);
+	jw_kv(w, time, "last_seen_at", (int64_t)presence->last_seen_at_ms);
+	jw_object_end(w);
+}
+
+void house_unread(struct json_writer *w, const pb_UnreadView *unread)
+{
+	jw_object(w);
+	jw_kv(w, uuid, "channel_id", unread->channel_id);
+	jw_kv(w, uuid, "team_id", unread->team_id);
+	jw_kv(w, u64, "unread", unread->unread);
+	jw_kv(w, u64, "mentions", unread->mentions);
+	jw_kv(w, uuid, "last_read_id", unread->last_read_id);
+	jw_kv(w, uuid, "last_message_id", unread->last_message_id);
+	jw_object_end(w);
+}
+
+void house_problem(struct json_writer *w, const struct house_problem *problem)
+{
+	char type[96] = "urn:guildhall:problem:";
+	const char *wire = status_wire(problem->status);
+	size_t at = sizeof "urn:guildhall:problem:" - 1;
+
+	for (; *wire != '\0' && at + 1 < sizeof type; wire++)
+		type[at++] = *wire;
+	jw_object(w);
+	jw_kv(w, str, "type", type);
+	jw_kv(w, str, "title", status_text(problem->status));
+	jw_kv(w, i64, "status", status_http(problem->status));
+	jw_kv(w, str, "detail", problem->detail != NULL ? problem->detail : status_text(problem->status));
+	jw_kv(w, str, "code", status_wire(problem->status));
+	if (problem->field != NULL)
+		jw_kv(w, str, "field", problem->field);
+	if (problem->why != NULL)
+		jw_kv(w, str, "why", problem->why);
+	jw_kv(w, str, "trace_id", problem->trace);
+	jw_object_end(w);
+}

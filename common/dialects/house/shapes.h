@@ -1,0 +1,61 @@
+/*
+ * house/shapes - the objects of house as JSON: one function an object, used by REST replies and by the detail of events, so
+ * that the two cannot drift apart. Keys are docs/dialects/house.md, "Objects". Everything is borrowed for the call; absent
+ * strings are NULL and written as null. Pure; any thread.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/status.h"
+#include "common/json/writer.h"
+#include "proto/messaging.pb.h"
+#include "proto/presence.pb.h"
+#include "proto/views.pb.h"
+
+/* A username, or null when the account is gone (NULL, erased, or without a name). */
+void house_username(struct json_writer *w, const pb_UserView *user);
+/* What rides along everywhere; NULL writes null. An erased person keeps id and created_at, the rest is null. */
+void house_user(struct json_writer *w, const pb_UserView *user);
+/* The same, null for an erased person: authors. */
+void house_author(struct json_writer *w, const pb_UserView *user);
+
+/* A user with what only the profile shows. */
+struct house_profile {
+	const pb_UserView *user;
+	bool own;           /* the caller's own: email and disabled are shown */
+	const char *email;  /* or NULL */
+	bool email_verified;
+};
+void house_profile(struct json_writer *w, const struct house_profile *profile);
+
+struct house_session {
+	uint64_t id;
+	const char *token;        /* only in the answer that opens it; NULL leaves token and user out */
+	const pb_UserView *user;
+	const char *client_label, *agent, *address; /* or NULL; shown in lists */
+	int64_t created_at_ms, last_used_at_ms, expires_at_ms;
+	bool current;             /* the one that asks */
+};
+void house_session(struct json_writer *w, const struct house_session *session);
+
+void house_team(struct json_writer *w, const pb_TeamView *team);
+void house_channel(struct json_writer *w, const pb_ChannelView *channel);
+void house_member(struct json_writer *w, const pb_MemberView *member);
+void house_channel_member(struct json_writer *w, const pb_ChannelMemberView *member);
+/* seq: of its message_posted event, when the view does not know it yet (inside that event itself); else 0. */
+void house_message(struct json_writer *w, const pb_MessageView *message, uint64_t seq);
+void house_edit(struct json_writer *w, const pb_EditView *edit);
+void house_ban(struct json_writer *w, const pb_BanView *ban);
+void house_presence(struct json_writer *w, const pb_PresenceView *presence);
+void house_unread(struct json_writer *w, const pb_UnreadView *unread);
+
+/* RFC 9457. */
+struct house_problem {
+	enum status status;
+	const char *why, *field, *detail; /* or NULL */
+	const char *trace;
+};
+void house_problem(struct json_writer *w, const struct house_problem *problem);
