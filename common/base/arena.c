@@ -16,7 +16,7 @@
 #define SHOW(at, size) ((void)(at), (void)(size))
 #endif
 
-#define ALIGNMENT   sizeof(max_align_t)
+#define ALIGNMENT   _Alignof(max_align_t)
 #define FIRST_BYTES ((size_t)8192)  /* one page pair a worker at rest; most requests need no second block */
 #define BLOCK_MOST  ((size_t)65536) /* blocks double up to here; what is larger gets a block of its own size \
 				     */

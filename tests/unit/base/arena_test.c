@@ -10,7 +10,7 @@ START_TEST(memory_is_zeroed_and_aligned_also_after_a_reset)
 	for (int round = 0; round < 3; round++) {
 		for (size_t size = 0; size < 3000; size += 77) {
 			unsigned char *at = arena_alloc(mem, size);
-			ck_assert_uint_eq((uintptr_t)at % sizeof(max_align_t), 0);
+			ck_assert_uint_eq((uintptr_t)at % _Alignof(max_align_t), 0);
 			for (size_t i = 0; i < size; i++)
 				ck_assert_uint_eq(at[i], 0);
 			memset(at, 0xAA, size);

@@ -8,15 +8,24 @@
 
 static char errors[8192];
 
+/* One a process, which is one test; never destroyed, and never lost sight of either. */
+static struct arena *test_arena(void)
+{
+	static struct arena *mem;
+
+	if (mem == NULL)
+		mem = arena_create();
+	return mem;
+}
+
 /* Each test is a process of its own and starts without settings. */
 static enum status load(struct config *config)
 {
-	struct arena *mem = arena_create();
 	FILE *out = fmemopen(errors, sizeof errors, "w");
 
-	enum status st = config_load(mem, config, out);
+	enum status st = config_load(test_arena(), config, out);
 	fclose(out);
-	return st; /* mem lives on: the strings of config are in it */
+	return st;
 }
 
 static const char *file_with(const char *content)
@@ -197,7 +206,7 @@ static int exit_code_of(char *option)
 		char *argv[] = {"guildhall-api", option, NULL};
 		ck_assert_ptr_nonnull(freopen("/dev/null", "w", stdout));
 		ck_assert_ptr_nonnull(freopen("/dev/null", "w", stderr));
-		config_main(option == NULL ? 1 : 2, argv, "api", arena_create(), &config);
+		config_main(option == NULL ? 1 : 2, argv, "api", test_arena(), &config);
 		_exit(77);
 	}
 	int how = 0;
