@@ -19,7 +19,7 @@ CREATE TABLE log.streams (
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02, autovacuum_vacuum_threshold = 200);
 INSERT INTO log.streams (rank, id) VALUES (3, 0);
 
--- Leaves of 6 h, each with its own unique (rank, id, seq): log.ensure_leaves.
+-- Leaves of 6 h, each with its own unique (rank, id, seq), and its rows by time for the watermark: log.ensure_leaves.
 CREATE TABLE log.events (
   rank smallint NOT NULL,
   id bigint NOT NULL,
@@ -45,6 +45,7 @@ BEGIN
     IF to_regclass('log.' || name) IS NULL THEN
       EXECUTE format('CREATE TABLE log.%I (LIKE log.events INCLUDING DEFAULTS)', name);
       EXECUTE format('ALTER TABLE log.%I ADD CONSTRAINT %I UNIQUE (rank, id, seq)', name, name || '_key');
+      EXECUTE format('CREATE INDEX %I ON log.%I (created_at)', name || '_time', name);
       EXECUTE format('ALTER TABLE log.%I ADD CONSTRAINT %I CHECK (created_at >= %L AND created_at < %L)',
         name, name || '_range', leaf, leaf + interval '6 hours');
       EXECUTE format('ALTER TABLE log.events ATTACH PARTITION log.%I FOR VALUES FROM (%L) TO (%L)',
