@@ -13,6 +13,7 @@
 #include "common/base/arena.h"
 #include "common/base/status.h"
 #include "common/events/events.h"
+#include "proto/rpc.pb.h"
 
 /* ---- publishing. Thread-safe. */
 struct bus_publisher;

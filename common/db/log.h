@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include "common/base/config.h"
 #include "common/base/ids.h"
 #include "common/db/db.h"
 #include "common/events/events.h"
