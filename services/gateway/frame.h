@@ -1,0 +1,62 @@
+/*
+ * frame - RFC 6455 framing: frames and messages out of bytes that come in any portions, and frames to send. Pure; the bytes
+ * are parsed and unmasked in place, in the loop's buffer or in the one that a socket with an unfinished frame keeps.
+ * No extension is ever agreed upon, so every reserved bit is an error.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "services/gateway/queue.h"
+
+enum frame_opcode { FRAME_CONTINUATION = 0, FRAME_TEXT = 1, FRAME_BINARY = 2, FRAME_CLOSE = 8, FRAME_PING = 9, FRAME_PONG = 10 };
+
+/* Close codes of RFC 6455, section 7.4, that framing itself gives. */
+#define FRAME_CLOSE_NORMAL   1000
+#define FRAME_CLOSE_PROTOCOL 1002
+#define FRAME_CLOSE_BAD_TEXT 1007
+#define FRAME_CLOSE_TOO_BIG  1009
+
+/* The valid beginning of UTF-8 text that may go on. Zeroed: nothing yet. NUL is a character as any other here. */
+struct utf8 {
+	uint8_t need;       /* continuation bytes still due */
+	uint8_t low, high;  /* bounds of the next one */
+};
+bool utf8_feed(struct utf8 *state, const uint8_t *bytes, size_t length); /* false: this is not UTF-8 */
+static inline bool utf8_done(const struct utf8 *state)
+{
+	return state->need == 0;
+}
+
+/* What one connection remembers between frames: nothing, unless a message came in fragments. */
+struct frame_parser {
+	struct frame_message *message; /* the fragments so far */
+};
+void frame_parser_finish(struct frame_parser *parser);
+
+enum frame_step {
+	FRAME_STEP_MORE,    /* the bytes end inside a frame: out->need says how many it takes in all */
+	FRAME_STEP_NOTHING, /* a fragment was taken; go on */
+	FRAME_STEP_MESSAGE, /* a whole text or binary message */
+	FRAME_STEP_CONTROL, /* a ping, pong or close; may stand between fragments */
+	FRAME_STEP_FAILED,  /* out->code is what to close with; parse no further */
+};
+
+struct frame_in {
+	enum frame_opcode opcode;
+	uint8_t *bytes;    /* unmasked; lives until the next step or until the buffer goes */
+	size_t length;
+	uint16_t code;     /* of a close frame: the code it gave, 0 when none; of a failure: ours */
+	size_t need;
+	size_t consumed;   /* bytes of the buffer that are done with */
+};
+
+/* Takes the next frame from bytes. most_bytes bounds a message, all its fragments together. */
+enum frame_step frame_next(struct frame_parser *parser, uint8_t *bytes, size_t length, size_t most_bytes, struct frame_in *out);
+
+/* A frame to send, FIN set, one reference. */
+struct frame *frame_make(enum frame_opcode opcode, const void *payload, size_t length);
+/* Code and reason (cut at 123 bytes, at a code point; may be NULL). */
+struct frame *frame_make_close(uint16_t code, const char *reason);
