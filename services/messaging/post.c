@@ -1,0 +1,272 @@
+#include "services/messaging/post.h"
+
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "services/messaging/followup.h"
+#include "services/messaging/guard.h"
+#include "services/messaging/people.h"
+#include "services/messaging/post_set.h"
+#include "services/messaging/views.h"
+
+/* One post in flight; in the call's arena, so it lives until the call is answered. */
+struct post {
+	struct service *service;
+	struct rpc_call *call;
+	const pb_PostMessageRequest *rq;
+	pb_MessageReply *reply;
+	pb_UserView author;
+	struct rights rights;
+	struct post_row row;
+	struct commit_op op;
+	struct followup_job job;
+	uint64_t earlier_id; /* replayed: the message that the first call wrote */
+	int tries;
+};
+
+static void post_fail(struct post *p, enum status st, const char *why, const char *field)
+{
+	rpc_fail(p->call, st, why, field, NULL);
+}
+
+static void post_done(void *arg, const struct commit_result *result);
+
+/* The view and the payload, by the rights that hold now: the channel may have another name or key than at the last try. */
+static enum status post_build(struct post *p)
+{
+	pb_Event event = {0};
+	pb_MessagePosted *posted = &event.body.message_posted;
+
+	p->reply->has_message = true;
+	p->reply->message = (pb_MessageView){
+		.id = p->row.id,
+		.channel_id = p->row.channel_id,
+		.has_author = true,
+		.author = p->author,
+		.kind = MESSAGE_TEXT,
+		.content = p->rq->content,
+		.parent_id = p->row.parent_id,
+		.root_id = p->row.root_id,
+		.nonce = p->rq->nonce,
+		.created_at_ms = (uint64_t)p->row.at_ms,
+	};
+	p->reply->has_channel = true;
+	rights_channel_ref(&p->rights, &p->reply->channel);
+
+	event.has_actor = true;
+	event.actor = p->author;
+	event.client_label = p->call->header->client_label[0] != '\0' ? (char *)p->call->header->client_label : NULL;
+	event.event_id = p->row.id; /* there is one event with this id: its posting */
+	event.which_body = EVENT_KIND_message_posted;
+	posted->has_channel = true;
+	posted->channel = p->reply->channel;
+	posted->has_message = true;
+	posted->message = p->reply->message;
+	p->row.audience = p->rights.audience;
+	p->row.slow_exempt = rights_slow_exempt(&p->rights, p->author.bot);
+	return event_encode(p->call->mem, &event, &p->row.payload, &p->row.payload_length);
+}
+
+static void post_submit(struct post *p)
+{
+	p->op = (struct commit_op){0};
+	commit_op_from_call(&p->op, p->call);
+	p->op.streams[0] = p->rights.stream;
+	p->op.stream_count = 1;
+	p->op.checks[0] = (struct commit_check){
+		.stream = p->rights.stream,
+		.stream_epoch = p->rights.stream_epoch,
+		.check_stream = true,
+		.user_id = p->call->header->actor_id,
+		.member_epoch = p->rights.member_epoch,
+	};
+	p->op.check_count = 1;
+	p->op.set = &post_set;
+	p->op.done = post_done;
+	p->op.arg = &p->row;
+	committer_submit(p->service->committer, &p->op);
+}
+
+static const struct db_stmt parent_stmt = {
+	"messaging_post_parent",
+	"SELECT coalesce(root_id, id) FROM messaging.messages WHERE id = $1 AND channel_id = $2 AND deleted_at_ms IS NULL",
+};
+
+/* The top of the chain that a reply joins. It never changes; whether the parent still stands is asked again under the lock. */
+static enum status post_find_root(struct post *p)
+{
+	struct db_conn *conn = NULL;
+	struct db_params params;
+	struct db_rows rows = {0};
+
+	enum status st = db_acquire(p->service->db, p->call->deadline_mono_ms, &conn);
+	if (st != STATUS_OK)
+		return st;
+	db_params_begin(&params, p->call->mem);
+	db_put_id(&params, p->rq->parent_id);
+	db_put_id(&params, p->rq->channel_id);
+	st = db_query(conn, p->call->mem, &parent_stmt, &params, &rows);
+	db_release(conn);
+	if (st == STATUS_OK && rows.count == 0)
+		return STATUS_NOT_FOUND;
+	if (st == STATUS_OK)
+		p->row.root_id = db_id(&rows, 0, 0);
+	return st;
+}
+
+/* Judges by what is cached, or anew when that refuses; then builds and submits. Ends the call when it is refused. */
+static void post_go(struct post *p, enum rights_from from)
+{
+	struct service *s = p->service;
+	const char *why = NULL, *field = NULL;
+
+	enum status st = rights_of_channel(s, p->call, p->rq->channel_id, from, &p->rights);
+	if (st == STATUS_OK)
+		st = rights_need_post(&p->rights, p->rq->parent_id != 0, &why);
+	if (st != STATUS_OK && p->rights.cached) {
+		why = NULL;
+		st = rights_of_channel(s, p->call, p->rq->channel_id, RIGHTS_FRESH, &p->rights);
+		if (st == STATUS_OK)
+			st = rights_need_post(&p->rights, p->rq->parent_id != 0, &why);
+	}
+	/* Not before the rights: whether a message exists is not for everybody to know. */
+	if (st == STATUS_OK && p->rq->parent_id != 0 && p->row.root_id == 0) {
+		st = post_find_root(p);
+		field = st == STATUS_NOT_FOUND ? "parent_id" : NULL;
+	}
+	if (st == STATUS_OK)
+		st = post_build(p);
+	if (st != STATUS_OK)
+		post_fail(p, st, why, field);
+	else
+		post_submit(p);
+}
+
+/* Followup thread: the rights that the post was judged by had changed. */
+static void post_again(void *arg)
+{
+	struct post *p = arg;
+
+	log_set_trace(p->call->header->trace_id);
+	post_go(p, RIGHTS_FRESH);
+	log_set_trace(NULL);
+}
+
+static const struct db_stmt earlier_stmt = {
+	"messaging_post_earlier",
+	"SELECT " MESSAGE_COLUMNS " FROM messaging.messages m LEFT JOIN messaging.people p ON p.id = m.author_id"
+	" WHERE m.id = $1",
+};
+
+/* Followup thread: an earlier call had this request id; the answer is its message as it is now. From the primary: the
+ * first call may have ended a moment ago. */
+static void post_earlier(void *arg)
+{
+	struct post *p = arg;
+	struct db_conn *conn = NULL;
+	struct db_params params;
+	struct db_rows rows = {0};
+
+	log_set_trace(p->call->header->trace_id);
+	enum status st = db_acquire(p->service->db, p->call->deadline_mono_ms, &conn);
+	if (st == STATUS_OK) {
+		db_params_begin(&params, p->call->mem);
+		db_put_id(&params, p->earlier_id);
+		st = db_query(conn, p->call->mem, &earlier_stmt, &params, &rows);
+		db_release(conn);
+	}
+	if (st == STATUS_OK && rows.count == 0)
+		st = STATUS_NOT_FOUND; /* purged since */
+	if (st == STATUS_OK) {
+		message_from_row(p->call->mem, &rows, 0, 0, &p->reply->message);
+		rpc_finish_replayed(p->call);
+	} else {
+		post_fail(p, st, NULL, NULL);
+	}
+	log_set_trace(NULL);
+}
+
+static void post_later(struct post *p, void (*run)(void *))
+{
+	p->job = (struct followup_job){.run = run, .arg = p};
+	followup_submit(p->service->followup, &p->job);
+}
+
+/* Runs on the committer's thread after the commit. Must not block. */
+static void post_done(void *arg, const struct commit_result *result)
+{
+	struct post *p = (struct post *)((char *)arg - offsetof(struct post, row));
+
+	if (result->status == STATUS_OK && result->replayed) {
+		p->earlier_id = result->object_id;
+		post_later(p, post_earlier);
+	} else if (result->status == STATUS_OK) {
+		p->reply->message.seq = p->row.seq;
+		rpc_finish(p->call);
+	} else if (result->status == STATUS_SLOW_MODE && p->rights.cached) {
+		post_later(p, post_again); /* a right to pass may have been given since: that raises no epoch */
+	} else if (result->status == STATUS_SLOW_MODE) {
+		rpc_fail_retry(p->call, STATUS_SLOW_MODE, result->why, (uint32_t)p->row.wait_ms);
+	} else if (result->status == STATUS_STALE && result->why == NULL) {
+		rights_cache_drop(p->service->rights, p->call->header->actor_id, p->rq->channel_id);
+		if (++p->tries <= JUDGE_TRIES)
+			post_later(p, post_again);
+		else
+			post_fail(p, STATUS_BUSY, NULL, NULL);
+	} else {
+		rpc_fail(p->call, result->status, result->why, result->field, result->detail);
+	}
+}
+
+static enum status post_check(const pb_PostMessageRequest *rq, const pb_RpcHeader *header, const char **out_why, const char **out_field)
+{
+	if (header->actor_id == 0) {
+		*out_why = "actor";
+		return STATUS_FORBIDDEN; /* a message has an author */
+	}
+	if (!header->has_actor || header->actor.id != header->actor_id) {
+		*out_why = "actor";
+		return STATUS_MALFORMED;
+	}
+	if (!text_fits(rq->content, 1, MESSAGE_CONTENT_MAX)) {
+		*out_field = "content";
+		return STATUS_FIELD_INVALID;
+	}
+	if (rq->nonce != NULL && !text_fits(rq->nonce, 0, MESSAGE_NONCE_MAX)) {
+		*out_field = "nonce";
+		return STATUS_FIELD_INVALID;
+	}
+	return STATUS_OK;
+}
+
+void post_message(void *service, struct rpc_call *call, const void *request, void *reply)
+{
+	struct service *s = service;
+	const pb_PostMessageRequest *rq = request;
+	const char *why = NULL, *field = NULL;
+
+	enum status st = post_check(rq, call->header, &why, &field);
+	if (st != STATUS_OK) {
+		rpc_fail(call, st, why, field, NULL);
+		return;
+	}
+	struct post *p = ARENA_NEW(call->mem, struct post);
+	p->service = s;
+	p->call = call;
+	p->rq = rq;
+	p->reply = reply;
+	p->author = author_view(&call->header->actor);
+	p->row.channel_id = rq->channel_id;
+	p->row.parent_id = rq->parent_id;
+	p->row.content = rq->content;
+	p->row.nonce = rq->nonce;
+	p->row.at_ms = clock_wall_ms();
+	st = service_next_id(s, &p->row.id);
+	if (st == STATUS_OK)
+		st = people_see(s, call->mem, &call->header->actor, call->deadline_mono_ms);
+	if (st != STATUS_OK)
+		post_fail(p, st, NULL, NULL);
+	else
+		post_go(p, RIGHTS_CACHED);
+}

@@ -1,0 +1,149 @@
+#include "services/messaging/post_set.h"
+
+#include <string.h>
+
+/* This set's verdicts; the statement below writes them as numbers. */
+enum post_verdict {
+	POST_NO_CHANNEL = COMMIT_OWN, /* 100: never was, deleted, or of another stream than was locked */
+	POST_ARCHIVED = 101,
+	POST_NO_PARENT = 102,
+	POST_SLOW = 103,
+};
+
+/*
+ * Under the lock of the channel's home stream nobody else posts to, edits or deletes in its channels, so what is read here
+ * is what is true at the commit. Counters are written as sums of what was read, once per channel, root and author.
+ * LATERAL with OFFSET 0 keeps every look-up an index scan per row, whatever the planner thinks of the arrays.
+ */
+static const char post_sql[] =
+	"WITH " COMMIT_SET_JUDGED(
+		"$11::int8[], $12::int8[], $13::int8[], $14::int8[], $15::text[], $16::text[], $17::int8[], $18::bool[],"
+		" $19::text[], $20::bytea[]",
+		"message_id, channel_id, parent_id, root_id, content, nonce, made_at_ms, exempt, audience, payload")
+	", checked AS (SELECT j.*, 134 AS kind, j.message_id AS object_id, NULL::bytea AS reply, c.counted,"
+	" CASE WHEN c.slow_mode_s > 0 THEN coalesce(nullif(greatest("
+	"rs.last_post_at_ms + c.slow_mode_s * 1000::int8 - j.made_at_ms, 0), 0), c.slow_mode_s * 1000::int8) END AS wait_ms,"
+	" CASE WHEN j.verdict <> 0 THEN j.verdict"
+	" WHEN c.stream_id IS DISTINCT FROM j.id OR c.deleted_at_ms IS NOT NULL THEN 100"
+	" WHEN c.archived_at_ms IS NOT NULL THEN 101"
+	" WHEN j.parent_id <> 0 AND p.id IS NULL THEN 102"
+	" WHEN c.slow_mode_s > 0 AND NOT j.exempt AND (rs.last_post_at_ms + c.slow_mode_s * 1000::int8 > j.made_at_ms"
+	"  OR EXISTS (SELECT FROM judged b WHERE b.channel_id = j.channel_id AND b.actor = j.actor AND b.i < j.i"
+	"   AND b.verdict = 0)) THEN 103"
+	" ELSE 0 END AS fate"
+	" FROM judged j"
+	" LEFT JOIN LATERAL (SELECT c.stream_id, c.deleted_at_ms, c.archived_at_ms, c.slow_mode_s, c.counted"
+	"  FROM messaging.channels c WHERE c.id = j.channel_id OFFSET 0) c ON true"
+	" LEFT JOIN LATERAL (SELECT p.id FROM messaging.messages p WHERE j.parent_id <> 0 AND p.id = j.parent_id"
+	"  AND p.channel_id = j.channel_id AND p.deleted_at_ms IS NULL OFFSET 0) p ON true"
+	" LEFT JOIN LATERAL (SELECT rs.last_post_at_ms FROM messaging.read_state rs WHERE c.slow_mode_s > 0"
+	"  AND rs.user_id = j.actor AND rs.channel_id = j.channel_id OFFSET 0) rs ON true)"
+	COMMIT_SET_NUMBERED
+	", posts AS MATERIALIZED (SELECT actor, channel_id, message_id, parent_id, root_id, content, nonce, made_at_ms, seq,"
+	" counted, counted + row_number() OVER of_channel AS place, lead(i) OVER of_channel IS NULL AS newest,"
+	" lead(i) OVER of_author IS NULL AS newest_of_author"
+	" FROM numbered WHERE fate = 0"
+	" WINDOW of_channel AS (PARTITION BY channel_id ORDER BY i), of_author AS (PARTITION BY channel_id, actor ORDER BY i))"
+	", messages AS (INSERT INTO messaging.messages (id, channel_id, seq, author_id, content, parent_id, root_id, nonce, created_at_ms)"
+	" SELECT message_id, channel_id, seq, actor, content, nullif(parent_id, 0), nullif(root_id, 0), nonce, made_at_ms FROM posts)"
+	", channels AS (UPDATE messaging.channels c SET last_message_id = p.message_id, counted = p.place,"
+	" message_count = c.message_count + p.place - p.counted"
+	" FROM posts p WHERE p.newest AND c.id = p.channel_id)"
+	", roots AS (UPDATE messaging.messages r SET reply_count = r.reply_count + w.replies"
+	" FROM (SELECT root_id, count(*)::int AS replies FROM posts WHERE root_id <> 0 GROUP BY root_id) w WHERE r.id = w.root_id)"
+	/* Who posts has read what was there. */
+	", marks AS (INSERT INTO messaging.read_state (user_id, channel_id, last_read_id, counted, last_post_at_ms)"
+	" SELECT actor, channel_id, message_id, place, made_at_ms FROM posts WHERE newest_of_author"
+	" ON CONFLICT (user_id, channel_id) DO UPDATE SET last_read_id = EXCLUDED.last_read_id, counted = EXCLUDED.counted,"
+	" last_post_at_ms = EXCLUDED.last_post_at_ms)"
+	" SELECT " COMMIT_SET_COLUMNS ", wait_ms FROM numbered";
+
+#define ROW(op) ((struct post_row *)(op)->arg)
+
+static enum status post_encode(struct commit_op *const *ops, size_t n, struct db_params *params)
+{
+	struct arena *mem = params->mem;
+	uint64_t *ids = ARENA_ARRAY(mem, n, uint64_t), *channels = ARENA_ARRAY(mem, n, uint64_t);
+	uint64_t *parents = ARENA_ARRAY(mem, n, uint64_t), *roots = ARENA_ARRAY(mem, n, uint64_t);
+	const char **contents = ARENA_ARRAY(mem, n, const char *), **nonces = ARENA_ARRAY(mem, n, const char *);
+	int64_t *times = ARENA_ARRAY(mem, n, int64_t);
+	bool *exempt = ARENA_ARRAY(mem, n, bool);
+	const char **audiences = ARENA_ARRAY(mem, n, const char *);
+	const void **payloads = ARENA_ARRAY(mem, n, const void *);
+	size_t *lengths = ARENA_ARRAY(mem, n, size_t);
+
+	for (size_t i = 0; i < n; i++) {
+		const struct post_row *row = ROW(ops[i]);
+		ids[i] = row->id;
+		channels[i] = row->channel_id;
+		parents[i] = row->parent_id;
+		roots[i] = row->root_id;
+		contents[i] = row->content;
+		nonces[i] = row->nonce;
+		times[i] = row->at_ms;
+		exempt[i] = row->slow_exempt;
+		audiences[i] = row->audience;
+		payloads[i] = row->payload;
+		lengths[i] = row->payload_length;
+	}
+	commit_set_params(ops, n, params);
+	db_put_ids(params, ids, n);
+	db_put_ids(params, channels, n);
+	db_put_ids(params, parents, n);
+	db_put_ids(params, roots, n);
+	db_put_texts(params, contents, n);
+	db_put_texts(params, nonces, n);
+	db_put_i64s(params, times, n);
+	db_put_bools(params, exempt, n);
+	db_put_texts(params, audiences, n);
+	db_put_byteas(params, payloads, lengths, n);
+	return STATUS_OK;
+}
+
+static enum status post_decode(struct commit_op *op, const struct db_rows *rows, int row, struct arena *mem,
+	struct commit_result *result, struct logged_event *out_event, bool *out_written)
+{
+	struct post_row *post = ROW(op);
+	enum commit_verdict verdict = commit_set_verdict(op, rows, row, result, out_event);
+
+	*out_written = verdict == COMMIT_FIT;
+	switch ((int)verdict) {
+	case COMMIT_FIT:
+		post->seq = out_event->seq;
+		post->committed_at_ms = out_event->at_ms;
+		out_event->kind = EVENT_KIND_message_posted;
+		memcpy(out_event->audience, post->audience, strlen(post->audience) + 1);
+		out_event->payload = post->payload;
+		out_event->payload_length = post->payload_length;
+		break;
+	case COMMIT_OTHER_BODY:
+		if (post->nonce != NULL) /* the request id was made of it */
+			result->field = "nonce";
+		break;
+	case POST_NO_CHANNEL:
+		result->status = STATUS_NOT_FOUND;
+		break;
+	case POST_ARCHIVED:
+		result->status = STATUS_ARCHIVED;
+		result->why = "archived";
+		break;
+	case POST_NO_PARENT:
+		result->status = STATUS_NOT_FOUND;
+		result->field = "parent_id";
+		break;
+	case POST_SLOW:
+		result->status = STATUS_SLOW_MODE;
+		result->why = "slow_mode";
+		post->wait_ms = db_i64(rows, row, COMMIT_SET_RESULTS);
+		break;
+	default: /* repeated, stale: the result says it all */
+		break;
+	}
+	return STATUS_OK;
+}
+
+const struct commit_set post_set = {
+	.stmt = {"messaging_post", post_sql},
+	.encode = post_encode,
+	.decode = post_decode,
+};

@@ -1,0 +1,34 @@
+/*
+ * service - what the parts of guildhall-messaging share. Made by main.c, borrowed by every handler and thread;
+ * nothing in it changes after the first call is served, what is behind the pointers locks for itself.
+ */
+#pragma once
+
+#include "common/base/config.h"
+#include "common/base/ids.h"
+#include "common/db/committer.h"
+#include "common/db/db.h"
+#include "common/rpc/rpc.h"
+
+struct rights_cache;
+struct people;
+struct followup;
+
+struct service {
+	const struct config *config;
+	const char *instance;
+	struct db *db;                /* the primary: what must be seen at once, people, purge, leases */
+	struct db *reads;             /* lists; a replica where GUILDHALL_DB_READ_URL names one, else the same as db */
+	struct committer *committer;
+	struct rpc_client *moderation;
+	struct ids *ids;
+	struct rights_cache *rights;
+	struct people *people;
+	struct followup *followup;    /* threads for what a committer's callback may not do */
+};
+
+/* Why an answer is refused after three tries: rights kept changing in between. */
+#define JUDGE_TRIES 3
+
+/* The next S id now; STATUS_BUSY while this process holds no node. */
+enum status service_next_id(struct service *s, uint64_t *out_id);
