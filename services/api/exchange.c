@@ -1,0 +1,59 @@
+#include "services/api/exchange.h"
+
+#include <string.h>
+
+#include "common/base/log.h"
+
+enum status exchange_fail(struct exchange *x, enum status st, const char *why, const char *field, const char *detail)
+{
+	x->outcome = (struct rpc_outcome){.status = st, .why = why, .field = field, .detail = detail};
+	return st;
+}
+
+const struct rpc_context *exchange_context(struct exchange *x, bool writes)
+{
+	x->call = (struct rpc_context){
+		.request_id = writes ? x->request_id : NULL,
+		.request_id_length = writes ? sizeof x->request_id : 0,
+		.body_hash = writes && x->has_body_hash ? x->body_hash : NULL,
+		.actor_id = x->actor.id,
+		.actor_epoch = x->actor.epoch,
+		.session_id = x->actor.session_id,
+		.actor = x->actor.account,
+		.client_label = x->actor.client_label,
+		.trace = x->trace,
+		.deadline_mono_ms = x->deadline_mono_ms,
+		.retry = true,
+	};
+	return &x->call;
+}
+
+void exchange_next_step(struct exchange *x, const char *step)
+{
+	uint8_t from[REQUEST_ID_BYTES];
+
+	memcpy(from, x->request_id, sizeof from);
+	request_id_derive(x->request_id, from, step);
+}
+
+bool exchange_enter(struct exchange *x, enum owner owner, uint64_t pick, bool writes)
+{
+	struct api_owner *o = &x->api->owners[owner];
+
+	if (atomic_fetch_add(&o->inside, 1) >= x->api->owner_share) {
+		atomic_fetch_sub(&o->inside, 1);
+		x->outcome = (struct rpc_outcome){.status = STATUS_BUSY, .retry_after_ms = 1000};
+		return false;
+	}
+	exchange_context(x, writes);
+	x->call.pick = pick;
+	x->outcome = (struct rpc_outcome){0};
+	return true;
+}
+
+enum status exchange_leave(struct exchange *x, enum owner owner, enum status st)
+{
+	atomic_fetch_sub(&x->api->owners[owner].inside, 1);
+	x->outcome.status = st;
+	return st;
+}

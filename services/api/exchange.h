@@ -1,0 +1,90 @@
+/*
+ * exchange - one HTTP request being answered, whichever dialect it speaks. The core (serve.c) finds the route, the person and
+ * the limits; the dialect's handler decodes, calls, renders. Everything lives in the request's arena. One worker thread.
+ *
+ * A handler returns STATUS_OK with the response filled, or another status with `outcome` saying more; it fills nothing then, and
+ * the dialect's refuse() renders the status. It may be run a second time when the token had to be resolved anew.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/ids.h"
+#include "common/http/http.h"
+#include "common/rpc/stubs.h"
+#include "services/api/api.h"
+#include "services/api/idempotency.h"
+#include "services/api/limits.h"
+#include "services/api/router.h"
+
+struct exchange;
+
+struct mount {
+	const char *name;
+	const char *path; /* "/v1" */
+	const struct route *routes;
+	size_t route_count;
+	const char *(*token)(struct exchange *x);               /* what the client shows, or NULL */
+	void (*refuse)(struct exchange *x, enum status status); /* renders outcome; any time after the dialect is known */
+	void (*decorate)(struct exchange *x);                   /* headers that every response has; last */
+};
+
+/* Who asks. account is borrowed from mem. */
+struct actor {
+	const pb_UserView *account; /* NULL: nobody */
+	uint64_t id, epoch, session_id;
+	const char *client_label;
+};
+
+struct exchange {
+	struct api *api;
+	struct arena *mem;
+	const struct http_request *rq;
+	struct http_response *rs;
+	const struct mount *mount;
+	const char *path; /* below the mount */
+	struct route_match match;
+	const char *allow; /* on STATUS_WRONG_METHOD */
+	struct actor actor;
+	char trace[IDS_TRACE_SIZE];
+	int64_t deadline_mono_ms;
+	struct limit_state limit; /* the one that is nearest to its end */
+
+	uint8_t request_id[REQUEST_ID_BYTES]; /* of this change */
+	uint8_t body_hash[REQUEST_HASH_BYTES];
+	bool has_body_hash;
+	const char *key_field; /* what the client named this change by, or NULL: the field to blame for another body under it */
+
+	struct rpc_context call; /* as exchange_context left it */
+	struct rpc_outcome outcome; /* of the latest call, or what exchange_fail said */
+};
+
+/* Records why and returns st. Strings are borrowed until the response is written. */
+enum status exchange_fail(struct exchange *x, enum status st, const char *why, const char *field, const char *detail);
+
+/* On whose behalf and until when, for a call of this exchange. writes: with the request id. */
+const struct rpc_context *exchange_context(struct exchange *x, bool writes);
+/* The next writing call is a further step of the same change, at another owner. */
+void exchange_next_step(struct exchange *x, const char *step);
+
+/* A place among the workers that may wait for this owner, or false with outcome BUSY. */
+bool exchange_enter(struct exchange *x, enum owner owner, uint64_t pick, bool writes);
+enum status exchange_leave(struct exchange *x, enum owner owner, enum status st);
+
+/*
+ * CALL - a writing call of an owner (with this change's request id); ASK - a reading one.
+ *
+ * owner, arm  messaging, moderation or presence, and the arm of its oneof
+ * pick        the id whose stream it concerns (the peer is chosen by it, for speed only), or 0
+ *
+ * Gives the call's status; x->outcome has the rest.
+ */
+#define CALL(x, owner, arm, pick, request, out_reply) EXCHANGE_CALL_(x, owner, arm, pick, true, request, out_reply)
+#define ASK(x, owner, arm, pick, request, out_reply)  EXCHANGE_CALL_(x, owner, arm, pick, false, request, out_reply)
+#define EXCHANGE_CALL_(x, owner, arm, pick, writes, request, out_reply)                                            \
+	(exchange_enter((x), OWNER_##owner, (pick), (writes))                                                      \
+			? exchange_leave((x), OWNER_##owner,                                                       \
+				  owner##_##arm((x)->api->owners[OWNER_##owner].client, (x)->mem, &(x)->call,       \
+					  (request), (out_reply), &(x)->outcome))                                  \
+			: STATUS_BUSY)

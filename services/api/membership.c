@@ -1,0 +1,132 @@
+#include "services/api/membership.h"
+
+#include "common/events/kinds.h"
+#include "services/api/accounts.h"
+
+#define SEEDED_MOST 200 /* a channel's members given at its creation: domain model, 6 */
+
+static enum status person(struct exchange *x, uint64_t user_id, pb_UserView *out)
+{
+	enum status st = accounts_get(x->api, x->mem, user_id, x->deadline_mono_ms, out);
+
+	return st == STATUS_OK ? st : exchange_fail(x, st, NULL, NULL, NULL);
+}
+
+enum status team_member_put(struct exchange *x, uint64_t team_id, uint64_t user_id, pb_MemberReply *out)
+{
+	pb_MemberRequest request = {.team_id = team_id, .user_id = user_id, .has_user = true};
+
+	if (user_id == x->actor.id) {
+		request.user = *x->actor.account;
+		return CALL(x, moderation, join_team, team_id, &request, out);
+	}
+	enum status st = person(x, user_id, &request.user);
+	return st == STATUS_OK ? CALL(x, moderation, add_member, team_id, &request, out) : st;
+}
+
+enum status channel_member_put(struct exchange *x, uint64_t channel_id, uint64_t user_id, pb_ChannelMemberReply *out)
+{
+	pb_ChannelMemberRequest request = {.channel_id = channel_id, .user_id = user_id, .role = CHANNEL_ROLE_MEMBER,
+		.has_user = true};
+
+	if (user_id == x->actor.id) {
+		request.user = *x->actor.account;
+		return CALL(x, moderation, join_channel, channel_id, &request, out);
+	}
+	enum status st = person(x, user_id, &request.user);
+	return st == STATUS_OK ? CALL(x, moderation, add_channel_member, channel_id, &request, out) : st;
+}
+
+enum status ban_request(struct exchange *x, uint64_t scope_id, uint64_t user_id, const char *motive, int64_t expires_at_ms,
+	pb_BanRequest *out)
+{
+	*out = (pb_BanRequest){
+		.scope_id = scope_id,
+		.user_id = user_id,
+		.reason = (char *)motive,
+		.expires_at_ms = (uint64_t)expires_at_ms,
+		.has_user = true,
+	};
+	return person(x, user_id, &out->user);
+}
+
+enum status channel_create(struct exchange *x, const pb_CreateChannelRequest *request, const uint64_t *members,
+	size_t member_count, pb_ChannelReply *out)
+{
+	pb_UserView *people = ARENA_ARRAY(x->mem, member_count + 1, pb_UserView);
+	size_t people_count = 1;
+	pb_UserView *found;
+	size_t found_count;
+	pb_Empty nothing;
+
+	people[0] = *x->actor.account;
+	if (member_count > SEEDED_MOST)
+		return exchange_fail(x, STATUS_FIELD_INVALID, NULL, "members", "at most 200");
+	enum status st = accounts_get_many(x->api, x->mem, members, member_count, x->deadline_mono_ms, &found, NULL,
+		&found_count);
+	if (st != STATUS_OK)
+		return exchange_fail(x, st, NULL, NULL, NULL);
+	if (found_count != member_count)
+		return exchange_fail(x, STATUS_FIELD_INVALID, NULL, "members", "names somebody who does not exist");
+	for (size_t i = 0; i < found_count; i++) {
+		if (found[i].erased)
+			return exchange_fail(x, STATUS_FIELD_INVALID, NULL, "members", "names somebody who does not exist");
+		if (found[i].id != x->actor.id)
+			people[people_count++] = found[i];
+	}
+	st = CALL(x, messaging, create_channel, request->team_id, request, out);
+	if (st != STATUS_OK)
+		return st;
+	struct rpc_outcome created = x->outcome;
+	exchange_next_step(x, "seed");
+	st = CALL(x, moderation, seed_channel, request->team_id,
+		&((pb_SeedChannelRequest){.channel_id = out->channel.id, .users_count = (pb_size_t)people_count,
+			.users = people}), &nothing);
+	if (st == STATUS_OK)
+		x->outcome = created;
+	return st;
+}
+
+enum status typing_set(struct exchange *x, uint64_t channel_id, bool is_typing)
+{
+	pb_JudgeReply judged;
+	pb_Empty nothing;
+
+	enum status st = ASK(x, moderation, judge, channel_id,
+		&((pb_JudgeRequest){.user_id = x->actor.id, .channel_id = channel_id}), &judged);
+	if (st != STATUS_OK)
+		return st;
+	const pb_Rights *r = &judged.rights;
+	st = status_from_number(r->status);
+	if (st != STATUS_OK)
+		return exchange_fail(x, st, r->why, NULL, NULL);
+	struct bits bits = {r->bits.low, r->bits.high};
+	if (!bits_has(bits, r->channel.kind == CHANNEL_THREAD ? PERMISSION_send_in_threads : PERMISSION_send_messages))
+		return exchange_fail(x, STATUS_FORBIDDEN, r->why != NULL ? r->why : "send_messages", NULL, NULL);
+	const pb_ChannelView *channel = &r->channel;
+	return CALL(x, presence, set_typing, channel_id,
+		&((pb_SetTypingRequest){
+			.has_channel = true,
+			.channel = {.id = channel->id, .team_id = channel->team_id, .kind = channel->kind,
+				.name = channel->name, .private = channel->private},
+			.has_target = true,
+			.target = {.rank = r->rank, .stream_id = r->stream_id, .audience = r->audience},
+			.is_typing = is_typing,
+		}), &nothing);
+}
+
+enum status status_set(struct exchange *x, const char *text, const char *emoji, int64_t expires_at_ms,
+	pb_PresenceViewReply *out)
+{
+	pb_TeamIdsReply teams;
+
+	enum status st = ASK(x, moderation, list_team_ids, x->actor.id, &((pb_TeamIdsRequest){.user_id = x->actor.id}), &teams);
+	if (st != STATUS_OK)
+		return st;
+	if (text == NULL && emoji == NULL)
+		return CALL(x, presence, clear_status, x->actor.id,
+			&((pb_ClearStatusRequest){.team_ids_count = teams.team_ids_count, .team_ids = teams.team_ids}), out);
+	return CALL(x, presence, set_status, x->actor.id,
+		&((pb_SetStatusRequest){.text = (char *)text, .emoji = (char *)emoji, .expires_at_ms = (uint64_t)expires_at_ms,
+			.team_ids_count = teams.team_ids_count, .team_ids = teams.team_ids}), out);
+}

@@ -1,0 +1,56 @@
+/*
+ * router - which handler answers a method and a path. Tables are routes.tbl.h of each dialect; templates are segments,
+ * {name} takes one whole segment. Pure.
+ */
+#pragma once
+
+#include <stddef.h>
+
+#include "common/base/arena.h"
+#include "common/base/status.h"
+
+struct exchange;
+typedef enum status route_handler(struct exchange *x);
+
+enum route_auth {
+	AUTH_NONE,    /* anybody */
+	AUTH_SESSION, /* a token of an account */
+};
+
+enum route_cost {
+	COST_READ,
+	COST_WRITE, /* changes something: gets a request id */
+	COST_POST,  /* a write that also counts as a post to the channel in the path's {channel} */
+	COST_LOGIN, /* guessing or registering: limited by address. Its body holds a password and is never hashed or kept */
+};
+
+struct route {
+	const char *method;
+	const char *path; /* below the dialect's mount, "/channels/{channel}" */
+	enum route_auth auth;
+	enum route_cost cost;
+	route_handler *handler;
+	const char *name; /* the handler's, for the description of the API */
+};
+
+#define ROUTE_PARAMS_MAX 4
+struct route_match {
+	const struct route *route;
+	const char *names[ROUTE_PARAMS_MAX]; /* point into the template: up to '}' */
+	const char *values[ROUTE_PARAMS_MAX]; /* decoded, in mem */
+	size_t count;
+};
+
+/*
+ * router_match - finds the row. HEAD is answered by GET's row. Literal segments win over {name}.
+ *
+ * path       below the mount, still percent-encoded; a trailing slash is another path
+ * out_allow  on STATUS_WRONG_METHOD: the methods the path has, for the Allow header
+ *
+ * STATUS_OK, STATUS_NO_ROUTE, STATUS_WRONG_METHOD; STATUS_NOT_FOUND when a segment does not decode.
+ */
+enum status router_match(const struct route *routes, size_t count, struct arena *mem, const char *method,
+	const char *path, struct route_match *out_match, const char **out_allow);
+
+/* The value of {name}; NULL when the template has none. */
+const char *route_param(const struct route_match *match, const char *name);

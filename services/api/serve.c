@@ -1,0 +1,210 @@
+#include "services/api/serve.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/base/text.h"
+#include "common/ops/ops.h"
+#include "services/api/exchange.h"
+#include "services/api/tokens.h"
+
+bool serve_is_json(const char *content_type)
+{
+	static const char json[] = "application/json";
+	size_t length = strcspn(content_type, "; \t");
+
+	return length == sizeof json - 1 && strncasecmp(content_type, json, length) == 0;
+}
+
+/* The mount the path lies below; the first dialect answers what is nobody's. */
+static const struct mount *mount_of(const struct api *api, const char *path, const char **out_below)
+{
+	for (size_t i = 0; api->mounts[i] != NULL; i++) {
+		size_t length = strlen(api->mounts[i]->path);
+		if (strncmp(path, api->mounts[i]->path, length) == 0 && (path[length] == '/' || path[length] == '\0')) {
+			*out_below = path + length;
+			return api->mounts[i];
+		}
+	}
+	*out_below = "";
+	return api->mounts[0];
+}
+
+static enum status check_body(struct exchange *x)
+{
+	const struct http_request *rq = x->rq;
+	const char *type = http_request_header(rq, "Content-Type");
+
+	if (rq->body_too_large)
+		return exchange_fail(x, STATUS_TOO_LARGE, NULL, NULL, "the body is over 256 KiB");
+	if (rq->body_broken)
+		return exchange_fail(x, STATUS_MALFORMED, NULL, NULL, "the body is not as long as announced");
+	/* A body without a type is read as JSON: simple clients leave it out. */
+	if (rq->body_length > 0 && type != NULL && strcmp(rq->method, "GET") != 0 && strcmp(rq->method, "HEAD") != 0 &&
+		!serve_is_json(type))
+		return exchange_fail(x, STATUS_BAD_MEDIA, NULL, NULL, "the body must be application/json");
+	return STATUS_OK;
+}
+
+static enum status authenticate(struct exchange *x, bool fresh)
+{
+	struct token_answer *answer = ARENA_NEW(x->mem, struct token_answer);
+	const char *token = x->mount->token(x);
+	const char *why = NULL;
+
+	if (token == NULL)
+		return exchange_fail(x, STATUS_UNAUTHENTICATED, NULL, NULL, NULL);
+	enum status st = tokens_resolve(x->api->tokens, x->mem, token, fresh, x->deadline_mono_ms, answer, &why);
+	if (st != STATUS_OK)
+		return exchange_fail(x, st, why, NULL, NULL);
+	x->actor = (struct actor){&answer->account, answer->account.id, answer->epoch, answer->session_id,
+		answer->client_label};
+	log_set_session(answer->session_id);
+	return STATUS_OK;
+}
+
+/* Takes one from the bucket; the state that is nearest to its end is what the client is told. */
+static enum status take(struct exchange *x, enum limit_class class_, uint64_t a, uint64_t b, int64_t burst,
+	int64_t period_ms)
+{
+	struct limit_state state;
+	bool allowed = limits_take(x->api->limits, class_, a, b, (struct limit_rate){burst, period_ms}, clock_mono_ms(),
+		&state);
+
+	if (state.limited && (!x->limit.limited || state.remaining <= x->limit.remaining))
+		x->limit = state;
+	if (allowed)
+		return STATUS_OK;
+	exchange_fail(x, STATUS_RATE_LIMITED, NULL, NULL, NULL);
+	x->outcome.retry_after_ms = (uint32_t)state.retry_ms;
+	return STATUS_RATE_LIMITED;
+}
+
+static enum status check_limits(struct exchange *x)
+{
+	const struct config *config = x->api->config;
+	const struct route *route = x->match.route;
+	enum status st = STATUS_OK;
+
+	if (route->cost == COST_LOGIN)
+		st = take(x, LIMIT_LOGINS, limits_key(x->api->limits, x->rq->remote), 0,
+			api_share(x->api, config->limit_logins_per_min), 60000);
+	if (st == STATUS_OK && x->actor.session_id != 0)
+		st = take(x, LIMIT_REQUESTS, x->actor.session_id, 0, api_share(x->api, config->limit_requests_per_s), 1000);
+	if (st == STATUS_OK && route->cost == COST_POST) {
+		const char *channel = route_param(&x->match, "channel");
+		uint64_t id = 0;
+		/* A path that names no channel is refused by the handler soon enough. */
+		if (channel != NULL && ids_from_uuid(channel, strlen(channel), &id) == STATUS_OK)
+			st = take(x, LIMIT_POSTS, x->actor.session_id, id, api_share(x->api, config->limit_posts_per_5s), 5000);
+	}
+	return st;
+}
+
+/* What this change is called in log.requests. A body with a password is never hashed: hashes are kept, and a fast one of a
+ * password is as good as the password. */
+static enum status name_change(struct exchange *x)
+{
+	const struct http_request *rq = x->rq;
+	const struct route *route = x->match.route;
+	const char *key = http_request_header(rq, "Idempotency-Key");
+
+	request_id_random(x->request_id);
+	x->has_body_hash = false;
+	x->key_field = NULL;
+	if (route->cost == COST_READ || route->cost == COST_LOGIN || strcmp(rq->method, "POST") != 0 || key == NULL)
+		return STATUS_OK;
+	size_t length = strlen(key);
+	if (!text_is_utf8(key, length) || length == 0 || text_code_points(key, length) > 255)
+		return exchange_fail(x, STATUS_FIELD_INVALID, NULL, "Idempotency-Key", "must have 1 to 255 characters");
+	request_id_from_key(x->request_id, key);
+	request_hash(x->body_hash, rq->method, rq->path, rq->body, rq->body_length);
+	x->has_body_hash = true;
+	x->key_field = "Idempotency-Key";
+	return STATUS_OK;
+}
+
+/* Twice when the token went stale, under the same name: a change of two steps goes on where it was. */
+static enum status run_handler(struct exchange *x, const uint8_t request_id[REQUEST_ID_BYTES])
+{
+	*x->rs = (struct http_response){0};
+	memcpy(x->request_id, request_id, sizeof x->request_id);
+	return x->match.route->handler(x);
+}
+
+static bool session_is_stale(const struct exchange *x, enum status st)
+{
+	return st == STATUS_STALE && x->outcome.why != NULL && strcmp(x->outcome.why, "session") == 0;
+}
+
+static enum status answer(struct exchange *x)
+{
+	struct http_response *rs = x->rs;
+	uint8_t request_id[REQUEST_ID_BYTES];
+	enum status st = router_match(x->mount->routes, x->mount->route_count, x->mem, x->rq->method, x->path,
+		&x->match, &x->allow);
+
+	if (st == STATUS_WRONG_METHOD && strcmp(x->rq->method, "OPTIONS") == 0) {
+		rs->code = 204;
+		http_response_header(rs, "Allow", x->allow);
+		return STATUS_OK;
+	}
+	if (st == STATUS_OK)
+		st = check_body(x);
+	if (st == STATUS_OK && x->match.route->auth == AUTH_SESSION)
+		st = authenticate(x, false);
+	if (st == STATUS_OK)
+		st = check_limits(x);
+	if (st == STATUS_OK)
+		st = name_change(x);
+	if (st != STATUS_OK)
+		return st;
+	memcpy(request_id, x->request_id, sizeof request_id);
+	st = run_handler(x, request_id);
+	if (session_is_stale(x, st)) {
+		/* Something of this account was revoked after the answer that was kept: ask anew, once. */
+		tokens_drop_session(x->api->tokens, x->actor.session_id);
+		st = authenticate(x, true);
+		if (st == STATUS_OK)
+			st = run_handler(x, request_id);
+	}
+	if (session_is_stale(x, st))
+		return exchange_fail(x, STATUS_UNAUTHENTICATED, NULL, NULL, NULL);
+	return st == STATUS_STALE ? STATUS_BUSY : st;
+}
+
+void serve_request(void *arg, const struct http_request *rq, struct http_response *rs)
+{
+	struct api *api = arg;
+	struct exchange *x = ARENA_NEW(rq->mem, struct exchange);
+	int64_t began_mono_us = clock_mono_us();
+
+	*x = (struct exchange){.api = api, .mem = rq->mem, .rq = rq, .rs = rs, .allow = "OPTIONS"};
+	x->deadline_mono_ms = clock_mono_ms() + SERVE_DEADLINE_MS;
+	ids_trace(x->trace);
+	log_set_trace(x->trace);
+	x->mount = mount_of(api, rq->path, &x->path);
+
+	enum status st = answer(x);
+	if (st != STATUS_OK) {
+		x->outcome.status = st;
+		*rs = (struct http_response){0};
+		x->mount->refuse(x, st);
+		if (st == STATUS_WRONG_METHOD)
+			http_response_header(rs, "Allow", x->allow);
+	}
+	x->mount->decorate(x);
+
+	int64_t took_us = clock_mono_us() - began_mono_us;
+	metric_add(http_requests, 1);
+	if (rs->code >= 500)
+		metric_add(http_errors, 1);
+	metric_observe_us(&metrics.http_seconds, took_us);
+	log_info("http_request", LOG_STR("method", rq->method), LOG_STR("dialect", x->mount->name),
+		LOG_STR("route", x->match.route != NULL ? x->match.route->path : "-"), LOG_I64("status", rs->code),
+		LOG_I64("duration_us", took_us), LOG_ID("user", x->actor.id));
+	log_set_session(0);
+	log_set_trace(NULL);
+}

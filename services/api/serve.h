@@ -1,0 +1,19 @@
+/*
+ * serve - from a complete request to a response: trace, dialect, route, body, person, limits, handler, refusal, access log.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/http/http.h"
+#include "services/api/api.h"
+
+#define SERVE_DEADLINE_MS 5000
+#define SERVE_BODY_BYTES  ((size_t)256 << 10)
+
+/* For http_options.handle; arg is the struct api. Worker threads. */
+void serve_request(void *arg, const struct http_request *rq, struct http_response *rs);
+
+/* The media type of a Content-Type header is application/json? Parameters such as charset are let be. */
+bool serve_is_json(const char *content_type);

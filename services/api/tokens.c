@@ -1,0 +1,253 @@
+#include "services/api/tokens.h"
+
+#include <pthread.h>
+#include <sodium.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/db/db.h"
+#include "common/events/events.h"
+#include "services/api/accounts_rows.h"
+
+#define TOKEN_PREFIX "ghs_"
+#define TOKEN_BYTES  32
+#define TOKEN_CHARS  43 /* 32 bytes as base64url without padding */
+_Static_assert(sizeof TOKEN_PREFIX - 1 + TOKEN_CHARS + 1 <= TOKEN_TEXT_SIZE, "size of a token's text");
+
+#define KEPT_MS        2000
+#define WAYS           4
+#define SHARDS         16
+#define USED_AFTER_MS  INT64_C(300000) /* last_used_at is told this coarsely: reads should not be writes */
+
+struct kept {
+	uint8_t hash[TOKEN_HASH_BYTES];
+	int64_t until_mono_ms; /* 0: free */
+	struct arena *mem;
+	struct token_answer answer;
+};
+
+struct tokens {
+	struct db *db;
+	size_t sets;
+	_Atomic uint64_t drops; /* an answer read before a drop is not kept after it */
+	pthread_mutex_t locks[SHARDS];
+	struct kept kept[];
+};
+
+enum status tokens_create(struct db *db, size_t slots, struct tokens **out_tokens)
+{
+	size_t sets = slots < WAYS ? 1 : slots / WAYS;
+	struct tokens *t = calloc(1, sizeof *t + sets * WAYS * sizeof *t->kept);
+
+	if (t == NULL)
+		return STATUS_INTERNAL;
+	t->db = db;
+	t->sets = sets;
+	for (size_t i = 0; i < SHARDS; i++)
+		pthread_mutex_init(&t->locks[i], NULL);
+	*out_tokens = t;
+	return STATUS_OK;
+}
+
+void tokens_destroy(struct tokens *t)
+{
+	if (t == NULL)
+		return;
+	for (size_t i = 0; i < t->sets * WAYS; i++)
+		arena_destroy(t->kept[i].mem);
+	for (size_t i = 0; i < SHARDS; i++)
+		pthread_mutex_destroy(&t->locks[i]);
+	free(t);
+}
+
+static void hash_text(const char *text, uint8_t out_hash[TOKEN_HASH_BYTES])
+{
+	_Static_assert(TOKEN_HASH_BYTES == crypto_generichash_BYTES, "BLAKE2b-256");
+	crypto_generichash(out_hash, TOKEN_HASH_BYTES, (const unsigned char *)text, strlen(text), NULL, 0);
+}
+
+void token_make(char out_text[TOKEN_TEXT_SIZE], uint8_t out_hash[TOKEN_HASH_BYTES])
+{
+	unsigned char bytes[TOKEN_BYTES];
+
+	randombytes_buf(bytes, sizeof bytes);
+	memcpy(out_text, TOKEN_PREFIX, sizeof TOKEN_PREFIX - 1);
+	sodium_bin2base64(out_text + sizeof TOKEN_PREFIX - 1, TOKEN_TEXT_SIZE - (sizeof TOKEN_PREFIX - 1), bytes,
+		sizeof bytes, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+	sodium_memzero(bytes, sizeof bytes);
+	hash_text(out_text, out_hash);
+}
+
+bool token_hash(const char *text, uint8_t out_hash[TOKEN_HASH_BYTES])
+{
+	if (strncmp(text, TOKEN_PREFIX, sizeof TOKEN_PREFIX - 1) != 0 ||
+		strnlen(text, TOKEN_TEXT_SIZE) != sizeof TOKEN_PREFIX - 1 + TOKEN_CHARS)
+		return false;
+	hash_text(text, out_hash);
+	return true;
+}
+
+static struct kept *set_of(struct tokens *t, const uint8_t hash[TOKEN_HASH_BYTES], pthread_mutex_t **out_lock)
+{
+	uint64_t key;
+
+	memcpy(&key, hash, sizeof key);
+	size_t set = (size_t)(key % t->sets);
+	*out_lock = &t->locks[set % SHARDS];
+	return &t->kept[set * WAYS];
+}
+
+static void answer_copy(struct arena *mem, const struct token_answer *from, struct token_answer *out)
+{
+	*out = *from;
+	user_view_copy(mem, &from->account, &out->account);
+	out->client_label = arena_strdup(mem, from->client_label);
+}
+
+static bool look_up(struct tokens *t, struct arena *mem, const uint8_t hash[TOKEN_HASH_BYTES], struct token_answer *out)
+{
+	int64_t now_mono_ms = clock_mono_ms();
+	pthread_mutex_t *lock;
+	struct kept *set = set_of(t, hash, &lock);
+	bool found = false;
+
+	pthread_mutex_lock(lock);
+	for (size_t i = 0; i < WAYS && !found; i++) {
+		found = set[i].until_mono_ms > now_mono_ms && sodium_memcmp(set[i].hash, hash, TOKEN_HASH_BYTES) == 0;
+		if (found)
+			answer_copy(mem, &set[i].answer, out);
+	}
+	pthread_mutex_unlock(lock);
+	return found && (out->expires_at_ms == 0 || out->expires_at_ms > clock_wall_ms());
+}
+
+static void keep(struct tokens *t, const uint8_t hash[TOKEN_HASH_BYTES], const struct token_answer *answer,
+	uint64_t drops_before)
+{
+	pthread_mutex_t *lock;
+	struct kept *set = set_of(t, hash, &lock), *slot = set;
+
+	pthread_mutex_lock(lock);
+	if (atomic_load(&t->drops) == drops_before) {
+		for (size_t i = 0; i < WAYS; i++) {
+			if (memcmp(set[i].hash, hash, TOKEN_HASH_BYTES) == 0) {
+				slot = &set[i];
+				break;
+			}
+			if (set[i].until_mono_ms < slot->until_mono_ms)
+				slot = &set[i];
+		}
+		if (slot->mem == NULL)
+			slot->mem = arena_create();
+		else
+			arena_reset(slot->mem);
+		memcpy(slot->hash, hash, TOKEN_HASH_BYTES);
+		answer_copy(slot->mem, answer, &slot->answer);
+		slot->until_mono_ms = clock_mono_ms() + KEPT_MS;
+	}
+	pthread_mutex_unlock(lock);
+}
+
+static void drop(struct tokens *t, uint64_t session_id, uint64_t account_id)
+{
+	atomic_fetch_add(&t->drops, 1);
+	for (size_t set = 0; set < t->sets; set++) {
+		pthread_mutex_t *lock = &t->locks[set % SHARDS];
+		pthread_mutex_lock(lock);
+		for (struct kept *k = &t->kept[set * WAYS]; k < &t->kept[(set + 1) * WAYS]; k++) {
+			if ((session_id != 0 && k->answer.session_id == session_id) ||
+				(account_id != 0 && k->answer.account.id == account_id))
+				k->until_mono_ms = 0;
+		}
+		pthread_mutex_unlock(lock);
+	}
+}
+
+void tokens_drop_session(struct tokens *t, uint64_t session_id)
+{
+	drop(t, session_id, 0);
+}
+
+void tokens_drop_account(struct tokens *t, uint64_t account_id)
+{
+	drop(t, 0, account_id);
+}
+
+/* The stream's row rides along: its epoch must be of the same snapshot as the session it speaks for. */
+static const struct db_stmt resolve = {"tokens_resolve",
+	"SELECT s.id, s.token_hash, coalesce(s.expires_at_ms, 0), s.revoked_at_ms IS NOT NULL, s.client_label, "
+	"s.last_used_at_ms, st.authz_epoch, st.seq, " ACCOUNT_COLUMNS " FROM auth.sessions s "
+	"JOIN auth.accounts a ON a.id = s.account_id JOIN log.streams st ON st.rank = 2 AND st.id = a.id "
+	"WHERE s.token_hash = $1"};
+static const struct db_stmt touch = {"tokens_touch",
+	"UPDATE auth.sessions SET last_used_at_ms = $2 WHERE id = $1 AND last_used_at_ms < $2"};
+enum { COLUMN_SESSION, COLUMN_HASH, COLUMN_EXPIRES, COLUMN_REVOKED, COLUMN_LABEL, COLUMN_USED, COLUMN_EPOCH, COLUMN_SEQ,
+	COLUMN_ACCOUNT };
+
+static enum status read_row(const struct db_rows *rows, const uint8_t hash[TOKEN_HASH_BYTES], struct arena *mem,
+	struct token_answer *out, const char **out_why)
+{
+	size_t length = 0;
+
+	if (rows->count == 0)
+		return STATUS_UNAUTHENTICATED;
+	const uint8_t *stored = db_bytea(rows, 0, COLUMN_HASH, &length);
+	if (length != TOKEN_HASH_BYTES || sodium_memcmp(stored, hash, TOKEN_HASH_BYTES) != 0)
+		return STATUS_UNAUTHENTICATED;
+	int64_t expires_at_ms = db_i64(rows, 0, COLUMN_EXPIRES);
+	if (db_bool(rows, 0, COLUMN_REVOKED) || (expires_at_ms != 0 && expires_at_ms <= clock_wall_ms()))
+		return STATUS_UNAUTHENTICATED;
+	*out = (struct token_answer){
+		.session_id = db_id(rows, 0, COLUMN_SESSION),
+		.epoch = db_id(rows, 0, COLUMN_EPOCH),
+		.user_stream_seq = db_id(rows, 0, COLUMN_SEQ),
+		.expires_at_ms = expires_at_ms,
+		.client_label = db_text(rows, 0, COLUMN_LABEL),
+	};
+	accounts_row(rows, 0, COLUMN_ACCOUNT, &out->account);
+	if (out->account.erased)
+		return STATUS_UNAUTHENTICATED;
+	if (out->account.disabled) {
+		*out_why = "disabled";
+		return STATUS_UNAUTHENTICATED;
+	}
+	return STATUS_OK;
+}
+
+enum status tokens_resolve(struct tokens *t, struct arena *mem, const char *token, bool fresh, int64_t deadline_mono_ms,
+	struct token_answer *out, const char **out_why)
+{
+	uint8_t hash[TOKEN_HASH_BYTES];
+	struct db_conn *conn = NULL;
+	struct db_params params;
+	struct db_rows rows;
+
+	if (!token_hash(token, hash))
+		return STATUS_UNAUTHENTICATED;
+	if (!fresh && look_up(t, mem, hash, out))
+		return STATUS_OK;
+	uint64_t drops_before = atomic_load(&t->drops);
+	enum status st = db_acquire(t->db, deadline_mono_ms, &conn);
+	if (st != STATUS_OK)
+		return st;
+	db_params_begin(&params, mem);
+	db_put_bytea(&params, hash, sizeof hash);
+	st = db_query(conn, mem, &resolve, &params, &rows);
+	if (st == STATUS_OK)
+		st = read_row(&rows, hash, mem, out, out_why);
+	if (st == STATUS_OK) {
+		int64_t now_ms = clock_wall_ms();
+		keep(t, hash, out, drops_before);
+		if (db_i64(&rows, 0, COLUMN_USED) + USED_AFTER_MS < now_ms) {
+			/* For people who look through their sessions; nothing depends on it, so a failure is let be. */
+			db_params_begin(&params, mem);
+			db_put_id(&params, out->session_id);
+			db_put_i64(&params, now_ms);
+			(void)db_query(conn, mem, &touch, &params, NULL);
+		}
+	}
+	db_release(conn);
+	return st;
+}

@@ -1,0 +1,51 @@
+/*
+ * tokens - whose token is this? A token is text of 32 random bytes; the database has only its BLAKE2b-256. Answers are kept for
+ * at most two seconds, in a table of fixed size, and dropped when a revocation is heard of; a write on the strength of a kept
+ * answer is refused by the epoch it carries, a read may be this much late. Thread-safe.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/base/arena.h"
+#include "common/base/status.h"
+#include "proto/views.pb.h"
+
+#define TOKEN_HASH_BYTES 32
+#define TOKEN_TEXT_SIZE  48 /* "ghs_", 43 characters, NUL */
+
+struct db;
+struct tokens;
+
+struct token_answer {
+	pb_UserView account;
+	uint64_t session_id;
+	uint64_t epoch;           /* authz_epoch of the user's stream */
+	uint64_t user_stream_seq; /* its seq, from the same snapshot */
+	int64_t expires_at_ms;    /* 0: no end */
+	const char *client_label; /* or NULL */
+};
+
+/* db is borrowed. slots: answers kept at most. */
+enum status tokens_create(struct db *db, size_t slots, struct tokens **out_tokens);
+void tokens_destroy(struct tokens *tokens);
+
+/* A new token and its hash. */
+void token_make(char out_text[TOKEN_TEXT_SIZE], uint8_t out_hash[TOKEN_HASH_BYTES]);
+/* False when the text cannot be one of ours. */
+bool token_hash(const char *text, uint8_t out_hash[TOKEN_HASH_BYTES]);
+
+/*
+ * tokens_resolve - the account and session behind a token; strings of the answer are copied into mem.
+ *
+ * fresh    asks the database in any case
+ * out_why  "disabled" when that is the reason, else NULL
+ *
+ * STATUS_UNAUTHENTICATED: unknown, expired, revoked, or of a closed account. STATUS_BUSY: the database does not answer.
+ */
+enum status tokens_resolve(struct tokens *tokens, struct arena *mem, const char *token, bool fresh,
+	int64_t deadline_mono_ms, struct token_answer *out, const char **out_why);
+
+void tokens_drop_session(struct tokens *tokens, uint64_t session_id);
+void tokens_drop_account(struct tokens *tokens, uint64_t account_id);
