@@ -94,6 +94,7 @@ void peer_destroy(struct peer *peer)
 	if (peer == NULL)
 		return;
 	assert(peer->flights == NULL);
+	atomic_store(&peer->pipe, 0); /* that the connection goes now is no loss */
 	for (size_t i = 0; i < peer->context_count; i++)
 		nng_ctx_close(peer->contexts[i]);
 	nng_close(peer->socket);

@@ -436,16 +436,20 @@ void rpc_server_stop(struct rpc_server *server)
 	}
 	for (size_t i = 0; i < server->worker_count; i++)
 		pthread_join(server->workers[i], NULL);
-	for (size_t i = 0; server->slots != NULL && i < server->slot_count; i++) {
+	if (server->slots == NULL)
+		server->slot_count = 0;
+	/* First nothing is received any more, then the last refusals are on their way, then nothing is sent. */
+	for (size_t i = 0; i < server->slot_count; i++) {
 		if (server->slots[i].receiving != NULL)
 			nng_aio_stop(server->slots[i].receiving);
+	}
+	wait_until_quiet(server, clock_mono_ms() + STOP_PATIENCE_MS);
+	for (size_t i = 0; i < server->slot_count; i++) {
 		if (server->slots[i].sending != NULL)
 			nng_aio_stop(server->slots[i].sending);
 	}
-	for (size_t i = 0; server->slots != NULL && i < server->slot_count; i++)
+	for (size_t i = 0; i < server->slot_count; i++)
 		nng_ctx_close(server->slots[i].ctx);
 	nng_close(server->socket);
-	if (server->slots == NULL)
-		server->slot_count = 0;
 	server_free(server);
 }
