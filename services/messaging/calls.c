@@ -1,0 +1,48 @@
+#include "services/messaging/calls.h"
+
+#include "common/db/log.h"
+#include "common/rpc/stubs.h"
+#include "services/messaging/channels.h"
+#include "services/messaging/lists.h"
+#include "services/messaging/messages.h"
+#include "services/messaging/people.h"
+#include "services/messaging/post.h"
+#include "services/messaging/read_state.h"
+#include "services/messaging/service.h"
+
+static void fetch_events(void *service, struct rpc_call *call, const void *request, void *reply)
+{
+	struct service *s = service;
+
+	/* The primary: whoever asks has heard of events that a replica may not have yet. */
+	log_serve_fetch_events(s->db, call, request, reply);
+}
+
+static void stream_heads(void *service, struct rpc_call *call, const void *request, void *reply)
+{
+	struct service *s = service;
+
+	log_serve_stream_heads(s->db, call, request, reply);
+}
+
+/* In the order of the oneof. */
+const struct rpc_binding messaging_bindings[] = {
+	{&rpc_messaging_create_channel, create_channel},
+	{&rpc_messaging_get_channel, get_channel},
+	{&rpc_messaging_list_channels, list_channels},
+	{&rpc_messaging_update_channel, update_channel},
+	{&rpc_messaging_delete_channel, delete_channel},
+	{&rpc_messaging_post_message, post_message},
+	{&rpc_messaging_update_message, update_message},
+	{&rpc_messaging_delete_message, delete_message},
+	{&rpc_messaging_get_message, get_message},
+	{&rpc_messaging_list_messages, list_messages},
+	{&rpc_messaging_list_replies, list_replies},
+	{&rpc_messaging_list_edits, list_edits},
+	{&rpc_messaging_mark_read, mark_read},
+	{&rpc_messaging_list_unread, list_unread},
+	{&rpc_messaging_put_person, put_person},
+	{&rpc_messaging_fetch_events, fetch_events},
+	{&rpc_messaging_stream_heads, stream_heads},
+};
+const size_t messaging_binding_count = sizeof messaging_bindings / sizeof *messaging_bindings;

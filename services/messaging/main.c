@@ -1,0 +1,211 @@
+/*
+ * guildhall-messaging - wires configuration, database, bus, moderation's client and calls together, and takes them apart
+ * in order: first no new calls, then the changes that wait, then what they were answered and published through.
+ */
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/bus/bus.h"
+#include "common/db/log.h"
+#include "common/ops/ops.h"
+#include "common/rpc/stubs.h"
+#include "services/messaging/calls.h"
+#include "services/messaging/followup.h"
+#include "services/messaging/people.h"
+#include "services/messaging/purge.h"
+#include "services/messaging/ready.h"
+#include "services/messaging/rights.h"
+#include "services/messaging/service.h"
+
+#define EXIT_FAILED      1
+#define EXIT_USAGE       2
+#define RIGHTS_ENTRIES   65536 /* judgements kept, about 350 bytes each */
+#define PEOPLE_SLOTS     65536 /* fingerprints kept, 8 bytes each */
+#define FOLLOWUP_THREADS 2
+#define CONTEXTS         1024  /* calls in flight: posts wait for their commit without a thread */
+#define WRITE_CONNECTIONS 4    /* of the primary when reads go elsewhere: people, purge, upkeep, replies */
+#define WATERMARK_WAIT_MS 500
+
+struct process {
+	struct config config;
+	struct service service;
+	struct ids ids;
+	struct bus_publisher *publisher;
+	struct rpc_server *server;
+	struct log_upkeep *upkeep;
+	struct ops *ops;
+	struct ready *ready;
+	struct purge *purge;
+};
+
+/* Publisher's thread, once a second. */
+static bool watermark(void *arg, struct arena *mem, struct logged_event **out_heads, size_t *out_count)
+{
+	struct service *s = arg;
+	struct db_conn *conn = NULL;
+
+	if (db_acquire(s->db, clock_mono_ms() + WATERMARK_WAIT_MS, &conn) != STATUS_OK)
+		return false;
+	enum status st = log_watermark(conn, mem, out_heads, out_count);
+	db_release(conn);
+	return st == STATUS_OK;
+}
+
+static bool database_up(void *arg)
+{
+	struct service *s = arg;
+
+	return db_up(s->db);
+}
+
+static bool settings_complete(const struct config *config)
+{
+	if (config->db_url[0] != '\0' && config->rpc_listen[0] != '\0' && config->pub_listen[0] != '\0' &&
+		config->rpc_moderation[0] != '\0')
+		return true;
+	fprintf(stderr, "guildhall-messaging: set GUILDHALL_DB_URL, GUILDHALL_RPC_LISTEN, GUILDHALL_PUB_LISTEN and "
+			"GUILDHALL_RPC_MODERATION\n");
+	return false;
+}
+
+static enum status open_databases(struct process *p)
+{
+	const struct config *config = &p->config;
+	struct service *s = &p->service;
+	bool replica = config->db_read_url[0] != '\0';
+	struct db_options primary = {.url = config->db_url,
+		.service = "guildhall-messaging",
+		.connections = replica ? WRITE_CONNECTIONS : (int)config->db_readers + WRITE_CONNECTIONS};
+	struct db_options reads = {.url = config->db_read_url,
+		.service = "guildhall-messaging",
+		.connections = (int)config->db_readers,
+		.read_only = true};
+
+	enum status st = db_open(&primary, &s->db);
+	if (st != STATUS_OK)
+		return st;
+	if (!replica) {
+		s->reads = s->db;
+		return STATUS_OK;
+	}
+	return db_open(&reads, &s->reads);
+}
+
+/* Everything but the server, in the order of what needs what. */
+static enum status start(struct process *p)
+{
+	const struct config *config = &p->config;
+	struct service *s = &p->service;
+	bool insecure = config->bus_insecure != 0;
+
+	enum status st = ops_start(config, "messaging", &p->ops);
+	if (st == STATUS_OK)
+		st = open_databases(p);
+	if (st == STATUS_OK)
+		st = bus_publisher_create(&(struct bus_publisher_options){.listen = config->pub_listen,
+						  .instance = s->instance,
+						  .insecure = insecure,
+						  .watermark = watermark,
+						  .database_up = database_up,
+						  .arg = s},
+			&p->publisher);
+	if (st == STATUS_OK)
+		st = rpc_client_create("moderation", config->rpc_moderation, insecure, &s->moderation);
+	if (st == STATUS_OK)
+		st = committer_create(&(struct committer_options){.config = config,
+					      .service = "guildhall-messaging",
+					      .publisher = p->publisher},
+			&s->committer);
+	if (st == STATUS_OK)
+		st = followup_create(FOLLOWUP_THREADS, &s->followup);
+	s->rights = rights_cache_create(RIGHTS_ENTRIES);
+	s->people = people_create(PEOPLE_SLOTS);
+	if (st == STATUS_OK && (s->rights == NULL || s->people == NULL))
+		st = STATUS_INTERNAL;
+	if (st == STATUS_OK)
+		st = log_upkeep_start(config, s->db, s->instance, &p->ids, &p->upkeep);
+	if (st == STATUS_OK)
+		st = ready_start(s, p->upkeep, p->ops, &p->ready);
+	if (st == STATUS_OK)
+		st = purge_start(s, &p->purge);
+	return st;
+}
+
+static void stop(struct process *p)
+{
+	struct service *s = &p->service;
+
+	purge_stop(p->purge);
+	if (s->committer != NULL)
+		committer_drain(s->committer, (int)p->config.drain_ms);
+	followup_destroy(s->followup);
+	if (p->server != NULL)
+		rpc_server_stop(p->server);
+	if (p->publisher != NULL)
+		bus_publisher_destroy(p->publisher); /* "leaving" for 300 ms: what was committed is on the way */
+	if (s->committer != NULL)
+		committer_destroy(s->committer);
+	if (p->ops != NULL)
+		ops_stop(p->ops);
+	ready_stop(p->ready);
+	if (p->upkeep != NULL)
+		log_upkeep_stop(p->upkeep);
+	if (s->moderation != NULL)
+		rpc_client_destroy(s->moderation);
+	rights_cache_destroy(s->rights);
+	people_destroy(s->people);
+	if (s->reads != NULL && s->reads != s->db)
+		db_close(s->reads);
+	if (s->db != NULL)
+		db_close(s->db);
+}
+
+int main(int argc, char **argv)
+{
+	struct arena *mem = arena_create();
+	struct process *p = ARENA_NEW(mem, struct process);
+	struct service *s = &p->service;
+	int rc = EXIT_FAILED;
+
+	config_main(argc, argv, "messaging", mem, &p->config);
+	ops_signals_block();
+	if (sodium_init() < 0) {
+		log_error("random_unavailable");
+		goto out;
+	}
+	if (!settings_complete(&p->config)) {
+		rc = EXIT_USAGE;
+		goto out;
+	}
+	s->config = &p->config;
+	s->instance = p->config.instance[0] != '\0' ? p->config.instance : arena_printf(mem, "messaging-%d", (int)getpid());
+	s->ids = &p->ids;
+	ids_init(&p->ids);
+	if (!rpc_bindings_complete("messaging", messaging_bindings, messaging_binding_count))
+		goto out;
+	if (start(p) != STATUS_OK)
+		goto out_started;
+	struct rpc_server_options serving = {.listen = p->config.rpc_listen,
+		.bindings = messaging_bindings,
+		.binding_count = messaging_binding_count,
+		.service = s,
+		.workers = 2 * (int)p->config.db_readers, /* some wait for moderation or a commit while others read */
+		.contexts = CONTEXTS,
+		.insecure = p->config.bus_insecure != 0};
+	if (rpc_server_start(&serving, &p->server) == STATUS_OK) {
+		log_info("started", LOG_STR("version", GUILDHALL_VERSION), LOG_STR("instance", s->instance));
+		log_info("stopping", LOG_I64("signal", ops_signals_wait()));
+		rc = 0;
+		ops_set_draining(p->ops);
+		rpc_server_drain(p->server, (int)p->config.drain_ms);
+	}
+out_started:
+	stop(p);
+out:
+	arena_destroy(mem);
+	return rc;
+}

@@ -1,0 +1,333 @@
+#include "services/messaging/messages.h"
+
+#include <string.h>
+
+#include "services/messaging/guard.h"
+#include "services/messaging/people.h"
+#include "services/messaging/views.h"
+
+/* ---- what edit and deletion share */
+
+struct touch {
+	struct change change;
+	uint64_t channel_id, message_id;
+	const char *content;      /* edit only */
+	pb_MessageReply *reply;   /* edit only */
+	enum permission own, any; /* what one's own message takes, and what everybody's */
+	/* -- the row, read under the lock */
+	pb_MessageView message;
+	uint64_t *seqs;           /* of every event that carries its content */
+	size_t seq_count;
+};
+
+static enum status touch_allowed(struct change *c)
+{
+	const struct touch *t = (const struct touch *)c;
+
+	if (bits_has(c->rights.bits, t->any))
+		return STATUS_OK;
+	return rights_need(&c->rights, t->own, &c->no.why);
+}
+
+static const struct db_stmt touch_stmt = {
+	"messaging_message_row",
+	"SELECT m.event_seqs, " MESSAGE_COLUMNS " FROM messaging.messages m LEFT JOIN messaging.people p ON p.id = m.author_id"
+	" WHERE m.id = $1 AND m.channel_id = $2 AND m.deleted_at_ms IS NULL",
+};
+
+/* The row as it stands, and whether the actor may touch this one. Under the lock of the channel's stream. */
+static enum status touch_load(struct log_tx *tx, struct touch *t)
+{
+	struct change *c = &t->change;
+	struct db_params params;
+	struct db_rows rows = {0};
+	int64_t *later = NULL;
+
+	db_params_begin(&params, log_tx_mem(tx));
+	db_put_id(&params, t->message_id);
+	db_put_id(&params, t->channel_id);
+	enum status st = log_tx_query(tx, &touch_stmt, &params, &rows);
+	if (st != STATUS_OK)
+		return st;
+	if (rows.count == 0)
+		return STATUS_NOT_FOUND;
+	size_t count = db_i64s(&rows, 0, 0, log_tx_mem(tx), &later);
+	message_from_row(c->call->mem, &rows, 0, 1, &t->message);
+	t->seqs = ARENA_ARRAY(log_tx_mem(tx), count + 1, uint64_t);
+	t->seqs[0] = t->message.seq;
+	for (size_t i = 0; i < count; i++)
+		t->seqs[i + 1] = (uint64_t)later[i];
+	t->seq_count = count + 1;
+
+	bool own = t->message.has_author && t->message.author.id == c->call->header->actor_id;
+	if (own && bits_has(c->rights.bits, t->own))
+		return STATUS_OK;
+	const char *why = NULL;
+	st = rights_need(&c->rights, t->any, &why);
+	return st == STATUS_OK ? STATUS_OK : guard_refuse(tx, st, why, NULL);
+}
+
+/* ---- edit */
+
+static const struct db_stmt edit_keep_stmt = {
+	"messaging_message_keep",
+	"INSERT INTO messaging.message_edits (message_id, no, content, edited_at_ms, edited_by)"
+	" SELECT m.id, 1 + (SELECT count(*) FROM messaging.message_edits e WHERE e.message_id = m.id), m.content,"
+	" coalesce(m.edited_at_ms, m.created_at_ms), coalesce(m.edited_by, m.author_id, 0)"
+	" FROM messaging.messages m WHERE m.id = $1",
+};
+static const struct db_stmt edit_stmt = {
+	"messaging_message_edit",
+	"UPDATE messaging.messages SET content = $2, edited_at_ms = $3, edited_by = $4, event_seqs = event_seqs || $5 WHERE id = $1",
+};
+
+static enum status edit_work(struct log_tx *tx, void *arg)
+{
+	struct touch *t = arg;
+	struct change *c = &t->change;
+	struct db_params params;
+	pb_Event event;
+	uint64_t seq = 0;
+
+	enum status st = touch_load(tx, t);
+	if (st != STATUS_OK)
+		return st;
+	bool same = strcmp(t->message.content, t->content) == 0;
+	if (!same) {
+		t->message.content = (char *)t->content;
+		t->message.edited_at_ms = (uint64_t)log_tx_now_ms(tx);
+	}
+	*t->reply = (pb_MessageReply){.has_message = true, .message = t->message, .has_channel = true};
+	rights_channel_ref(&c->rights, &t->reply->channel);
+	log_tx_object(tx, t->message_id); /* no reply is stored: it would outlive the content by a day */
+	if (same)
+		return STATUS_OK;
+	guard_event(c, EVENT_KIND_message_updated, &event);
+	event.body.message_updated = (pb_MessageUpdated){
+		.has_channel = true, .channel = t->reply->channel, .has_message = true, .message = t->message};
+	st = log_tx_append(tx, c->rights.stream, c->rights.audience, &event, &seq);
+	if (st != STATUS_OK)
+		return st;
+	db_params_begin(&params, log_tx_mem(tx));
+	db_put_id(&params, t->message_id);
+	st = log_tx_query(tx, &edit_keep_stmt, &params, NULL);
+	if (st != STATUS_OK)
+		return st;
+	db_params_begin(&params, log_tx_mem(tx));
+	db_put_id(&params, t->message_id);
+	db_put_text(&params, t->content);
+	db_put_id(&params, t->message.edited_at_ms);
+	db_put_id_or_null(&params, c->call->header->actor_id);
+	db_put_id(&params, seq);
+	return log_tx_query(tx, &edit_stmt, &params, NULL);
+}
+
+/* ---- delete */
+
+static const struct db_stmt blank_stmt = {
+	"messaging_message_blank",
+	"WITH gone AS (DELETE FROM messaging.message_edits WHERE message_id = $1)"
+	" UPDATE messaging.messages SET content = '', event_seqs = '{}', deleted_at_ms = $2, deleted_by = $3 WHERE id = $1",
+};
+static const struct db_stmt uncount_root_stmt = {
+	"messaging_message_uncount",
+	"UPDATE messaging.messages SET reply_count = greatest(reply_count - 1, 0) WHERE id = $1",
+};
+/* Its own statement, after blank_stmt: it must not see the message any more. System messages were never counted. */
+static const struct db_stmt uncount_stmt = {
+	"messaging_channel_uncount",
+	"UPDATE messaging.channels c SET message_count = greatest(c.message_count - 1, 0), counted = greatest(c.counted - $2, 0),"
+	" last_message_id = CASE WHEN c.last_message_id = $3 THEN (SELECT m.id FROM messaging.messages m"
+	"  WHERE m.channel_id = $1 AND m.deleted_at_ms IS NULL ORDER BY m.seq DESC LIMIT 1) ELSE c.last_message_id END"
+	" WHERE c.id = $1 RETURNING c.last_message_id",
+};
+
+static enum status deletion_rows(struct log_tx *tx, struct touch *t, uint64_t *out_last)
+{
+	struct db_params params;
+	struct db_rows rows = {0};
+
+	db_params_begin(&params, log_tx_mem(tx));
+	db_put_id(&params, t->message_id);
+	db_put_i64(&params, log_tx_now_ms(tx));
+	db_put_id_or_null(&params, t->change.call->header->actor_id);
+	enum status st = log_tx_query(tx, &blank_stmt, &params, NULL);
+	if (st == STATUS_OK && t->message.root_id != 0) {
+		db_params_begin(&params, log_tx_mem(tx));
+		db_put_id(&params, t->message.root_id);
+		st = log_tx_query(tx, &uncount_root_stmt, &params, NULL);
+	}
+	if (st != STATUS_OK)
+		return st;
+	db_params_begin(&params, log_tx_mem(tx));
+	db_put_id(&params, t->channel_id);
+	db_put_i64(&params, t->message.kind == MESSAGE_SYSTEM ? 0 : 1);
+	db_put_id(&params, t->message_id);
+	st = log_tx_query(tx, &uncount_stmt, &params, &rows);
+	if (st == STATUS_OK)
+		*out_last = rows.count > 0 ? db_id(&rows, 0, 0) : 0;
+	return st;
+}
+
+static enum status deletion_work(struct log_tx *tx, void *arg)
+{
+	struct touch *t = arg;
+	struct change *c = &t->change;
+	uint64_t last_id = 0;
+	pb_Event event;
+
+	enum status st = touch_load(tx, t);
+	if (st != STATUS_OK)
+		return st;
+	st = deletion_rows(tx, t, &last_id);
+	if (st != STATUS_OK)
+		return st;
+	st = log_tx_tombstone(tx, c->rights.stream, t->seqs, t->seq_count);
+	if (st != STATUS_OK)
+		return st;
+	t->message.content = NULL;
+	t->message.deleted_at_ms = (uint64_t)log_tx_now_ms(tx);
+	guard_event(c, EVENT_KIND_message_deleted, &event);
+	event.body.message_deleted = (pb_MessageDeleted){
+		.has_channel = true, .has_message = true, .message = t->message, .new_last_id = last_id};
+	rights_channel_ref(&c->rights, &event.body.message_deleted.channel);
+	return log_tx_append(tx, c->rights.stream, c->rights.audience, &event, NULL);
+}
+
+void delete_message(void *service, struct rpc_call *call, const void *request, void *reply)
+{
+	const pb_MessageRequest *rq = request;
+	struct touch t = {.channel_id = rq->channel_id,
+		.message_id = rq->message_id,
+		.own = PERMISSION_delete_own_messages,
+		.any = PERMISSION_delete_any_message};
+	bool replayed = false;
+
+	t.change = (struct change){.channel_id = rq->channel_id, .allowed = touch_allowed, .work = deletion_work, .call = call};
+	enum status st = guard_change(service, &t.change, reply, &replayed);
+	guard_answer_change(call, st, &t.change.no, replayed);
+}
+
+/* ---- read */
+
+struct reading {
+	const pb_MessageRequest *rq;
+	void *reply;
+};
+
+static const struct db_stmt get_stmt = {
+	"messaging_message_get",
+	"WITH e AS (" EPOCHS_SQL ") SELECT " EPOCHS_COLUMNS ", " MESSAGE_COLUMNS
+	" FROM e LEFT JOIN messaging.messages m ON m.id = $5 AND m.channel_id = $4 AND m.deleted_at_ms IS NULL"
+	" LEFT JOIN messaging.people p ON p.id = m.author_id",
+};
+static const struct db_stmt edits_stmt = {
+	"messaging_message_edits",
+	"WITH e AS (" EPOCHS_SQL ") SELECT " EPOCHS_COLUMNS ", m.id, v.no, v.content, v.edited_at_ms, v.edited_by"
+	" FROM e LEFT JOIN messaging.messages m ON m.id = $5 AND m.channel_id = $4 AND m.deleted_at_ms IS NULL"
+	" LEFT JOIN messaging.message_edits v ON v.message_id = m.id ORDER BY v.no",
+};
+
+/* Runs one of the two. No row at all: this server does not know the stream yet; the epochs then do not fit and it is
+ * judged again. */
+static enum status reading_run(struct db_conn *conn, struct rpc_call *call, const struct rights *r, const struct reading *g,
+	const struct db_stmt *stmt, struct db_rows *rows, struct epochs *out_found)
+{
+	struct db_params params;
+
+	db_params_begin(&params, call->mem);
+	guard_put(&params, r, call);
+	db_put_id(&params, g->rq->channel_id);
+	db_put_id(&params, g->rq->message_id);
+	enum status st = db_query(conn, call->mem, stmt, &params, rows);
+	if (st != STATUS_OK || rows->count == 0)
+		return st;
+	*out_found = guard_epochs(rows, 0);
+	return db_is_null(rows, 0, EPOCHS_COUNT) ? STATUS_NOT_FOUND : STATUS_OK;
+}
+
+static enum status get_read(struct db_conn *conn, struct rpc_call *call, const struct rights *r, void *arg,
+	struct epochs *out_found, struct refusal *out_no)
+{
+	struct reading *g = arg;
+	pb_MessageReply *reply = g->reply;
+	struct db_rows rows = {0};
+
+	enum status st = reading_run(conn, call, r, g, &get_stmt, &rows, out_found);
+	if (st != STATUS_OK || rows.count == 0)
+		return st;
+	*reply = (pb_MessageReply){.has_message = true, .has_channel = true};
+	message_from_row(call->mem, &rows, 0, EPOCHS_COUNT, &reply->message);
+	rights_channel_ref(r, &reply->channel);
+	return STATUS_OK;
+}
+
+void get_message(void *service, struct rpc_call *call, const void *request, void *reply)
+{
+	struct service *s = service;
+	struct reading g = {request, reply};
+	struct refusal no;
+
+	enum status st = guard_read(s, call, s->reads, g.rq->channel_id, PERMISSION_read_history, get_read, &g, &no);
+	guard_answer(call, st, &no);
+}
+
+void update_message(void *service, struct rpc_call *call, const void *request, void *reply)
+{
+	struct service *s = service;
+	const pb_UpdateMessageRequest *rq = request;
+	struct touch t = {.channel_id = rq->channel_id,
+		.message_id = rq->message_id,
+		.content = rq->content,
+		.reply = reply,
+		.own = PERMISSION_edit_own_messages,
+		.any = PERMISSION_edit_any_message};
+	enum status st = STATUS_OK;
+	bool replayed = false;
+
+	t.change = (struct change){.channel_id = rq->channel_id, .allowed = touch_allowed, .work = edit_work, .call = call};
+	if (!text_fits(rq->content, 1, MESSAGE_CONTENT_MAX)) {
+		t.change.no.field = "content";
+		st = STATUS_FIELD_INVALID;
+	}
+	if (st == STATUS_OK && call->header->has_actor)
+		st = people_see(s, call->mem, &call->header->actor, call->deadline_mono_ms);
+	if (st == STATUS_OK)
+		st = guard_change(s, &t.change, reply, &replayed);
+	if (st == STATUS_OK && replayed) { /* as it is now */
+		pb_MessageRequest again = {.channel_id = rq->channel_id, .message_id = rq->message_id};
+		struct reading g = {&again, reply};
+		st = guard_read(s, call, s->db, rq->channel_id, GUARD_VIEW, get_read, &g, &t.change.no);
+	}
+	guard_answer_change(call, st, &t.change.no, replayed);
+}
+
+static enum status edits_read(struct db_conn *conn, struct rpc_call *call, const struct rights *r, void *arg,
+	struct epochs *out_found, struct refusal *out_no)
+{
+	struct reading *g = arg;
+	pb_ListEditsReply *reply = g->reply;
+	struct db_rows rows = {0};
+
+	enum status st = reading_run(conn, call, r, g, &edits_stmt, &rows, out_found);
+	if (st != STATUS_OK || rows.count == 0)
+		return st;
+	*reply = (pb_ListEditsReply){.edits = ARENA_ARRAY(call->mem, (size_t)rows.count, pb_EditView)};
+	for (int i = 0; i < rows.count && !db_is_null(&rows, i, EPOCHS_COUNT + 1); i++)
+		reply->edits[reply->edits_count++] = (pb_EditView){
+			.content = arena_strdup(call->mem, db_text(&rows, i, EPOCHS_COUNT + 2)),
+			.edited_at_ms = db_id(&rows, i, EPOCHS_COUNT + 3),
+			.edited_by = db_id(&rows, i, EPOCHS_COUNT + 4),
+		};
+	return STATUS_OK;
+}
+
+void list_edits(void *service, struct rpc_call *call, const void *request, void *reply)
+{
+	struct service *s = service;
+	struct reading g = {request, reply};
+	struct refusal no;
+
+	enum status st = guard_read(s, call, s->reads, g.rq->channel_id, PERMISSION_read_history, edits_read, &g, &no);
+	guard_answer(call, st, &no);
+}

@@ -1,0 +1,240 @@
+#include "services/messaging/purge.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/db/log.h"
+
+#define CHUNK         500
+#define FIRST_AFTER_S 60
+#define EVERY_S       3600
+#define LEASE_MS      (2 * EVERY_S * 1000) /* renewed every hour by whoever has it */
+#define ACQUIRE_MS    2000
+
+#define MARKS_PAGE    5000
+#define CHANNELS_PAGE 100
+
+/* Edits went with the deletion already. */
+static const struct db_stmt messages_stmt = {
+	"messaging_purge_messages",
+	"DELETE FROM messaging.messages WHERE id IN (SELECT id FROM messaging.messages"
+	" WHERE deleted_at_ms IS NOT NULL AND deleted_at_ms < $1 ORDER BY deleted_at_ms LIMIT $2)",
+};
+static const struct db_stmt channels_stmt = {
+	"messaging_purge_channels",
+	"SELECT id FROM messaging.channels WHERE deleted_at_ms < $1 ORDER BY id LIMIT $2",
+};
+static const struct db_stmt channel_messages_stmt = {
+	"messaging_purge_channel_messages",
+	"WITH gone AS (DELETE FROM messaging.messages WHERE id IN (SELECT id FROM messaging.messages WHERE channel_id = $1"
+	"  ORDER BY seq LIMIT $2) RETURNING id),"
+	" edits AS (DELETE FROM messaging.message_edits e USING gone g WHERE e.message_id = g.id)"
+	" SELECT count(*) FROM gone",
+};
+/* Marks have no index by channel: one pass over the primary key for all channels of a round. */
+static const struct db_stmt marks_stmt = {
+	"messaging_purge_marks",
+	"WITH page AS MATERIALIZED (SELECT user_id, channel_id FROM messaging.read_state WHERE (user_id, channel_id) > ($2, $3)"
+	"  ORDER BY user_id, channel_id LIMIT $4),"
+	" gone AS (DELETE FROM messaging.read_state r USING page p WHERE p.channel_id = ANY ($1::int8[])"
+	"  AND r.user_id = p.user_id AND r.channel_id = p.channel_id RETURNING 1)"
+	" SELECT user_id, channel_id, (SELECT count(*) FROM gone) FROM page ORDER BY user_id DESC, channel_id DESC LIMIT 1",
+};
+static const struct db_stmt channels_gone_stmt = {
+	"messaging_purge_channel_rows",
+	"DELETE FROM messaging.channels WHERE id = ANY ($1::int8[])",
+};
+
+struct purge {
+	struct service *service;
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	bool stopping;
+	pthread_t thread;
+};
+
+static enum status purge_messages(struct db_conn *conn, struct arena *mem, int64_t before_ms, uint64_t *rows_gone)
+{
+	struct db_rows rows;
+
+	do {
+		struct db_params params;
+		rows = (struct db_rows){0};
+		db_params_begin(&params, mem);
+		db_put_i64(&params, before_ms);
+		db_put_i64(&params, CHUNK);
+		enum status st = db_query(conn, mem, &messages_stmt, &params, &rows);
+		if (st != STATUS_OK)
+			return st;
+		*rows_gone += (uint64_t)rows.affected;
+	} while (rows.affected > 0);
+	return STATUS_OK;
+}
+
+static enum status purge_channel_messages(struct db_conn *conn, struct arena *mem, uint64_t channel, uint64_t *rows_gone)
+{
+	struct db_rows rows;
+
+	do {
+		struct db_params params;
+		rows = (struct db_rows){0};
+		db_params_begin(&params, mem);
+		db_put_id(&params, channel);
+		db_put_i64(&params, CHUNK);
+		enum status st = db_query(conn, mem, &channel_messages_stmt, &params, &rows);
+		if (st != STATUS_OK)
+			return st;
+		*rows_gone += db_id(&rows, 0, 0);
+	} while (db_id(&rows, 0, 0) > 0);
+	return STATUS_OK;
+}
+
+static enum status purge_marks(struct db_conn *conn, struct arena *mem, const uint64_t *channels, size_t count, uint64_t *rows_gone)
+{
+	uint64_t user = 0, channel = 0;
+
+	for (;;) {
+		struct db_params params;
+		struct db_rows rows = {0};
+		db_params_begin(&params, mem);
+		db_put_ids(&params, channels, count);
+		db_put_id(&params, user);
+		db_put_id(&params, channel);
+		db_put_i64(&params, MARKS_PAGE);
+		enum status st = db_query(conn, mem, &marks_stmt, &params, &rows);
+		if (st != STATUS_OK || rows.count == 0)
+			return st;
+		user = db_id(&rows, 0, 0);
+		channel = db_id(&rows, 0, 1);
+		*rows_gone += db_id(&rows, 0, 2);
+	}
+}
+
+static enum status purge_channels(struct db_conn *conn, struct arena *mem, int64_t before_ms, uint64_t *rows_gone, bool *out_more)
+{
+	struct db_params params;
+	struct db_rows rows = {0};
+	uint64_t channels[CHANNELS_PAGE];
+
+	db_params_begin(&params, mem);
+	db_put_i64(&params, before_ms);
+	db_put_i64(&params, CHANNELS_PAGE);
+	enum status st = db_query(conn, mem, &channels_stmt, &params, &rows);
+	*out_more = rows.count > 0;
+	if (st != STATUS_OK || rows.count == 0)
+		return st;
+	for (int i = 0; i < rows.count && st == STATUS_OK; i++) {
+		channels[i] = db_id(&rows, i, 0);
+		st = purge_channel_messages(conn, mem, channels[i], rows_gone);
+	}
+	if (st == STATUS_OK)
+		st = purge_marks(conn, mem, channels, (size_t)rows.count, rows_gone);
+	if (st != STATUS_OK)
+		return st;
+	/* Last, so that a round that was cut off finds the channel again. */
+	db_params_begin(&params, mem);
+	db_put_ids(&params, channels, (size_t)rows.count);
+	*rows_gone += (uint64_t)rows.count;
+	return db_query(conn, mem, &channels_gone_stmt, &params, NULL);
+}
+
+enum status purge_round(struct db_conn *conn, struct arena *mem, int64_t deleted_before_ms, uint64_t *out_rows)
+{
+	bool more = true;
+
+	*out_rows = 0;
+	enum status st = purge_messages(conn, mem, deleted_before_ms, out_rows);
+	while (st == STATUS_OK && more)
+		st = purge_channels(conn, mem, deleted_before_ms, out_rows, &more);
+	return st;
+}
+
+static void purge_once(struct service *s)
+{
+	struct arena *mem = arena_create();
+	struct db_conn *conn = NULL;
+	bool mine = false;
+	uint64_t rows = 0;
+	int64_t before_ms = clock_wall_ms() - s->config->purge_after_days * INT64_C(86400000);
+
+	enum status st = db_acquire(s->db, clock_mono_ms() + ACQUIRE_MS, &conn);
+	if (st == STATUS_OK)
+		st = job_lease(conn, "messaging_purge", s->instance, LEASE_MS, &mine);
+	if (st == STATUS_OK && mine)
+		st = purge_round(conn, mem, before_ms, &rows);
+	if (rows > 0)
+		log_info("purged", LOG_U64("rows", rows));
+	if (st != STATUS_OK)
+		log_warn("purge_put_off", LOG_STATUS("status", st));
+	db_release(conn);
+	arena_destroy(mem);
+}
+
+/* True when it is time to end. */
+static bool purge_wait(struct purge *p, int seconds)
+{
+	struct timespec until;
+	bool stopping;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += seconds;
+	pthread_mutex_lock(&p->lock);
+	while (!p->stopping && pthread_cond_timedwait(&p->changed, &p->lock, &until) != ETIMEDOUT)
+		;
+	stopping = p->stopping;
+	pthread_mutex_unlock(&p->lock);
+	return stopping;
+}
+
+static void *purge_thread(void *arg)
+{
+	struct purge *p = arg;
+	int seconds = FIRST_AFTER_S;
+
+	while (!purge_wait(p, seconds)) {
+		purge_once(p->service);
+		seconds = EVERY_S;
+	}
+	return NULL;
+}
+
+enum status purge_start(struct service *s, struct purge **out_purge)
+{
+	struct purge *p = calloc(1, sizeof *p);
+	pthread_condattr_t attr;
+
+	if (p == NULL)
+		return STATUS_INTERNAL;
+	p->service = s;
+	pthread_mutex_init(&p->lock, NULL);
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&p->changed, &attr);
+	pthread_condattr_destroy(&attr);
+	if (pthread_create(&p->thread, NULL, purge_thread, p) != 0) {
+		pthread_cond_destroy(&p->changed);
+		pthread_mutex_destroy(&p->lock);
+		free(p);
+		return STATUS_INTERNAL;
+	}
+	*out_purge = p;
+	return STATUS_OK;
+}
+
+void purge_stop(struct purge *p)
+{
+	if (p == NULL)
+		return;
+	pthread_mutex_lock(&p->lock);
+	p->stopping = true;
+	pthread_cond_signal(&p->changed);
+	pthread_mutex_unlock(&p->lock);
+	pthread_join(p->thread, NULL);
+	pthread_cond_destroy(&p->changed);
+	pthread_mutex_destroy(&p->lock);
+	free(p);
+}

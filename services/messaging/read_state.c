@@ -1,0 +1,169 @@
+#include "services/messaging/read_state.h"
+
+#include "services/messaging/visible.h"
+
+static uint64_t unread_of(uint64_t counted, uint64_t read)
+{
+	return counted > read ? counted - read : 0;
+}
+
+/* ---- mark */
+
+struct mark {
+	struct change change;
+	const pb_MarkReadRequest *rq;
+	pb_UnreadReply *reply;
+	/* -- read before the commit, from one snapshot */
+	uint64_t message_id, last_message_id;
+	uint64_t counted; /* the channel's counter when message_id was its newest */
+	uint64_t unread;  /* what has come since */
+};
+
+/* What came after the message is counted here and not under the lock: it may be much. The sum is right whatever is posted
+ * in between, because it says where the counter stood at the message. */
+static const struct db_stmt mark_look_stmt = {
+	"messaging_mark_look",
+	"WITH e AS (" EPOCHS_SQL ") SELECT " EPOCHS_COLUMNS ", c.id, c.counted, c.last_message_id, m.id,"
+	" CASE WHEN m.id = c.last_message_id THEN 0 ELSE (SELECT count(*) FROM messaging.messages l"
+	"  WHERE l.channel_id = $4 AND l.seq > m.seq AND l.deleted_at_ms IS NULL AND l.kind <> 3) END"
+	" FROM e LEFT JOIN messaging.channels c ON c.id = $4 AND c.deleted_at_ms IS NULL"
+	" LEFT JOIN messaging.messages m ON m.id = coalesce(nullif($5, 0), c.last_message_id) AND m.channel_id = $4",
+};
+
+static enum status mark_look(struct db_conn *conn, struct rpc_call *call, const struct rights *r, void *arg,
+	struct epochs *out_found, struct refusal *out_no)
+{
+	struct mark *mark = arg;
+	struct db_params params;
+	struct db_rows rows = {0};
+
+	db_params_begin(&params, call->mem);
+	guard_put(&params, r, call);
+	db_put_id(&params, mark->rq->channel_id);
+	db_put_id(&params, mark->rq->message_id);
+	enum status st = db_query(conn, call->mem, &mark_look_stmt, &params, &rows);
+	if (st != STATUS_OK || rows.count == 0) /* no row: judged again */
+		return st;
+	*out_found = guard_epochs(&rows, 0);
+	if (db_is_null(&rows, 0, EPOCHS_COUNT))
+		return STATUS_NOT_FOUND;
+	if (mark->rq->message_id != 0 && db_is_null(&rows, 0, EPOCHS_COUNT + 3)) {
+		out_no->field = "message_id";
+		return STATUS_NOT_FOUND;
+	}
+	uint64_t counted = db_id(&rows, 0, EPOCHS_COUNT + 1);
+	mark->last_message_id = db_id(&rows, 0, EPOCHS_COUNT + 2);
+	mark->message_id = db_id(&rows, 0, EPOCHS_COUNT + 3); /* 0: nothing was ever posted */
+	mark->unread = mark->message_id == 0 ? 0 : db_id(&rows, 0, EPOCHS_COUNT + 4);
+	mark->counted = unread_of(counted, mark->unread);
+	return STATUS_OK;
+}
+
+/* No row comes back when the mark stands there already. */
+static const struct db_stmt mark_stmt = {
+	"messaging_mark",
+	"INSERT INTO messaging.read_state AS r (user_id, channel_id, last_read_id, counted) VALUES ($1, $2, $3, $4)"
+	" ON CONFLICT (user_id, channel_id) DO UPDATE SET last_read_id = EXCLUDED.last_read_id, counted = EXCLUDED.counted"
+	" WHERE (r.last_read_id, r.counted) <> (EXCLUDED.last_read_id, EXCLUDED.counted) RETURNING r.user_id",
+};
+
+static enum status mark_work(struct log_tx *tx, void *arg)
+{
+	struct mark *mark = arg;
+	struct change *c = &mark->change;
+	uint64_t user = c->call->header->actor_id;
+	struct db_params params;
+	struct db_rows rows = {0};
+	char key[AUDIENCE_SIZE];
+	pb_Event event;
+
+	db_params_begin(&params, log_tx_mem(tx));
+	db_put_id(&params, user);
+	db_put_id(&params, mark->rq->channel_id);
+	db_put_id(&params, mark->message_id);
+	db_put_id(&params, mark->counted);
+	enum status st = log_tx_query(tx, &mark_stmt, &params, &rows);
+	if (st != STATUS_OK)
+		return st;
+	*mark->reply = (pb_UnreadReply){.has_unread = true,
+		.unread = {.channel_id = mark->rq->channel_id,
+			.team_id = c->rights.team_id,
+			.unread = mark->unread,
+			.last_read_id = mark->message_id,
+			.last_message_id = mark->last_message_id}};
+	guard_store(tx, c, mark->reply);
+	if (rows.count == 0)
+		return STATUS_OK;
+	guard_event(c, EVENT_KIND_read_state_changed, &event);
+	event.body.read_state_changed = (pb_ReadStateChanged){
+		.has_channel = true, .user_id = user, .last_read_id = mark->message_id, .unread = mark->unread};
+	rights_channel_ref(&c->rights, &event.body.read_state_changed.channel);
+	audience_key(key, "user", user);
+	return log_tx_append(tx, STREAM_USER(user), key, &event, NULL);
+}
+
+void mark_read(void *service, struct rpc_call *call, const void *request, void *reply)
+{
+	struct service *s = service;
+	struct mark mark = {.rq = request, .reply = reply};
+	enum status st = STATUS_FORBIDDEN;
+	bool replayed = false;
+
+	mark.change = (struct change){
+		.channel_id = mark.rq->channel_id, .own_stream = true, .work = mark_work, .call = call};
+	if (call->header->actor_id == 0)
+		mark.change.no.why = "actor"; /* the system reads nothing */
+	else /* the primary: what was read may have come a moment ago */
+		st = guard_read(s, call, s->db, mark.rq->channel_id, GUARD_VIEW, mark_look, &mark, &mark.change.no);
+	if (st == STATUS_OK)
+		st = guard_change(s, &mark.change, reply, &replayed);
+	guard_answer_change(call, st, &mark.change.no, replayed);
+}
+
+/* ---- list */
+
+static const struct db_stmt unread_stmt = {
+	"messaging_unread",
+	"SELECT " VISIBLE_EPOCHS_COLUMNS ", c.id, c.team_id, c.counted, c.last_message_id, r.counted, r.last_read_id"
+	" FROM messaging.channels c " VISIBLE_EPOCHS_JOINS
+	" LEFT JOIN messaging.read_state r ON r.user_id = $1 AND r.channel_id = c.id"
+	" WHERE c.id = ANY ($2::int8[]) AND c.deleted_at_ms IS NULL ORDER BY c.id",
+};
+
+static enum status unread_read(struct db_conn *conn, struct rpc_call *call, struct visible *v, void *arg, struct refusal *out_no)
+{
+	pb_ListUnreadReply *reply = arg;
+	struct db_params params;
+	struct db_rows rows = {0};
+	const int first = VISIBLE_EPOCHS_COUNT;
+
+	db_params_begin(&params, call->mem);
+	visible_put(&params, v, call);
+	enum status st = db_query(conn, call->mem, &unread_stmt, &params, &rows);
+	if (st != STATUS_OK)
+		return st;
+	*reply = (pb_ListUnreadReply){.unread = ARENA_ARRAY(call->mem, (size_t)rows.count, pb_UnreadView)};
+	for (int i = 0; i < rows.count; i++) {
+		pb_UnreadView *view = &reply->unread[reply->unread_count++];
+		*view = (pb_UnreadView){
+			.channel_id = db_id(&rows, i, first),
+			.team_id = db_id(&rows, i, first + 1),
+			.unread = unread_of(db_id(&rows, i, first + 2), db_id(&rows, i, first + 4)),
+			.last_message_id = db_id(&rows, i, first + 3),
+			.last_read_id = db_id(&rows, i, first + 5),
+		};
+		st = visible_compare(v, call, &rows, i, view->channel_id, out_no);
+		if (st != STATUS_OK)
+			return st;
+	}
+	return STATUS_OK;
+}
+
+void list_unread(void *service, struct rpc_call *call, const void *request, void *reply)
+{
+	struct service *s = service;
+	struct refusal no = {0};
+
+	enum status st = visible_read(s, call, s->reads, 0, unread_read, reply, &no);
+	guard_answer(call, st, &no);
+}

@@ -1,0 +1,97 @@
+#include "services/messaging/visible.h"
+
+#include <stdlib.h>
+
+static int by_channel(const void *a, const void *b)
+{
+	const struct rights *x = a, *y = b;
+
+	return x->channel_id < y->channel_id ? -1 : x->channel_id > y->channel_id;
+}
+
+static enum status gather_team(struct service *s, struct rpc_call *call, uint64_t team, struct visible *v)
+{
+	struct rpc_context context = rights_context(call);
+	pb_JudgeManyRequest request = {.user_id = call->header->actor_id, .team_id = team};
+	pb_JudgeManyReply reply;
+	struct rpc_outcome outcome;
+
+	enum status st = moderation_judge_many(s->moderation, call->mem, &context, &request, &reply, &outcome);
+	if (st != STATUS_OK)
+		return st;
+	v->rights = arena_grow(call->mem, v->rights, v->count * sizeof *v->rights,
+		(v->count + reply.rights_count) * sizeof *v->rights);
+	for (pb_size_t i = 0; i < reply.rights_count; i++) {
+		struct rights *r = &v->rights[v->count];
+		rights_from_answer(&reply.rights[i], call->header->actor_id == 0, r);
+		/* Not into the cache: a listing of everything would push out what is posted by. */
+		if (r->status == STATUS_OK && r->channel_id != 0)
+			v->count++;
+	}
+	return STATUS_OK;
+}
+
+static enum status gather(struct service *s, struct rpc_call *call, uint64_t team, struct visible *v)
+{
+	struct rpc_context context = rights_context(call);
+	pb_TeamIdsRequest request = {.user_id = call->header->actor_id};
+	pb_TeamIdsReply teams = {0};
+	struct rpc_outcome outcome;
+	enum status st = STATUS_OK;
+
+	*v = (struct visible){0};
+	if (team != 0)
+		st = gather_team(s, call, team, v);
+	else
+		st = moderation_list_team_ids(s->moderation, call->mem, &context, &request, &teams, &outcome);
+	for (pb_size_t i = 0; st == STATUS_OK && i < teams.team_ids_count; i++) {
+		st = gather_team(s, call, teams.team_ids[i], v);
+		if (st == STATUS_NOT_FOUND) /* left or deleted since the list was made */
+			st = STATUS_OK;
+	}
+	if (st != STATUS_OK || v->count == 0)
+		return st;
+	qsort(v->rights, v->count, sizeof *v->rights, by_channel);
+	v->channel_ids = ARENA_ARRAY(call->mem, v->count, uint64_t);
+	for (size_t i = 0; i < v->count; i++)
+		v->channel_ids[i] = v->rights[i].channel_id;
+	return STATUS_OK;
+}
+
+void visible_put(struct db_params *params, const struct visible *v, const struct rpc_call *call)
+{
+	db_put_id(params, call->header->actor_id);
+	db_put_ids(params, v->channel_ids, v->count);
+}
+
+enum status visible_compare(const struct visible *v, const struct rpc_call *call, const struct db_rows *rows, int row,
+	uint64_t channel, struct refusal *out_no)
+{
+	struct epochs found = guard_epochs(rows, row);
+	const struct rights *r =
+		bsearch(&(struct rights){.channel_id = channel}, v->rights, v->count, sizeof *v->rights, by_channel);
+
+	return r == NULL ? STATUS_INTERNAL : guard_compare(r, call, &found, out_no);
+}
+
+enum status visible_read(struct service *s, struct rpc_call *call, struct db *db, uint64_t team, visible_read_fn *fn,
+	void *arg, struct refusal *out_no)
+{
+	for (int tries = 0; tries <= JUDGE_TRIES; tries++) {
+		struct visible v;
+		struct db_conn *conn = NULL;
+
+		*out_no = (struct refusal){0};
+		enum status st = gather(s, call, team, &v);
+		if (st != STATUS_OK || v.count == 0)
+			return st;
+		st = db_acquire(db, call->deadline_mono_ms, &conn);
+		if (st != STATUS_OK)
+			return st;
+		st = fn(conn, call, &v, arg, out_no);
+		db_release(conn);
+		if (st != STATUS_STALE || out_no->why != NULL)
+			return st;
+	}
+	return STATUS_BUSY;
+}
