@@ -1,7 +1,7 @@
 /*
  * bus - events between processes over nng pub/sub (the event log's section "Carry"). This folder hides nng.
  * publisher.c: one frame per commit batch, a heartbeat every 100 ms, a watermark every second.
- * subscriber.c: receives on a thread that only moves frames into a bounded queue.
+ * subscriber.c: receives on nng's threads, which only move frames into a bounded queue.
  * order.c: puts the events of every followed stream into order, without a hole, or says "refetch".
  */
 #pragma once
@@ -88,7 +88,14 @@ void bus_order_follow(struct bus_order *order, struct stream s, uint64_t at, voi
 void bus_order_unfollow(struct bus_order *order, struct stream s);
 /* "There is something up to seq": a hole up to it is repaired even if the bus says nothing. Thread-safe. */
 void bus_order_hint(struct bus_order *order, struct stream s, uint64_t seq);
-/* Without ordering: every event as it arrives, holes and all, for caches that only need a nudge. May be NULL in options. */
 bool bus_order_publishers_heard(struct bus_order *order, int within_ms); /* heartbeats arrive from every address? for /readyz */
 /* The generation last heard of, copied; "" before the first frame. Thread-safe. */
 void bus_order_generation(struct bus_order *order, char out[96]);
+
+/* ---- listening without order: every logged event as it arrives, holes, doubles and all, for caches that only need a nudge.
+ * `event` runs on one thread of the listener and may block for a moment; both arguments are borrowed for the call. */
+struct bus_listener;
+enum status bus_listener_create(const char *addresses, bool insecure, int drop_percent,
+	void (*event)(void *arg, const struct logged_event *logged, const pb_Event *body), void *arg, struct bus_listener **out_listener);
+bool bus_listener_publishers_heard(struct bus_listener *listener, int within_ms);
+void bus_listener_destroy(struct bus_listener *listener);
