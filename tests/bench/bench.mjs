@@ -1,0 +1,94 @@
+// tests/bench/run without the building: runs the benches asked for, prints a JSON line each and one table.
+import { execFileSync } from 'node:child_process';
+import { cpus, release, totalmem } from 'node:os';
+import { parseArgs } from 'node:util';
+import { benches } from './lib/benches.mjs';
+import { World } from './lib/world.mjs';
+
+const { values: options, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { runs: { type: 'string', default: '3' }, seconds: { type: 'string', default: '8' } },
+});
+const names = positionals.length ? positionals.map((name) => name.toUpperCase()) : Object.keys(benches);
+const runs = Number(options.runs);
+const seconds = Number(options.seconds);
+if (names.some((name) => !benches[name]) || !(runs >= 1) || !(seconds > 0)) {
+  console.error(`usage: tests/bench/run [${Object.keys(benches).join(' ')}] [--runs N] [--seconds S]`);
+  process.exit(2);
+}
+
+const line = (command, ...args) => {
+  try {
+    return execFileSync(command, args, { stdio: ['ignore', 'pipe', 'ignore'] }).toString().trim().split('\n')[0];
+  } catch {
+    return null;
+  }
+};
+
+function median(list) {
+  const sorted = [...list].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+const say = (number) => {
+  if (number === undefined) return '';
+  const size = Math.abs(number);
+  return number.toLocaleString('en-US', { maximumFractionDigits: size >= 100 ? 0 : size >= 10 ? 1 : 2 });
+};
+
+function verdict(row, value) {
+  if (row.least === undefined) return '';
+  const reached = (target) => (row.less ? value <= target : value >= target);
+  return reached(row.want) ? 'as wanted' : reached(row.least) ? 'reached' : 'missed';
+}
+
+const world = new World();
+const machine = { cpu: cpus()[0].model, cores: cpus().length, memory_mib: Math.round(totalmem() / 2 ** 20), kernel: release() };
+const versions = {
+  guildhall: line('git', 'describe', '--always', '--dirty'),
+  postgresql: line(`${world.cluster.pg.bin}/postgres`, '--version')?.split(' ')[2],
+  compiler: line('cc', '-dumpfullversion'),
+  node: process.version,
+};
+
+const table = [['', 'what', 'at least', 'we want', `median of ${runs}`, 'verdict']];
+let wrong = 0;
+try {
+  await world.create();
+  // As people and rows of every bench stay for the next, memory and start come first and the writing of millions last.
+  for (const name of Object.keys(benches).filter((n) => names.includes(n))) {
+    const bench = benches[name];
+    const results = [];
+    for (let i = 0; i < runs; i++) {
+      try {
+        results.push(await bench.run(world, seconds));
+        console.error(`${name} run ${i + 1}: ${JSON.stringify(results.at(-1).values)}`);
+      } finally {
+        await world.stop();
+      }
+    }
+    const values = Object.fromEntries(bench.rows.map(({ key }) => [key, median(results.map((r) => r.values[key]))]));
+    const faults = {};
+    for (const result of results) for (const [kind, count] of Object.entries(result.faults ?? {})) faults[kind] = (faults[kind] ?? 0) + count;
+    const refused = results.reduce((sum, r) => sum + (r.refused ?? 0), 0);
+    console.log(JSON.stringify({ bench: name, machine, versions, runs, seconds, median: values, faults, refused, all: results.map((r) => ({ ...r.values, ...r.detail })) }));
+    bench.rows.forEach((row, i) => table.push([i === 0 ? name : '', row.what, say(row.least), say(row.want), say(values[row.key]), verdict(row, values[row.key])]));
+    const bad = Object.entries(faults).filter(([, count]) => count > 0);
+    if (bad.length) table.push(['', `WRONG: ${bad.map(([kind, count]) => `${count} ${kind}`).join(', ')}`, '', '', '', 'FAILED']);
+    if (refused) table.push(['', `${refused} posts were not answered 201`, '', '', '', '']);
+    wrong += bad.length;
+  }
+} finally {
+  await world.destroy();
+}
+
+const widths = table[0].map((_, column) => Math.max(...table.map((row) => row[column].length)));
+console.log(`\nStraight to the gateway and the api, without the edge; limits off, log level warn, PostgreSQL with fsync on; ${machine.cores} cores that
+everything shares, the load client included.\n`);
+table.forEach((row, i) => {
+  console.log(`| ${row.map((cell, column) => (column >= 2 && column <= 4 ? cell.padStart(widths[column]) : cell.padEnd(widths[column]))).join(' | ')} |`);
+  if (i === 0) console.log(`|${widths.map((width, column) => '-'.repeat(width + 1) + (column >= 2 && column <= 4 ? ':' : '-')).join('|')}|`);
+});
+console.log(wrong ? '\nFAILED: deliveries were lost, doubled, reordered or corrupt' : '\nEvery delivery was checked: none lost, doubled, reordered or corrupt');
+process.exit(wrong ? 1 : 0);
