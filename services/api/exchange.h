@@ -63,6 +63,10 @@ struct exchange {
 /* Records why and returns st. Strings are borrowed until the response is written. */
 enum status exchange_fail(struct exchange *x, enum status st, const char *why, const char *field, const char *detail);
 
+/* Counts an attempt at the password of the actor's own account, so that a stolen token is no way to guess it.
+ * STATUS_RATE_LIMITED. */
+enum status exchange_guess(struct exchange *x);
+
 /* On whose behalf and until when, for a call of this exchange. writes: with the request id. */
 const struct rpc_context *exchange_context(struct exchange *x, bool writes);
 /* The next writing call is a further step of the same change, at another owner. */

@@ -1,0 +1,221 @@
+#include "services/api/dialects/house/house.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "common/base/text.h"
+
+#define LIMIT_DEFAULT 50
+#define LIMIT_MOST    100
+
+static const struct route routes[] = {
+#define ROUTE(method, path, auth, cost, handler) {method, path, AUTH_##auth, COST_##cost, house_##handler, #handler},
+#include "services/api/dialects/house/routes.tbl.h"
+#undef ROUTE
+};
+
+static const char *bearer(struct exchange *x)
+{
+	const char *header = http_request_header(x->rq, "Authorization");
+
+	if (header == NULL || strncasecmp(header, "Bearer ", 7) != 0)
+		return NULL;
+	header += 7;
+	return header + strspn(header, " ");
+}
+
+const struct mount house_mount = {
+	.name = "house",
+	.path = "/v1",
+	.routes = routes,
+	.route_count = sizeof routes / sizeof *routes,
+	.token = bearer,
+	.refuse = house_refuse,
+	.decorate = house_decorate,
+};
+
+/* ---- decoding */
+
+enum status house_path_id(struct exchange *x, const char *name, uint64_t *out_id)
+{
+	const char *text = route_param(&x->match, name);
+
+	if (text != NULL && ids_from_uuid(text, strlen(text), out_id) == STATUS_OK)
+		return STATUS_OK;
+	return exchange_fail(x, STATUS_NOT_FOUND, NULL, NULL, NULL);
+}
+
+void house_body(struct exchange *x, struct json_reader *r)
+{
+	json_reader_begin(r, x->mem, x->rq->body, x->rq->body_length);
+}
+
+enum status house_body_end(struct exchange *x, struct json_reader *r)
+{
+	enum status st = json_reader_end(r, true);
+
+	return st == STATUS_OK ? st : exchange_fail(x, st, NULL, r->field, r->detail);
+}
+
+bool house_nullable(struct json_reader *r, const char *field, size_t least, size_t most, const char **out)
+{
+	*out = NULL;
+	if (!json_has(r, field))
+		return false;
+	if (!json_is_null(r, field))
+		json_str(r, field, JSON_OPTIONAL, least, most, out);
+	return true;
+}
+
+enum status house_query(struct exchange *x, const char *name, size_t most, const char **out)
+{
+	bool bad = false;
+	const char *value = http_query(x->rq, name, &bad);
+
+	if (bad)
+		return exchange_fail(x, STATUS_FIELD_INVALID, NULL, name, "does not decode");
+	if (value != NULL && text_code_points(value, strlen(value)) > most)
+		return exchange_fail(x, STATUS_FIELD_INVALID, NULL, name, "is too long");
+	*out = value;
+	return STATUS_OK;
+}
+
+enum status house_query_id(struct exchange *x, const char *name, uint64_t *out_id)
+{
+	const char *value = NULL;
+	enum status st = house_query(x, name, 64, &value);
+
+	*out_id = 0;
+	if (st == STATUS_OK && value != NULL && ids_from_uuid(value, strlen(value), out_id) != STATUS_OK)
+		return exchange_fail(x, STATUS_FIELD_INVALID, NULL, name, "must be an id");
+	return st;
+}
+
+enum status house_page(struct exchange *x, struct house_page *out)
+{
+	const char *limit = NULL;
+	enum status st = house_query(x, "limit", 8, &limit);
+
+	*out = (struct house_page){.limit = LIMIT_DEFAULT};
+	if (st == STATUS_OK && limit != NULL) {
+		unsigned long value = strspn(limit, "0123456789") == strlen(limit) ? strtoul(limit, NULL, 10) : 0;
+		if (value < 1 || value > LIMIT_MOST)
+			return exchange_fail(x, STATUS_FIELD_INVALID, NULL, "limit", "must be a number from 1 to 100");
+		out->limit = (uint32_t)value;
+	}
+	if (st == STATUS_OK)
+		st = house_query_id(x, "before", &out->before);
+	if (st == STATUS_OK)
+		st = house_query_id(x, "after", &out->after);
+	if (st == STATUS_OK && out->before != 0 && out->after != 0)
+		return exchange_fail(x, STATUS_FIELD_INVALID, NULL, "after", "cannot be given together with before");
+	return st;
+}
+
+/* ---- rendering */
+
+void house_begin(struct exchange *x, struct json_writer *w)
+{
+	jw_begin(w, x->mem, 1024);
+}
+
+enum status house_finish(struct exchange *x, int code, struct json_writer *w)
+{
+	x->rs->code = code;
+	x->rs->content_type = "application/json";
+	x->rs->body = jw_end(w, &x->rs->body_length);
+	return STATUS_OK;
+}
+
+enum status house_no_content(struct exchange *x)
+{
+	x->rs->code = 204;
+	return STATUS_OK;
+}
+
+const char *house_uuid(struct exchange *x, uint64_t id)
+{
+	char *text = arena_alloc(x->mem, IDS_UUID_SIZE);
+
+	ids_to_uuid(id, text);
+	return text;
+}
+
+void house_location(struct exchange *x, const char *format, ...)
+{
+	va_list args;
+	char below[512];
+
+	va_start(args, format);
+	vsnprintf(below, sizeof below, format, args);
+	va_end(args);
+	http_response_header(x->rs, "Location", arena_printf(x->mem, "%s%s", house_mount.path, below));
+}
+
+/* The query of the next page: the same, but for where it begins. */
+struct next {
+	struct arena *mem;
+	const char *text;
+};
+
+static const char *query_encoded(struct arena *mem, const char *text)
+{
+	static const char hex[] = "0123456789ABCDEF";
+	char *encoded = arena_alloc(mem, 3 * strlen(text) + 1), *to = encoded;
+
+	for (; *text != '\0'; text++) {
+		unsigned char c = (unsigned char)*text;
+		if ((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+			strchr("-._~", c) != NULL) {
+			*to++ = (char)c;
+		} else {
+			*to++ = '%';
+			*to++ = hex[c >> 4];
+			*to++ = hex[c & 15];
+		}
+	}
+	return encoded;
+}
+
+static bool next_parameter(void *arg, const char *name, const char *value)
+{
+	struct next *next = arg;
+
+	if (strcmp(name, "before") != 0 && strcmp(name, "after") != 0)
+		next->text = arena_printf(next->mem, "%s%s=%s&", next->text, query_encoded(next->mem, name),
+			query_encoded(next->mem, value));
+	return true;
+}
+
+/* A list goes on behind its last item, whichever way the page went. */
+static const char *next_page(struct exchange *x, const struct house_page *page, const struct house_list *list)
+{
+	bool down = page->before != 0 || (page->after == 0 && list->newest_first);
+	struct next next = {x->mem, ""};
+
+	if (!list->more || list->count == 0 || list->id == NULL)
+		return NULL;
+	uint64_t edge = list->id(list->items, list->count - 1);
+	http_query_each(x->rq, next_parameter, &next);
+	return arena_printf(x->mem, "%s?%s%s=%s", x->rq->path, next.text, down ? "before" : "after", house_uuid(x, edge));
+}
+
+enum status house_finish_list(struct exchange *x, const struct house_page *page, const struct house_list *list)
+{
+	struct json_writer w;
+
+	house_begin(x, &w);
+	jw_object(&w);
+	jw_key(&w, "items");
+	jw_array(&w);
+	for (size_t i = 0; i < list->count; i++)
+		list->write(&w, list->items, i);
+	jw_array_end(&w);
+	jw_kv(&w, str, "next", next_page(x, page, list));
+	jw_object_end(&w);
+	return house_finish(x, 200, &w);
+}

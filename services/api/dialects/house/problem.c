@@ -1,0 +1,52 @@
+#include "services/api/dialects/house/house.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* Seconds for people and for Retry-After: never 0, which would mean "at once". */
+static const char *seconds(struct exchange *x, int64_t ms)
+{
+	int64_t s = (ms + 999) / 1000;
+
+	return arena_printf(x->mem, "%" PRId64, s < 1 ? 1 : s);
+}
+
+void house_refuse(struct exchange *x, enum status status)
+{
+	struct http_response *rs = x->rs;
+	struct house_problem problem = {
+		.status = status,
+		.why = x->outcome.why,
+		.field = x->outcome.field,
+		.detail = x->outcome.detail,
+		.trace = x->trace,
+	};
+	struct json_writer w;
+
+	/* Another body under the name the client gave this change: the one refusal of a field that names no field. */
+	if (status == STATUS_FIELD_INVALID && problem.field == NULL && x->key_field != NULL) {
+		problem.field = x->key_field;
+		problem.detail = "was used before for another request";
+	}
+	house_begin(x, &w);
+	house_problem(&w, &problem);
+	house_finish(x, status_http(status), &w);
+	rs->content_type = "application/problem+json";
+	if (rs->code == 401)
+		http_response_header(rs, "WWW-Authenticate", "Bearer realm=\"guildhall\"");
+	if (rs->code == 429 || rs->code == 503)
+		http_response_header(rs, "Retry-After", seconds(x, x->outcome.retry_after_ms));
+}
+
+void house_decorate(struct exchange *x)
+{
+	struct http_response *rs = x->rs;
+
+	http_response_header(rs, "X-Request-Id", x->trace);
+	http_response_header(rs, "Cache-Control", "no-store");
+	if (x->limit.limited) {
+		http_response_header(rs, "RateLimit-Limit", arena_printf(x->mem, "%" PRId64, x->limit.limit));
+		http_response_header(rs, "RateLimit-Remaining", arena_printf(x->mem, "%" PRId64, x->limit.remaining));
+		http_response_header(rs, "RateLimit-Reset", arena_printf(x->mem, "%" PRId64, (x->limit.reset_ms + 999) / 1000));
+	}
+}
