@@ -1,0 +1,121 @@
+#include "services/moderation/expiry.h"
+
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/db/log.h"
+#include "services/moderation/bans.h"
+
+#define EXPIRY_LEASE_MS 5000
+#define EXPIRY_WAIT_MS  2000
+
+struct expiry {
+	struct moderation *service;
+	sem_t stop;
+	pthread_t thread;
+};
+
+/* Of channels and teams that are there: what is deleted has no commits. */
+static const struct db_stmt due_stmt = {"moderation_bans_due",
+	"SELECT b.scope, b.scope_id, b.user_id FROM moderation.bans b JOIN moderation.teams t ON t.id = b.team_id"
+	" LEFT JOIN messaging.channel_facts f ON f.id = b.scope_id AND b.scope = 3"
+	" WHERE b.lifted_at_ms IS NULL AND b.expires_at_ms IS NOT NULL AND b.expires_at_ms <= $1"
+	" AND t.deleted_at_ms IS NULL AND (b.scope = 1 OR (f.id IS NOT NULL AND f.deleted_at_ms IS NULL))"
+	" ORDER BY b.expires_at_ms LIMIT 100"};
+
+enum status expiry_run(struct moderation *service, struct arena *mem, int64_t now_ms, size_t *out_ended)
+{
+	struct db_conn *conn = NULL;
+	struct db_params p;
+	struct db_rows rows = {0};
+	size_t ended = 0;
+
+	enum status st = db_acquire(service->db, clock_mono_ms() + EXPIRY_WAIT_MS, &conn);
+	if (st == STATUS_OK) {
+		db_params_begin(&p, mem);
+		db_put_i64(&p, now_ms);
+		st = db_query(conn, mem, &due_stmt, &p, &rows);
+	}
+	db_release(conn);
+	for (int i = 0; i < rows.count && st == STATUS_OK; i++) {
+		uint64_t place = db_id(&rows, i, 1), user = db_id(&rows, i, 2);
+		enum status one = db_i64(&rows, i, 0) == BAN_TEAM
+					  ? ban_expire_member(service, mem, place, user)
+					  : ban_expire_channel_user(service, mem, place, user);
+		if (one == STATUS_OK)
+			ended++;
+		else
+			log_warn("ban_expiry_failed", LOG_ID("place", place), LOG_ID("user", user),
+				LOG_STATUS("status", one));
+		if (one == STATUS_BUSY || one == STATUS_LATE)
+			st = one; /* the database is away: later */
+	}
+	if (out_ended != NULL)
+		*out_ended = ended;
+	return st;
+}
+
+static bool ours(struct expiry *x)
+{
+	struct db_conn *conn = NULL;
+	bool mine = false;
+
+	if (!db_up(x->service->db))
+		return false;
+	if (db_acquire(x->service->db, clock_mono_ms() + EXPIRY_WAIT_MS, &conn) != STATUS_OK)
+		return false;
+	if (job_lease(conn, "moderation_expiry", x->service->instance, EXPIRY_LEASE_MS, &mine) != STATUS_OK)
+		mine = false;
+	db_release(conn);
+	return mine;
+}
+
+static void *expiry_thread(void *arg)
+{
+	struct expiry *x = arg;
+	struct arena *mem = arena_create();
+
+	for (;;) {
+		struct timespec until;
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_sec++;
+		if (sem_timedwait(&x->stop, &until) == 0)
+			break;
+		if (ours(x))
+			expiry_run(x->service, mem, clock_wall_ms(), NULL);
+		arena_reset(mem);
+	}
+	arena_destroy(mem);
+	return NULL;
+}
+
+enum status expiry_start(struct moderation *service, struct expiry **out_expiry)
+{
+	struct expiry *x = calloc(1, sizeof *x);
+
+	if (x == NULL)
+		return STATUS_INTERNAL;
+	x->service = service;
+	sem_init(&x->stop, 0, 0);
+	if (pthread_create(&x->thread, NULL, expiry_thread, x) != 0) {
+		sem_destroy(&x->stop);
+		free(x);
+		return STATUS_INTERNAL;
+	}
+	*out_expiry = x;
+	return STATUS_OK;
+}
+
+void expiry_stop(struct expiry *x)
+{
+	if (x == NULL)
+		return;
+	sem_post(&x->stop);
+	pthread_join(x->thread, NULL);
+	sem_destroy(&x->stop);
+	free(x);
+}

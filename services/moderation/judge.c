@@ -1,0 +1,187 @@
+/*
+ * judge - the answers about rights: one place in one statement, a list of places from one snapshot.
+ */
+#include <stdlib.h>
+
+#include "common/base/clock.h"
+#include "services/moderation/change.h"
+#include "services/moderation/roster.h"
+
+/* What is the same for both ways of loading. */
+static void fill_answer(const struct eval_facts *facts, struct arena *mem, pb_Rights *out)
+{
+	struct eval_answer a = eval_rights(facts, EVAL_ASK_NOTHING);
+	char why[EVAL_WHY_SIZE];
+
+	out->has_bits = true;
+	out->status = a.status;
+	out->valid_until_ms = (uint64_t)a.valid_until_ms;
+	out->member = a.member;
+	out->owner = a.owner;
+	out->channel_role = a.channel_role;
+	out->highest_position = a.highest_position;
+	if (a.status == STATUS_OK) {
+		out->bits = (pb_Bits){a.bits.low, a.bits.high};
+		if (a.rule == RULE_NONE && facts->channel != NULL &&
+			!bits_has(a.bits, PERMISSION_send_messages))
+			a = eval_rights(facts, PERMISSION_send_messages); /* what people ask about most */
+	}
+	if (a.rule != RULE_NONE) {
+		eval_why(&a, why);
+		out->why = arena_strdup(mem, why);
+	}
+	if (facts->standing != NULL && facts->standing->role_count > 0) {
+		out->role_ids_count = (pb_size_t)facts->standing->role_count;
+		out->role_ids = arena_memdup(
+			mem, facts->standing->role_ids, facts->standing->role_count * sizeof(uint64_t));
+	}
+}
+
+static void rights_of_facts(const struct facts *f, const pb_JudgeRequest *rq, struct arena *mem, pb_Rights *out)
+{
+	char key[AUDIENCE_SIZE];
+
+	*out = (pb_Rights){.team_id = rq->team_id, .channel_id = rq->channel_id, .has_bits = true};
+	if (!f->found) {
+		out->status = STATUS_NOT_FOUND;
+		return;
+	}
+	if (f->eval.channel != NULL)
+		out->team_id = f->channel_view.team_id;
+	out->rank = f->stream.rank;
+	out->stream_id = f->stream.id;
+	out->stream_epoch = f->stream_epoch;
+	out->member_epoch = f->member_epoch;
+	out->as_of = f->as_of;
+	out->nickname = (char *)f->nickname;
+	fill_answer(&f->eval, mem, out);
+	facts_audience(f, key);
+	out->audience = arena_strdup(mem, key);
+	out->has_channel = f->eval.channel != NULL && out->status == STATUS_OK;
+	if (out->has_channel)
+		out->channel = f->channel_view;
+}
+
+void serve_judge(void *service, struct rpc_call *call, const void *request, void *reply)
+{
+	struct moderation *m = service;
+	const pb_JudgeRequest *rq = request;
+	pb_JudgeReply *out = reply;
+	struct db_conn *conn = NULL;
+	struct facts *f = ARENA_NEW(call->mem, struct facts);
+	struct facts_query query = {.actor_id = call->header->actor_id,
+		.team_id = rq->team_id,
+		.channel_id = rq->channel_id,
+		.user_ids = &rq->user_id,
+		.user_count = 1,
+		.now_ms = clock_wall_ms()};
+
+	enum status st = db_acquire(m->db, call->deadline_mono_ms, &conn);
+	if (st == STATUS_OK)
+		st = facts_load(conn, call->mem, &query, f);
+	db_release(conn);
+	if (st == STATUS_OK && change_session_check(call, f) != STATUS_OK) {
+		rpc_fail(call, STATUS_STALE, "session", NULL, NULL);
+		return;
+	}
+	if (st != STATUS_OK) {
+		rpc_fail(call, st, NULL, NULL, NULL);
+		return;
+	}
+	out->has_rights = true;
+	rights_of_facts(f, rq, call->mem, &out->rights);
+	rpc_finish(call);
+}
+
+static void rights_of_channel(
+	const struct roster *r, uint64_t user, const struct roster_channel *c, struct arena *mem, pb_Rights *out)
+{
+	const struct roster_member *member =
+		c->team == NULL ? NULL : roster_member(r, c->team->eval.id, user);
+	struct eval_facts facts = roster_facts(r, user, c->team, c, member);
+	const struct roster_channel *judged =
+		facts.parent != NULL ? roster_channel(r, facts.parent->id) : c;
+	char key[AUDIENCE_SIZE];
+
+	*out = (pb_Rights){.team_id = c->view.team_id,
+		.channel_id = c->eval.id,
+		.has_bits = true,
+		.rank = c->stream.rank,
+		.stream_id = c->stream.id,
+		.stream_epoch = c->team != NULL ? c->team->stream_epoch : c->stream_epoch,
+		.as_of = c->team != NULL ? c->team->as_of : c->as_of,
+		.member_epoch = member != NULL ? member->epoch : 0,
+		.nickname = member != NULL ? (char *)member->nickname : NULL};
+	fill_answer(&facts, mem, out);
+	if (c->team == NULL)
+		audience_key(key, "conversation", c->eval.id);
+	else if (judged->restricted)
+		audience_key(key, "channel", judged->eval.id);
+	else
+		audience_key(key, "team", c->team->eval.id);
+	out->audience = arena_strdup(mem, key);
+	out->has_channel = out->status == STATUS_OK;
+	if (out->has_channel)
+		out->channel = c->view;
+}
+
+static int compare_rights(const void *a, const void *b)
+{
+	const pb_ChannelView *x = &((const pb_Rights *)a)->channel, *y = &((const pb_Rights *)b)->channel;
+	if (x->position != y->position)
+		return x->position < y->position ? -1 : 1;
+	return x->id == y->id ? 0 : x->id < y->id ? -1 : 1;
+}
+
+void serve_judge_many(void *service, struct rpc_call *call, const void *request, void *reply)
+{
+	struct moderation *m = service;
+	const pb_JudgeManyRequest *rq = request;
+	pb_JudgeManyReply *out = reply;
+	struct db_conn *conn = NULL;
+	struct roster r;
+	bool listed = rq->channel_ids_count > 0;
+
+	if (rq->channel_ids_count > JUDGE_CHANNELS_MAX) {
+		rpc_fail(call, STATUS_FIELD_INVALID, NULL, "channel_ids", NULL);
+		return;
+	}
+	struct roster_query query = {.user_ids = &rq->user_id,
+		.user_count = 1,
+		.team_ids = &rq->team_id,
+		.team_count = rq->team_id != 0,
+		.channels = listed ? ROSTER_LISTED : ROSTER_ALL,
+		.channel_ids = rq->channel_ids,
+		.channel_count = rq->channel_ids_count,
+		.now_ms = clock_wall_ms()};
+	if (read_begin_session(m, call, &conn) != STATUS_OK)
+		return;
+	enum status st = roster_load(conn, call->mem, &query, &r);
+	if (st != STATUS_OK)
+		goto out;
+	out->rights = ARENA_ARRAY(
+		call->mem, listed ? rq->channel_ids_count : r.channel_count, pb_Rights);
+	if (listed) {
+		/* One answer for each, in the order asked. */
+		for (size_t i = 0; i < rq->channel_ids_count; i++) {
+			const struct roster_channel *c = roster_channel(&r, rq->channel_ids[i]);
+			pb_Rights *rights = &out->rights[out->rights_count++];
+			if (c == NULL || (c->view.team_id != 0 && c->team == NULL))
+				*rights = (pb_Rights){.channel_id = rq->channel_ids[i],
+					.has_bits = true,
+					.status = STATUS_NOT_FOUND};
+			else
+				rights_of_channel(&r, rq->user_id, c, call->mem, rights);
+		}
+		goto out;
+	}
+	for (size_t i = 0; i < r.channel_count; i++) {
+		pb_Rights *rights = &out->rights[out->rights_count];
+		rights_of_channel(&r, rq->user_id, &r.channels[i], call->mem, rights);
+		if (rights->status == STATUS_OK)
+			out->rights_count++;
+	}
+	qsort(out->rights, out->rights_count, sizeof *out->rights, compare_rights);
+out:
+	read_end(call, conn, st);
+}

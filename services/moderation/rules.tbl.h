@@ -1,0 +1,28 @@
+/* The rules of an evaluation, one row each: what `why` names when a permission is missing. Words are permanent, clients
+ * read them. An override's word is followed by its subject: "override:role:17", "override:user:4294967301".
+ *
+ *    rule            word               what decided */
+RULE(NONE,            "none",            "nothing was missing")
+RULE(ACCOUNT,         "account",         "the account is erased")
+RULE(SUSPENDED,       "suspended",       "the team is suspended")
+RULE(TEAM_DELETED,    "team_deleted",    "the team is deleted")
+RULE(BAN,             "ban",             "a ban from the team")
+RULE(MEMBERSHIP,      "membership",      "not a member, and it is not readable for everybody")
+RULE(OWNER,           "owner",           "the team's owner may do everything")
+RULE(ADMINISTRATOR,   "administrator",   "a role with administrator gives everything")
+RULE(ROLE,            "role",            "what the person's roles give, or none of them gives it")
+RULE(OVERRIDE_ROLE,   "override:role",   "an override for a role")
+RULE(OVERRIDE_USER,   "override:user",   "an override for the person")
+RULE(GROUP,           "group",           "none of the person's roles sees the channel's group")
+RULE(PRIVATE,         "private",         "the channel is private")
+RULE(CHANNEL_ROLE,    "channel_role",    "what the person is in the channel")
+RULE(IMPLIED,         "implied",         "it follows from another permission")
+RULE(THREAD,          "thread",          "in threads the permission for threads counts")
+RULE(CHANNEL_BAN,     "channel_ban",     "a ban from the channel")
+RULE(TIMEOUT,         "timeout",         "a timeout in this team")
+RULE(MUTED,           "muted",           "muted in this team")
+RULE(DEAFENED,        "deafened",        "deafened in this team")
+RULE(ARCHIVED,        "archived",        "the channel or its group is read only")
+RULE(DELETED,         "deleted",         "the channel is deleted")
+RULE(CONVERSATION,    "conversation",    "conversations do not have it")
+RULE(BLOCKED,         "blocked",         "one of the two has blocked the other")

@@ -1,0 +1,157 @@
+/*
+ * seed - the members of a channel that was just created: a second owner's half of "channel with members". Commits of at
+ * most 14 people each (a commit has at most 16 streams). A repeat goes on where the first stopped: rows that are there
+ * are left alone, so nothing is kept under the request id, which belongs to create_channel.
+ */
+#include <string.h>
+
+#include "services/moderation/channel_members.h"
+#include "services/moderation/rows.h"
+
+#define SEED_CHUNK 14
+
+struct seeding {
+	const pb_UserView *const *users; /* of this chunk; [i] is target i */
+	uint64_t ids[SEED_CHUNK];
+	size_t count;
+	bool wanted[SEED_CHUNK];
+};
+
+/* What he becomes; nobody who is not a member, is banned or is there already. */
+static uint32_t role_for(const struct facts *f)
+{
+	if (!f->standing.member || f->standing.banned || f->place.banned || f->person.erased)
+		return CHANNEL_ROLE_NONE;
+	if (f->channel.created_by == f->person.id)
+		return f->channel.own && !f->place.known ? CHANNEL_ROLE_OWNER : CHANNEL_ROLE_NONE;
+	return f->place.role == CHANNEL_ROLE_NONE ? CHANNEL_ROLE_MEMBER : CHANNEL_ROLE_NONE;
+}
+
+static enum status prepare_seed(struct change *c)
+{
+	const pb_SeedChannelRequest *rq = c->request;
+	struct seeding *seed = c->data;
+
+	enum status st = change_load_many(c, 0, rq->channel_id, seed->ids, seed->count);
+	if (st == STATUS_OK)
+		st = change_visible(c);
+	if (st == STATUS_OK)
+		st = channel_place_refused(c);
+	if (st != STATUS_OK)
+		return st;
+	if (!change_by_system(c) && change_actor(c)->channel.created_by != change_actor_id(c))
+		return change_refuse(c, STATUS_FORBIDDEN, "creator", NULL);
+	st = change_need(c, PERMISSION_manage_channel_members);
+	for (size_t i = 0; i < seed->count && st == STATUS_OK; i++) {
+		struct facts *f = change_target(c, i);
+		if (!f->person.erased && seed->users[i] != NULL && seed->users[i]->username != NULL)
+			f->person = *seed->users[i];
+		seed->wanted[i] = role_for(f) != CHANNEL_ROLE_NONE;
+		if (seed->wanted[i])
+			change_stream(c, STREAM_USER(f->person.id));
+	}
+	return st;
+}
+
+static const struct db_stmt epochs_stmt = {"moderation_seed_epochs",
+	"SELECT user_id, epoch FROM moderation.members WHERE team_id = $1 AND user_id = ANY ($2::bigint[])"};
+
+/* The committer compares four epochs; these are too many for it. */
+static enum status epochs_hold(struct change *c, const struct seeding *seed)
+{
+	struct db_params p;
+	struct db_rows rows = {0};
+	size_t equal = 0, expected = 0;
+
+	change_params(c, &p);
+	db_put_id(&p, change_actor(c)->team.id);
+	db_put_ids(&p, seed->ids, seed->count);
+	enum status st = change_query(c, &epochs_stmt, &p, &rows);
+	if (st != STATUS_OK)
+		return st;
+	for (size_t i = 0; i < seed->count; i++) {
+		const struct facts *f = change_target(c, i);
+		expected += f->has_row;
+		for (int r = 0; r < rows.count; r++)
+			equal += db_id(&rows, r, 0) == f->person.id && db_id(&rows, r, 1) == f->member_epoch;
+	}
+	return equal == expected && (size_t)rows.count == expected ? STATUS_OK : STATUS_STALE;
+}
+
+static enum status work_seed(struct change *c, struct log_tx *tx)
+{
+	const struct seeding *seed = c->data;
+	uint32_t roles[SEED_CHUNK] = {0};
+
+	enum status st = epochs_hold(c, seed);
+	for (size_t i = 0; i < seed->count && st == STATUS_OK; i++) {
+		struct facts *f = change_target(c, i);
+		uint64_t seq = 0;
+		if (!seed->wanted[i])
+			continue;
+		roles[i] = role_for(f);
+		st = channel_place_change(c, f, roles[i], &seq); /* all audience events before the first other one */
+		if (st == STATUS_OK)
+			st = rows_channel_join(c, f, f->person.id, roles[i]);
+		if (st == STATUS_OK)
+			st = rows_raise(c, f->team.id, f->person.id, seq);
+		if (st == STATUS_OK)
+			st = rows_put_person(c, &f->person);
+	}
+	for (size_t i = 0; i < seed->count && st == STATUS_OK; i++)
+		if (seed->wanted[i])
+			st = channel_tell_joined(c, change_target(c, i), roles[i], false);
+	return st;
+}
+
+static bool listed(const pb_UserView *const *users, size_t count, uint64_t id)
+{
+	for (size_t i = 0; i < count; i++)
+		if (users[i]->id == id)
+			return true;
+	return false;
+}
+
+void serve_seed_channel(void *service, struct rpc_call *call, const void *request, void *reply)
+{
+	const pb_SeedChannelRequest *rq = request;
+	const pb_UserView **users = ARENA_ARRAY(call->mem, (size_t)rq->users_count + 1, const pb_UserView *);
+	size_t count = 0;
+
+	if (rq->users_count > SEED_MAX) {
+		rpc_fail(call, STATUS_FIELD_INVALID, NULL, "users", NULL);
+		return;
+	}
+	/* The creator comes first, whether he named himself or not; the system names whom it seeds. */
+	if (call->header->actor_id != 0) {
+		pb_UserView *creator = ARENA_NEW(call->mem, pb_UserView);
+		if (call->header->has_actor)
+			*creator = call->header->actor;
+		creator->id = call->header->actor_id;
+		users[count++] = creator;
+	}
+	for (size_t i = 0; i < rq->users_count; i++)
+		if (rq->users[i].id != 0 && !listed(users, count, rq->users[i].id))
+			users[count++] = &rq->users[i];
+	for (size_t from = 0; from < count; from += SEED_CHUNK) {
+		struct commit_result result;
+		struct seeding seed = {.users = users + from,
+			.count = count - from < SEED_CHUNK ? count - from : SEED_CHUNK};
+		for (size_t i = 0; i < seed.count; i++)
+			seed.ids[i] = seed.users[i]->id;
+		struct change c = {.service = service,
+			.call = call,
+			.request = request,
+			.reply = reply,
+			.prepare = prepare_seed,
+			.work = work_seed,
+			.data = &seed,
+			.rows_repeat = true};
+		enum status st = change_commit(&c, &result);
+		if (st != STATUS_OK) {
+			rpc_fail(call, st, result.why, result.field, result.detail);
+			return;
+		}
+	}
+	rpc_finish(call);
+}
