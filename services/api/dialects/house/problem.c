@@ -11,13 +11,31 @@ static const char *seconds(struct exchange *x, int64_t ms)
 	return arena_printf(x->mem, "%" PRId64, s < 1 ? 1 : s);
 }
 
+/* Fields that house calls otherwise than the owners do. */
+static const char *spelled(const char *field)
+{
+	static const char *const names[][2] = {
+		{"avatar", "avatar_url"},
+		{"banner", "banner_url"},
+		{"icon", "icon_url"},
+		{"reason", "motive"},
+		{"text", "message"},
+	};
+
+	for (size_t i = 0; field != NULL && i < sizeof names / sizeof *names; i++) {
+		if (strcmp(field, names[i][0]) == 0)
+			return names[i][1];
+	}
+	return field;
+}
+
 void house_refuse(struct exchange *x, enum status status)
 {
 	struct http_response *rs = x->rs;
 	struct house_problem problem = {
 		.status = status,
 		.why = x->outcome.why,
-		.field = x->outcome.field,
+		.field = spelled(x->outcome.field),
 		.detail = x->outcome.detail,
 		.trace = x->trace,
 	};

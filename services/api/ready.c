@@ -1,0 +1,117 @@
+#include "services/api/ready.h"
+
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/base/log.h"
+#include "common/db/db.h"
+
+struct ready {
+	struct api *api;
+	struct log_upkeep *upkeep;
+	atomic_bool schema_known;
+	sem_t stop;
+	pthread_t thread;
+};
+
+static bool check_database(void *arg, char *detail, size_t detail_size)
+{
+	struct ready *r = arg;
+	bool up = db_up(r->api->db), known = atomic_load(&r->schema_known);
+
+	snprintf(detail, detail_size, "%s", !up ? "no answer" : !known ? "schema not seen yet" : "answers");
+	return up && known;
+}
+
+static bool check_node(void *arg, char *detail, size_t detail_size)
+{
+	struct ready *r = arg;
+	bool leased = log_upkeep_has_node(r->upkeep);
+
+	snprintf(detail, detail_size, "%s", leased ? "leased" : "no node leased: no ids can be made");
+	return leased;
+}
+
+static bool check_owner(struct ready *r, enum owner owner, char *detail, size_t detail_size)
+{
+	bool up = rpc_client_up(r->api->owners[owner].client);
+
+	snprintf(detail, detail_size, "%s", up ? "connected" : "no peer answers");
+	return up;
+}
+
+static bool check_messaging(void *arg, char *detail, size_t detail_size)
+{
+	return check_owner(arg, OWNER_messaging, detail, detail_size);
+}
+
+static bool check_moderation(void *arg, char *detail, size_t detail_size)
+{
+	return check_owner(arg, OWNER_moderation, detail, detail_size);
+}
+
+static bool show_presence(void *arg, char *detail, size_t detail_size)
+{
+	check_owner(arg, OWNER_presence, detail, detail_size);
+	return true;
+}
+
+static void *schema_thread(void *arg)
+{
+	struct ready *r = arg;
+
+	for (;;) {
+		struct timespec until;
+		enum status st = db_check_schema(r->api->db);
+
+		if (st == STATUS_CONFLICT)
+			_exit(EXIT_SCHEMA); /* db_check_schema has logged what to run */
+		if (st == STATUS_OK)
+			break;
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_sec++;
+		if (sem_timedwait(&r->stop, &until) == 0)
+			return NULL;
+	}
+	atomic_store(&r->schema_known, true);
+	return NULL;
+}
+
+enum status ready_start(struct api *api, struct log_upkeep *upkeep, struct ops *ops, struct ready **out_ready)
+{
+	struct ready *r = calloc(1, sizeof *r);
+
+	if (r == NULL)
+		return STATUS_INTERNAL;
+	r->api = api;
+	r->upkeep = upkeep;
+	sem_init(&r->stop, 0, 0);
+	if (pthread_create(&r->thread, NULL, schema_thread, r) != 0) {
+		log_error("thread_failed", LOG_STR("thread", "schema"));
+		sem_destroy(&r->stop);
+		free(r);
+		return STATUS_INTERNAL;
+	}
+	ops_add_check(ops, "database", check_database, r);
+	ops_add_check(ops, "node", check_node, r);
+	ops_add_check(ops, "messaging", check_messaging, r);
+	ops_add_check(ops, "moderation", check_moderation, r);
+	ops_add_check(ops, "presence", show_presence, r);
+	*out_ready = r;
+	return STATUS_OK;
+}
+
+void ready_stop(struct ready *r)
+{
+	if (r == NULL)
+		return;
+	sem_post(&r->stop);
+	pthread_join(r->thread, NULL);
+	sem_destroy(&r->stop);
+	free(r);
+}
