@@ -52,15 +52,16 @@ static bool ends_session(const char *sqlstate)
 
 /* ---- connecting */
 
+/* random_page_cost: what is hot is in memory, and a plan made while a leaf was empty must not scan it when it is full. */
 static const char common_settings[] = "SET lock_timeout = '2s'; SET client_min_messages = 'error'; SET jit = off;"
+				      " SET random_page_cost = 1.1;"
 				      " SET standard_conforming_strings = on; SET datestyle = 'ISO'; SET timezone = 'UTC';"
 				      " SELECT set_config('deadlock_timeout', '200ms', false)"
 				      " WHERE has_parameter_privilege(current_user, 'deadlock_timeout', 'SET');";
 static const char timeout_settings[] =
 	"SET statement_timeout = '5s'; SET idle_in_transaction_session_timeout = '5s';";
 /* Batches of 1 and of 256 share one plan, and tables grow under it from nothing to millions of rows. */
-static const char committer_settings[] = "SET plan_cache_mode = 'force_generic_plan'; SET enable_seqscan = off;"
-					 " SET random_page_cost = 1.1;";
+static const char committer_settings[] = "SET plan_cache_mode = 'force_generic_plan'; SET enable_seqscan = off;";
 static const char read_only_settings[] = "SET default_transaction_read_only = on;";
 static const char migrate_settings[] = "SET lock_timeout = '30s'; SET statement_timeout = 0;";
 

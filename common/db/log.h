@@ -10,7 +10,9 @@
 #include "proto/rpc.pb.h"
 
 /* One statement: head and rows from one snapshot. complete if `after` is the head or the first row is after + 1,
- * else out->gone. limit <= 1000. A generation in the request that is not the log's: gone. */
+ * else out->gone. limit <= 1000; fewer rows than there are come when they are large (2 MiB of payload). A generation in the
+ * request that is not the log's, or a position beyond the head: gone. STATUS_BUSY: a standby that has not got as far as
+ * `after` or `expect_head`; ask the primary. */
 enum status log_fetch(struct db_conn *conn, struct arena *mem, const pb_FetchEventsRequest *rq, pb_FetchEventsReply *out);
 enum status log_heads(struct db_conn *conn, struct arena *mem, const pb_StreamHeadsRequest *rq, pb_StreamHeadsReply *out);
 /* For bus_publisher_options.watermark: heads of streams with events in the last 10 s. */
@@ -31,6 +33,9 @@ bool log_upkeep_has_node(struct log_upkeep *upkeep); /* a node lease is held: fo
 void log_upkeep_stop(struct log_upkeep *upkeep); /* gives the node lease back */
 /* Leaves for [now - 1, now + days]; used by migrate and by tests too. */
 enum status log_ensure_leaves(struct db_conn *conn, int days_ahead);
+/* What upkeep does, one piece each: leaves past the retention (outside of a transaction); rows of log.requests past 24 h. */
+enum status log_drop_leaves(struct db_conn *conn, int64_t retention_h, size_t *out_count);
+enum status log_purge_requests(struct db_conn *conn, int64_t *out_count);
 
 /* A job that only one copy does at a time: true while this holder has the lease (taken or renewed for life_ms). */
 enum status job_lease(struct db_conn *conn, const char *name, const char *holder, int life_ms, bool *out_mine);
