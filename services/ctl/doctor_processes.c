@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/base/clock.h"
+#include "common/events/events.h"
 #include "common/json/reader.h"
 #include "common/rpc/stubs.h"
 #include "services/ctl/doctor.h"

@@ -137,7 +137,8 @@ static enum ctl_exit read_head(struct tail *t, uint64_t *out_head)
 	rq.streams_count = 1;
 	if (messaging_stream_heads(t->messaging, t->ctl->mem, &ctx, &rq, &reply, &outcome) != STATUS_OK)
 		return ctl_fail_call(t->ctl, "messaging", t->name, &outcome);
-	if (reply.heads_count == 0)
+	/* Whatever has a stream was created by an event of it; only global begins empty. */
+	if (reply.heads_count == 0 || (reply.heads[0].seq == 0 && t->stream.rank != RANK_GLOBAL))
 		return ctl_fail(t->ctl, STATUS_NOT_FOUND, "Ids are shown by guildhallctl and by the REST API.", "there is no stream %s",
 			t->name);
 	*out_head = reply.heads[0].seq;
