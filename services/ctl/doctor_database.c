@@ -58,7 +58,7 @@ static void look_at_server(struct findings *f, struct db_conn *conn)
 	}
 }
 
-static void look_at_schema(struct findings *f, struct db *db, struct db_conn *conn)
+static bool look_at_schema(struct findings *f, struct db *db, struct db_conn *conn)
 {
 	static const struct db_stmt stmt = {"doctor_schema", "SELECT max(version)::text, count(*) FROM public.schema_migrations"};
 	struct db_rows rows;
@@ -74,6 +74,7 @@ static void look_at_schema(struct findings *f, struct db *db, struct db_conn *co
 
 		finding_add(f, FINDING_FINE, "schema", "version %s", newest == NULL ? "unknown" : newest);
 	}
+	return st == STATUS_OK;
 }
 
 static void look_at_leaves(struct findings *f, struct db_conn *conn)
@@ -198,9 +199,10 @@ void doctor_database(struct findings *f)
 			"does not answer: is PostgreSQL running, and is GUILDHALL_DB_URL right (address, database, role, password)?");
 	} else {
 		look_at_server(f, conn);
-		look_at_schema(f, db, conn);
-		look_at_leaves(f, conn);
-		look_at_nodes(f, conn);
+		if (look_at_schema(f, db, conn)) {
+			look_at_leaves(f, conn);
+			look_at_nodes(f, conn);
+		}
 		look_at_old(f, conn);
 		look_at_standby(f, conn);
 	}

@@ -1,7 +1,7 @@
 /*
  * guildhallctl - finds the command, reads the settings, runs it.
  */
-#include <malloc.h>
+#include <ctype.h>
 #include <signal.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -24,10 +24,11 @@ static void print_usage(FILE *out)
 
 static void print_help(const struct ctl_command *command)
 {
-	printf("guildhallctl %s %s\n\n%s.\n\n%s\n"
+	printf("guildhallctl %s %s\n\n%c%s.\n\n%s\n"
 	       "  --json   one JSON object instead of text\n"
 	       "\nExit codes: 0 done, 1 failed, 2 called wrongly.\n",
-		command->words, command->arguments, command->summary, command->details);
+		command->words, command->arguments, toupper((unsigned char)command->summary[0]), command->summary + 1,
+		command->details);
 }
 
 /* How many of argv's words the command's name takes; 0: it is another. */
