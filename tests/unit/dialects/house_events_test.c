@@ -1,0 +1,554 @@
+/* What a client of house sees: one input per event, tests/golden/house/<name>.json out. With GOLDEN_WRITE=1 in the environment
+ * the files are written instead of compared; the reviewer reads the diff. */
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/dialects/house/events.h"
+#include "tests/unit/main.h"
+
+#define AT_MS    INT64_C(1736937000000) /* 2025-01-15T10:30:00.000Z */
+#define TEAM     UINT64_C(0x00007f01a2b3c4d5)
+#define CHANNEL  UINT64_C(0x0123456789abc001)
+#define MESSAGE  UINT64_C(0x0123456789abc002)
+#define PARENT   UINT64_C(0x0123456789abc003)
+#define SESSION  UINT64_C(0x0123456789abc004)
+#define ALICE    UINT64_C(0x00001a2b3c4d5e6f)
+#define BOB      UINT64_C(0x00002a2b3c4d5e6f)
+#define IN_TEAM  STREAM_TEAM(TEAM)
+#define TO_USER  STREAM_USER(ALICE)
+
+/* ---- inputs */
+
+static const pb_UserView alice = {.id = ALICE, .username = (char *)"alice", .display_name = (char *)"Alice",
+	.created_at_ms = AT_MS - 86400000};
+static const pb_UserView bob = {.id = BOB, .username = (char *)"bob", .created_at_ms = AT_MS - 86400000};
+static const pb_UserView gone = {.id = ALICE, .username = (char *)"", .erased = true, .created_at_ms = AT_MS - 86400000};
+static const pb_ChannelRef ref = {.id = CHANNEL, .team_id = TEAM, .kind = CHANNEL_TEXT, .name = (char *)"general"};
+static const pb_ChannelView channel = {.id = CHANNEL, .team_id = TEAM, .kind = CHANNEL_TEXT, .name = (char *)"general",
+	.topic = (char *)"what is new", .position = 3, .slow_mode_s = 5, .created_at_ms = AT_MS, .created_by = BOB};
+static const pb_TeamView team = {.id = TEAM, .name = (char *)"Harbour", .owner_id = BOB, .joining = JOINING_INVITE,
+	.base_role_id = 16, .member_count = 2, .created_at_ms = AT_MS};
+static char *changed_name_topic[] = {(char *)"name", (char *)"topic"};
+static char *changed_names[] = {(char *)"display_name", (char *)"avatar"};
+static char *changed_role[] = {(char *)"role"};
+static char *changed_nickname[] = {(char *)"nickname"};
+static uint64_t roles[] = {17, 18};
+
+static pb_MemberView member_view(void)
+{
+	return (pb_MemberView){.has_user = true, .user = alice, .team_id = TEAM, .nickname = (char *)"Al", .role_ids_count = 2,
+		.role_ids = roles, .joined_at_ms = AT_MS};
+}
+
+static pb_MessageView message_view(void)
+{
+	return (pb_MessageView){.id = MESSAGE, .channel_id = CHANNEL, .has_author = true, .author = alice, .kind = MESSAGE_TEXT,
+		.content = (char *)"hello \"world\"\n", .created_at_ms = AT_MS};
+}
+
+static void account_updated(pb_Event *e)
+{
+	e->body.account_updated = (pb_AccountUpdated){.has_user = true, .user = alice, .changed_count = 2,
+		.changed = changed_names};
+}
+static void account_closed(pb_Event *e)
+{
+	e->body.account_closed = (pb_AccountClosed){.user_id = ALICE, .why = CLOSE_WHY_DISABLED};
+}
+static void session_revoked(pb_Event *e)
+{
+	e->body.session_revoked = (pb_SessionRevoked){.user_id = ALICE, .session_id = SESSION, .why = CLOSE_WHY_REVOKED};
+}
+static void session_opened(pb_Event *e)
+{
+	e->body.session_opened = (pb_SessionOpened){.user_id = ALICE, .session_id = SESSION,
+		.client_label = (char *)"laptop", .expires_at_ms = AT_MS + 1000};
+}
+static void team_created(pb_Event *e)
+{
+	e->body.team_created = (pb_TeamCreated){.has_team = true, .team = team};
+}
+static void team_updated(pb_Event *e)
+{
+	e->body.team_updated = (pb_TeamUpdated){.has_team = true, .team = team, .changed_count = 1,
+		.changed = changed_name_topic};
+}
+static void team_deleted(pb_Event *e)
+{
+	e->body.team_deleted = (pb_TeamDeleted){.team_id = TEAM, .name = (char *)"Harbour"};
+}
+static void member_joined(pb_Event *e)
+{
+	e->body.member_joined = (pb_MemberJoined){.has_member = true, .member = member_view(), .member_count = 2};
+}
+static void member_removed(pb_Event *e)
+{
+	e->body.member_removed = (pb_MemberRemoved){.has_member = true, .member = member_view(), .reason = REMOVAL_KICKED,
+		.member_count = 1, .by = BOB};
+}
+static void member_updated(pb_Event *e)
+{
+	e->body.member_updated = (pb_MemberUpdated){.has_member = true, .member = member_view(), .changed_count = 1,
+		.changed = changed_nickname};
+}
+static void member_banned(pb_Event *e)
+{
+	e->body.member_banned = (pb_MemberBanned){.team_id = TEAM, .has_user = true, .user = alice,
+		.reason = (char *)"spam", .by = BOB, .expires_at_ms = AT_MS + 3600000};
+}
+static void member_unbanned(pb_Event *e)
+{
+	e->body.member_unbanned = (pb_MemberBanned){.team_id = TEAM, .has_user = true, .user = alice, .by = BOB};
+}
+static void channel_member_joined(pb_Event *e)
+{
+	e->body.channel_member_joined = (pb_ChannelMemberJoined){.has_channel = true, .channel = channel, .has_user = true,
+		.user = alice, .role = CHANNEL_ROLE_MEMBER};
+}
+static void channel_member_left(pb_Event *e)
+{
+	e->body.channel_member_left = (pb_ChannelMemberLeft){.has_channel = true, .channel = ref, .has_user = true,
+		.user = alice};
+}
+static void channel_member_left_erased(pb_Event *e)
+{
+	e->body.channel_member_left = (pb_ChannelMemberLeft){.has_channel = true, .channel = ref, .has_user = true,
+		.user = gone};
+}
+static void channel_member_kicked(pb_Event *e)
+{
+	e->body.channel_member_kicked = (pb_ChannelMemberLeft){.has_channel = true, .channel = ref, .has_user = true,
+		.user = alice, .by = BOB};
+}
+static void channel_member_role(pb_Event *e)
+{
+	e->body.channel_member_updated = (pb_ChannelMemberUpdated){.has_channel = true, .channel = ref, .has_user = true,
+		.user = alice, .role = CHANNEL_ROLE_MODERATOR, .changed_count = 1, .changed = changed_role};
+}
+static void channel_member_nickname(pb_Event *e)
+{
+	e->body.channel_member_updated = (pb_ChannelMemberUpdated){.has_channel = true, .channel = ref, .has_user = true,
+		.user = alice, .nickname = (char *)"Al", .changed_count = 1, .changed = changed_nickname};
+}
+static void channel_user_banned(pb_Event *e)
+{
+	e->body.channel_user_banned = (pb_ChannelUserBanned){.has_channel = true, .channel = ref, .has_user = true,
+		.user = alice, .motive = (char *)"spam", .was_member = true, .by = BOB};
+}
+static void channel_user_unbanned(pb_Event *e)
+{
+	e->body.channel_user_unbanned = (pb_ChannelUserBanned){.has_channel = true, .channel = ref, .has_user = true,
+		.user = alice, .by = BOB};
+}
+static void channel_created(pb_Event *e)
+{
+	e->body.channel_created = (pb_ChannelCreated){.has_channel = true, .channel = channel};
+}
+static void channel_updated(pb_Event *e)
+{
+	e->body.channel_updated = (pb_ChannelUpdated){.has_channel = true, .channel = channel, .changed_count = 2,
+		.changed = changed_name_topic};
+}
+static void channel_deleted(pb_Event *e)
+{
+	e->body.channel_deleted = (pb_ChannelDeleted){.has_channel = true, .channel = channel};
+}
+static void message_posted(pb_Event *e)
+{
+	e->body.message_posted = (pb_MessagePosted){.has_channel = true, .channel = ref, .has_message = true,
+		.message = message_view()};
+}
+static void message_reply(pb_Event *e)
+{
+	message_posted(e);
+	e->body.message_posted.message.parent_id = PARENT;
+}
+static void message_erased_author(pb_Event *e)
+{
+	message_posted(e);
+	e->body.message_posted.message.author = gone;
+}
+static void message_updated(pb_Event *e)
+{
+	e->body.message_updated = (pb_MessageUpdated){.has_channel = true, .channel = ref, .has_message = true,
+		.message = message_view()};
+	e->body.message_updated.message.edited_at_ms = AT_MS;
+	e->body.message_updated.message.seq = 40;
+}
+static void message_deleted(pb_Event *e)
+{
+	e->body.message_deleted = (pb_MessageDeleted){.has_channel = true, .channel = ref, .has_message = true,
+		.message = message_view()};
+	e->body.message_deleted.message.content = NULL;
+}
+static void read_state_changed(pb_Event *e)
+{
+	e->body.read_state_changed = (pb_ReadStateChanged){.has_channel = true, .channel = ref, .user_id = ALICE,
+		.last_read_id = MESSAGE, .unread = 4, .mentions = 1};
+}
+static void status_changed(pb_Event *e)
+{
+	e->body.status_changed = (pb_StatusChanged){.has_user = true, .user = alice};
+	e->body.status_changed.user.has_status = true;
+	e->body.status_changed.user.status = (pb_StatusView){(char *)"at sea", (char *)"⛵", AT_MS + 1000};
+}
+static void typing_changed(pb_Event *e)
+{
+	e->body.typing_changed = (pb_TypingChanged){.has_channel = true, .channel = ref, .has_user = true, .user = alice,
+		.is_typing = true};
+}
+static void presence_changed(pb_Event *e)
+{
+	e->body.presence_changed = (pb_PresenceChanged){.has_user = true, .user = alice, .shown = PRESENCE_OFFLINE,
+		.chosen = PRESENCE_INVISIBLE, .last_seen_at_ms = AT_MS};
+}
+
+/* ---- what they look like */
+
+struct sample {
+	const char *file;
+	enum event_kind kind;
+	void (*fill)(pb_Event *e);
+	struct stream stream;
+	bool resume, detail;
+};
+
+#define SAMPLE(file, arm, fill, stream, ...) {file, EVENT_KIND_##arm, fill, stream, __VA_ARGS__}
+static const struct sample samples[] = {
+	SAMPLE("user_updated", account_updated, account_updated, IN_TEAM),
+	SAMPLE("user_updated.detail", account_updated, account_updated, TO_USER, .detail = true),
+	SAMPLE("session_revoked.account", account_closed, account_closed, TO_USER),
+	SAMPLE("session_revoked", session_revoked, session_revoked, TO_USER),
+	SAMPLE("session_opened", session_opened, session_opened, TO_USER),
+	SAMPLE("team_created", team_created, team_created, TO_USER),
+	SAMPLE("team_created.detail", team_created, team_created, TO_USER, .detail = true),
+	SAMPLE("team_updated", team_updated, team_updated, IN_TEAM),
+	SAMPLE("team_deleted", team_deleted, team_deleted, IN_TEAM),
+	SAMPLE("team_member_joined", member_joined, member_joined, IN_TEAM),
+	SAMPLE("team_member_joined.detail", member_joined, member_joined, IN_TEAM, .detail = true),
+	SAMPLE("team_member_left", member_removed, member_removed, IN_TEAM),
+	SAMPLE("team_member_updated", member_updated, member_updated, IN_TEAM),
+	SAMPLE("team_user_banned", member_banned, member_banned, IN_TEAM),
+	SAMPLE("team_user_unbanned", member_unbanned, member_unbanned, TO_USER),
+	SAMPLE("member_joined", channel_member_joined, channel_member_joined, IN_TEAM),
+	SAMPLE("member_joined.detail", channel_member_joined, channel_member_joined, IN_TEAM, .detail = true),
+	SAMPLE("member_left", channel_member_left, channel_member_left, IN_TEAM),
+	SAMPLE("member_left.erased", channel_member_left, channel_member_left_erased, IN_TEAM),
+	SAMPLE("user_kicked", channel_member_kicked, channel_member_kicked, IN_TEAM),
+	SAMPLE("user_kicked.user", channel_member_kicked, channel_member_kicked, TO_USER),
+	SAMPLE("member_role_updated", channel_member_updated, channel_member_role, IN_TEAM),
+	SAMPLE("member_role_updated.detail", channel_member_updated, channel_member_role, IN_TEAM, .detail = true),
+	SAMPLE("member_nickname_updated", channel_member_updated, channel_member_nickname, IN_TEAM),
+	SAMPLE("user_banned", channel_user_banned, channel_user_banned, IN_TEAM),
+	SAMPLE("user_banned.user", channel_user_banned, channel_user_banned, TO_USER),
+	SAMPLE("user_unbanned", channel_user_unbanned, channel_user_unbanned, IN_TEAM),
+	SAMPLE("user_unbanned.user", channel_user_unbanned, channel_user_unbanned, TO_USER),
+	SAMPLE("channel_created", channel_created, channel_created, IN_TEAM),
+	SAMPLE("channel_created.detail", channel_created, channel_created, IN_TEAM, .detail = true),
+	SAMPLE("channel_updated", channel_updated, channel_updated, IN_TEAM),
+	SAMPLE("channel_deleted", channel_deleted, channel_deleted, IN_TEAM),
+	SAMPLE("channel_message", message_posted, message_posted, IN_TEAM),
+	SAMPLE("channel_message.detail", message_posted, message_posted, IN_TEAM, .detail = true),
+	SAMPLE("channel_message.resume", message_posted, message_posted, IN_TEAM, .resume = true),
+	SAMPLE("channel_message.erased", message_posted, message_erased_author, IN_TEAM),
+	SAMPLE("message_reply", message_posted, message_reply, IN_TEAM),
+	SAMPLE("message_updated", message_updated, message_updated, IN_TEAM),
+	SAMPLE("message_updated.detail", message_updated, message_updated, IN_TEAM, .detail = true),
+	SAMPLE("message_deleted", message_deleted, message_deleted, IN_TEAM),
+	SAMPLE("unread_updated", read_state_changed, read_state_changed, TO_USER),
+	SAMPLE("status_updated", status_changed, status_changed, IN_TEAM),
+	SAMPLE("user_typing", typing_changed, typing_changed, IN_TEAM),
+	SAMPLE("presence_updated", presence_changed, presence_changed, IN_TEAM),
+	SAMPLE("presence_updated.user", presence_changed, presence_changed, TO_USER),
+};
+#define SAMPLE_COUNT (sizeof samples / sizeof *samples)
+
+static struct logged_event logged_of(const struct sample *s)
+{
+	return (struct logged_event){.stream = s->stream, .seq = event_kind_is_ephemeral(s->kind) ? 0 : 41, .kind = s->kind,
+		.at_ms = AT_MS};
+}
+
+static const char *render(struct arena *mem, const struct sample *s, size_t *out_length)
+{
+	pb_Event event = {.which_body = (pb_size_t)s->kind, .has_actor = true, .actor = bob};
+	struct logged_event logged = logged_of(s);
+
+	s->fill(&event);
+	return house_render_event(mem, &logged, &event, house_copy_of(s->stream), s->resume, s->detail, out_length);
+}
+
+static const char *golden_path(struct arena *mem, const char *name)
+{
+	return arena_printf(mem, "%s/%s.json", GOLDEN_DIR, name);
+}
+
+START_TEST(each_event_looks_like_its_golden_file)
+{
+	const struct sample *s = &samples[_i];
+	struct arena *mem = arena_create();
+	const char *path = golden_path(mem, s->file);
+	size_t length = 0;
+
+	const char *text = render(mem, s, &length);
+	ck_assert_ptr_nonnull(text);
+	ck_assert_uint_eq(length, strlen(text));
+	if (getenv("GOLDEN_WRITE") != NULL) {
+		FILE *out = fopen(path, "w");
+		ck_assert_ptr_nonnull(out);
+		fprintf(out, "%s\n", text);
+		fclose(out);
+	}
+	FILE *in = fopen(path, "r");
+	ck_assert_msg(in != NULL, "no %s", path);
+	char *golden = arena_alloc(mem, 65536);
+	size_t n = fread(golden, 1, 65535, in);
+	fclose(in);
+	ck_assert_uint_gt(n, 0);
+	golden[n - 1] = '\0'; /* its newline */
+	ck_assert_str_eq(text, golden);
+	arena_destroy(mem);
+}
+END_TEST
+
+START_TEST(every_event_that_is_sent_has_a_sample)
+{
+	static const enum event_kind sent[] = {
+#define EVENT(arm, wire, classes, render)            EVENT_KIND_##arm,
+#define EVENT_IN_CHANNEL(arm, wire, classes, render) EVENT_KIND_##arm,
+#define EVENT_NOT_SENT(arm, reason)
+#include "common/dialects/house/events.tbl.h"
+#undef EVENT
+#undef EVENT_IN_CHANNEL
+#undef EVENT_NOT_SENT
+	};
+
+	for (size_t i = 0; i < sizeof sent / sizeof *sent; i++) {
+		bool found = false;
+		for (size_t k = 0; k < SAMPLE_COUNT; k++)
+			found |= samples[k].kind == sent[i];
+		ck_assert_msg(found, "%s has no sample", event_kind_name(sent[i]));
+	}
+}
+END_TEST
+
+/* The events that were given: these keys and no others. */
+static const struct given {
+	const char *file, *type;
+	const char *keys[8];
+} given[] = {
+	{"channel_message", "channel_message", {"channel_id", "message_id", "user_id", "username", "content"}},
+	{"message_updated", "message_updated", {"channel_id", "message_id", "content"}},
+	{"message_deleted", "message_deleted", {"channel_id", "message_id"}},
+	{"message_reply", "message_reply", {"channel_id", "message_id", "parent_message_id", "user_id", "username", "content"}},
+	{"member_joined", "member_joined", {"channel_id", "user_id", "username"}},
+	{"member_left", "member_left", {"channel_id", "user_id", "username"}},
+	{"member_role_updated", "member_role_updated", {"channel_id", "user_id", "username", "new_role"}},
+	{"user_banned", "user_banned", {"channel_id", "user_id", "motive"}},
+	{"user_banned.user", "user_banned", {"channel_id", "motive"}},
+	{"user_unbanned", "user_unbanned", {"channel_id", "user_id", "motive"}},
+	{"user_unbanned.user", "user_unbanned", {"channel_id", "motive"}},
+	{"user_kicked", "user_kicked", {"channel_id", "user_id"}},
+	{"user_kicked.user", "user_kicked", {"channel_id"}},
+	{"channel_created", "channel_created", {"channel_id", "channel_name"}},
+	{"channel_updated", "channel_updated", {"channel_id", "name", "topic"}},
+	{"channel_deleted", "channel_deleted", {"channel_id"}},
+	{"user_typing", "user_typing", {"channel_id", "user_id", "username", "is_typing"}},
+};
+
+START_TEST(a_given_event_has_its_keys_and_no_others)
+{
+	const struct given *g = &given[_i];
+	struct arena *mem = arena_create();
+	const struct sample *s = NULL;
+	size_t length = 0, count = 0;
+
+	for (size_t i = 0; i < SAMPLE_COUNT; i++) {
+		if (strcmp(samples[i].file, g->file) == 0)
+			s = &samples[i];
+	}
+	ck_assert_ptr_nonnull(s);
+	json_t *frame = json_loads(render(mem, s, &length), 0, NULL);
+	ck_assert_uint_eq(json_object_size(frame), 3);
+	ck_assert_str_eq(json_string_value(json_object_get(frame, "type")), g->type);
+	ck_assert_str_eq(json_string_value(json_object_get(frame, "timestamp")), "2025-01-15T10:30:00.000Z");
+	json_t *data = json_object_get(frame, "data");
+	for (; count < 8 && g->keys[count] != NULL; count++)
+		ck_assert_msg(json_object_get(data, g->keys[count]) != NULL, "%s lacks %s", g->file, g->keys[count]);
+	ck_assert_uint_eq(json_object_size(data), count);
+	json_decref(frame);
+	arena_destroy(mem);
+}
+END_TEST
+
+START_TEST(every_word_of_the_table_is_valid_json_on_every_copy)
+{
+	static const struct stream streams[] = {{RANK_TEAM, TEAM}, {RANK_USER, ALICE}};
+	struct arena *mem = arena_create();
+
+	for (size_t i = 0; i < SAMPLE_COUNT; i++) {
+		for (int variant = 0; variant < 8; variant++) {
+			struct sample s = samples[i];
+			size_t length = 0;
+			s.stream = streams[variant & 1];
+			s.resume = variant & 2;
+			s.detail = variant & 4;
+			const char *text = render(mem, &s, &length);
+			if (text == NULL)
+				continue;
+			json_t *frame = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+			ck_assert_msg(frame != NULL, "%s: %s", s.file, text);
+			json_decref(frame);
+		}
+	}
+	arena_destroy(mem);
+}
+END_TEST
+
+/* ---- topics */
+
+static bool topics_of(const char *file, struct stream s, struct house_topics *out)
+{
+	for (size_t i = 0; i < SAMPLE_COUNT; i++) {
+		if (strcmp(samples[i].file, file) != 0)
+			continue;
+		pb_Event event = {.which_body = (pb_size_t)samples[i].kind};
+		struct logged_event logged = {.stream = s, .seq = 1, .kind = samples[i].kind};
+		samples[i].fill(&event);
+		return house_event_topics(&logged, &event, out);
+	}
+	ck_abort_msg("no sample %s", file);
+	return false;
+}
+
+START_TEST(a_message_belongs_to_its_channel_and_its_team)
+{
+	struct house_topics t;
+
+	ck_assert(topics_of("channel_message", IN_TEAM, &t));
+	ck_assert_uint_eq(t.channel_id, CHANNEL);
+	ck_assert_uint_eq(t.team_id, TEAM);
+	ck_assert_uint_eq(t.user_id, 0);
+	ck_assert(!t.global);
+}
+END_TEST
+
+START_TEST(a_new_channel_is_told_globally)
+{
+	struct house_topics t;
+
+	ck_assert(topics_of("channel_created", IN_TEAM, &t));
+	ck_assert(t.global);
+	ck_assert_uint_eq(t.channel_id, 0);
+}
+END_TEST
+
+START_TEST(the_users_copy_of_a_ban_belongs_to_him_only)
+{
+	struct house_topics t;
+
+	ck_assert(topics_of("user_banned", TO_USER, &t));
+	ck_assert_uint_eq(t.user_id, ALICE);
+	ck_assert_uint_eq(t.channel_id, 0);
+	ck_assert_uint_eq(t.team_id, 0);
+}
+END_TEST
+
+START_TEST(joining_a_channel_is_not_told_on_ones_own_topic)
+{
+	struct house_topics t;
+	struct sample s = {.kind = EVENT_KIND_channel_member_joined, .fill = channel_member_joined, .stream = TO_USER};
+	struct arena *mem = arena_create();
+	size_t length = 0;
+
+	ck_assert(!topics_of("member_joined", TO_USER, &t));
+	ck_assert_ptr_null(render(mem, &s, &length));
+	arena_destroy(mem);
+}
+END_TEST
+
+START_TEST(a_conversation_has_a_channel_and_no_team)
+{
+	struct house_topics t;
+	pb_Event event = {.which_body = pb_Event_message_posted_tag};
+	struct logged_event logged = {.stream = {RANK_TEAM, CHANNEL}, .seq = 1};
+
+	message_posted(&event);
+	event.body.message_posted.channel.team_id = 0;
+	ck_assert(house_event_topics(&logged, &event, &t));
+	ck_assert_uint_eq(t.channel_id, CHANNEL);
+	ck_assert_uint_eq(t.team_id, 0);
+}
+END_TEST
+
+START_TEST(what_deletion_blanked_is_not_shown)
+{
+	struct arena *mem = arena_create();
+	pb_Event event = {.which_body = pb_Event_message_posted_tag, .tombstone = true};
+	struct logged_event logged = {.stream = IN_TEAM, .seq = 1, .at_ms = AT_MS};
+	size_t length = 0;
+
+	message_posted(&event);
+	ck_assert_ptr_null(house_render_event(mem, &logged, &event, HOUSE_COPY_PLACE, true, true, &length));
+	arena_destroy(mem);
+}
+END_TEST
+
+START_TEST(a_system_line_is_not_a_message_here)
+{
+	struct arena *mem = arena_create();
+	pb_Event event = {.which_body = pb_Event_message_posted_tag};
+	struct logged_event logged = {.stream = IN_TEAM, .seq = 1, .at_ms = AT_MS};
+	size_t length = 0;
+
+	message_posted(&event);
+	event.body.message_posted.message.kind = MESSAGE_SYSTEM;
+	ck_assert_ptr_null(house_render_event(mem, &logged, &event, HOUSE_COPY_PLACE, false, false, &length));
+	arena_destroy(mem);
+}
+END_TEST
+
+START_TEST(changes_of_rights_are_for_gateways_only)
+{
+	struct arena *mem = arena_create();
+	pb_Event event = {.which_body = pb_Event_audience_changed_tag, .body.audience_changed = {.user_id = ALICE}};
+	struct logged_event logged = {.stream = IN_TEAM, .seq = 1, .at_ms = AT_MS};
+	struct house_topics t;
+	size_t length = 0;
+
+	ck_assert(!house_event_topics(&logged, &event, &t));
+	ck_assert_ptr_null(house_render_event(mem, &logged, &event, HOUSE_COPY_PLACE, false, false, &length));
+	arena_destroy(mem);
+}
+END_TEST
+
+int main(void)
+{
+	const TTest *const plain[] = {
+		every_event_that_is_sent_has_a_sample,
+		every_word_of_the_table_is_valid_json_on_every_copy,
+		a_message_belongs_to_its_channel_and_its_team,
+		a_new_channel_is_told_globally,
+		the_users_copy_of_a_ban_belongs_to_him_only,
+		joining_a_channel_is_not_told_on_ones_own_topic,
+		a_conversation_has_a_channel_and_no_team,
+		what_deletion_blanked_is_not_shown,
+		a_system_line_is_not_a_message_here,
+		changes_of_rights_are_for_gateways_only,
+	};
+	Suite *suite = suite_create("house events");
+	TCase *tcase = tcase_create("house events");
+
+	tcase_set_timeout(tcase, TEST_TIMEOUT_S);
+	tcase_add_loop_test(tcase, each_event_looks_like_its_golden_file, 0, (int)SAMPLE_COUNT);
+	tcase_add_loop_test(tcase, a_given_event_has_its_keys_and_no_others, 0, (int)(sizeof given / sizeof *given));
+	for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
+		tcase_add_test(tcase, plain[i]);
+	suite_add_tcase(suite, tcase);
+	SRunner *runner = srunner_create(suite);
+	srunner_run_all(runner, CK_NORMAL);
+	int failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
