@@ -40,7 +40,7 @@ void bus_publisher_destroy(struct bus_publisher *p);
 /* ---- following streams in order. */
 struct bus_event; /* one delivered event: refcounted (atomic), immutable, shared by threads */
 const struct logged_event *bus_event_logged(const struct bus_event *ev);
-const pb_Event *bus_event_body(const struct bus_event *ev); /* decoded once, by the order thread */
+const pb_Event *bus_event_body(const struct bus_event *ev); /* decoded once, by the order thread; NULL: it does not parse */
 const pb_EphemeralEvent *bus_event_ephemeral(const struct bus_event *ev); /* targets; NULL for logged events */
 struct bus_event *bus_event_ref(struct bus_event *ev);
 void bus_event_unref(struct bus_event *ev);

@@ -56,6 +56,26 @@ void audience_can(char out[AUDIENCE_SIZE], uint64_t team, enum permission permis
 	snprintf(out, AUDIENCE_SIZE, "can:%" PRIu64 ":%s", team, name);
 }
 
+void logged_event_from_row(const pb_LoggedEvent *row, struct logged_event *out)
+{
+	*out = (struct logged_event){
+		.stream = {row->rank, row->stream_id},
+		.seq = row->seq,
+		.kind = row->kind,
+		.at_ms = (int64_t)row->at_ms,
+		.actor_id = row->actor_id,
+	};
+	snprintf(out->audience, sizeof out->audience, "%s", row->audience != NULL ? row->audience : "");
+	if (row->request_id != NULL) {
+		out->request_id = row->request_id->bytes;
+		out->request_id_length = row->request_id->size;
+	}
+	if (row->payload != NULL) {
+		out->payload = row->payload->bytes;
+		out->payload_length = row->payload->size;
+	}
+}
+
 enum status pb_encode_arena(struct arena *mem, const pb_msgdesc_t *fields, const void *message,
 	const uint8_t **out_bytes, size_t *out_length)
 {

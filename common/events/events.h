@@ -55,6 +55,9 @@ struct logged_event {
 	size_t payload_length;
 };
 
+/* A row of the log or of a fetch as the struct; its bytes are borrowed from the row. */
+void logged_event_from_row(const pb_LoggedEvent *row, struct logged_event *out);
+
 /* Encodes into mem. STATUS_TOO_LARGE over EVENT_MAX_BYTES, STATUS_INTERNAL when nanopb refuses. */
 enum status event_encode(struct arena *mem, const pb_Event *event, const uint8_t **out_bytes, size_t *out_length);
 /* Decodes; what nanopb allocates is released with mem. STATUS_MALFORMED. */

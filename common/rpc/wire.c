@@ -6,85 +6,32 @@
 #include <string.h>
 
 #include "common/base/log.h"
+#include "common/events/wire_reader.h"
 #include "common/rpc/address.h"
-
-enum wire_type { WIRE_VARINT = 0, WIRE_64 = 1, WIRE_LENGTH = 2, WIRE_32 = 5 };
-
-struct reader {
-	const uint8_t *at;
-	size_t left;
-};
-
-static bool read_varint(struct reader *r, uint64_t *out)
-{
-	uint64_t value = 0;
-
-	for (unsigned shift = 0; shift < 64; shift += 7) {
-		if (r->left == 0)
-			return false;
-		uint8_t byte = *r->at++;
-		r->left--;
-		value |= (uint64_t)(byte & 0x7f) << shift;
-		if ((byte & 0x80) == 0) {
-			*out = value;
-			return true;
-		}
-	}
-	return false;
-}
-
-static bool skip(struct reader *r, uint64_t count)
-{
-	if (count > r->left)
-		return false;
-	r->at += count;
-	r->left -= count;
-	return true;
-}
 
 enum status rpc_wire_split(const uint8_t *bytes, size_t length, struct rpc_wire *out)
 {
-	struct reader r = {bytes, length};
+	struct wire_reader r = wire_reader_on(bytes, length);
 	struct rpc_wire wire = {0};
+	struct wire_field field;
 
-	while (r.left > 0) {
-		uint64_t key = 0;
-		uint64_t size = 0;
-		bool fine = read_varint(&r, &key) && key >> 3 != 0 && key >> 3 < UINT64_C(1) << 29;
-		if (fine && (key & 7) == WIRE_LENGTH) {
-			fine = read_varint(&r, &size);
-			const uint8_t *part = r.at;
-			fine = fine && skip(&r, size);
-			if (fine && key >> 3 == 1) {
-				fine = wire.envelope == NULL;
-				wire.envelope = part;
-				wire.envelope_length = (size_t)size;
-			} else if (fine && key >> 3 >= RPC_WIRE_FIRST_ARM) {
-				fine = wire.arm == 0;
-				wire.arm = (uint32_t)(key >> 3);
-				wire.body = part;
-				wire.body_length = (size_t)size;
-			}
-		} else if (fine) {
-			switch (key & 7) {
-			case WIRE_VARINT:
-				fine = read_varint(&r, &size);
-				break;
-			case WIRE_64:
-				fine = skip(&r, 8);
-				break;
-			case WIRE_32:
-				fine = skip(&r, 4);
-				break;
-			default: /* groups, and the two types that protobuf does not have */
-				fine = false;
-				break;
-			}
+	while (wire_next(&r, &field)) {
+		if (field.type != WIRE_BYTES)
+			continue;
+		if (field.number == 1) {
+			if (wire.envelope != NULL)
+				return STATUS_MALFORMED;
+			wire.envelope = field.bytes;
+			wire.envelope_length = field.length;
+		} else if (field.number >= RPC_WIRE_FIRST_ARM) {
+			if (wire.arm != 0)
+				return STATUS_MALFORMED;
+			wire.arm = field.number;
+			wire.body = field.bytes;
+			wire.body_length = field.length;
 		}
-		if (!fine)
-			return STATUS_MALFORMED;
 	}
-	if (wire.envelope == NULL)
+	if (r.malformed || wire.envelope == NULL)
 		return STATUS_MALFORMED;
 	*out = wire;
 	return STATUS_OK;
@@ -119,7 +66,7 @@ enum status rpc_wire_measure(struct rpc_wire_parts *parts)
 	if (parts->arm != 0) {
 		if (!pb_get_encoded_size(&parts->body_length, parts->body_fields, parts->body))
 			return STATUS_INTERNAL;
-		parts->length += varint_length((uint64_t)parts->arm << 3 | WIRE_LENGTH) +
+		parts->length += varint_length((uint64_t)parts->arm << 3 | WIRE_BYTES) +
 			varint_length(parts->body_length) + parts->body_length;
 	}
 	/* nng counts its own four bytes of the request's number as well. */
@@ -128,7 +75,7 @@ enum status rpc_wire_measure(struct rpc_wire_parts *parts)
 
 static uint8_t *put_part(uint8_t *at, uint32_t field, const pb_msgdesc_t *fields, const void *message, size_t length)
 {
-	at = put_varint(at, (uint64_t)field << 3 | WIRE_LENGTH);
+	at = put_varint(at, (uint64_t)field << 3 | WIRE_BYTES);
 	at = put_varint(at, length);
 	pb_ostream_t stream = pb_ostream_from_buffer(at, length);
 	if (!pb_encode(&stream, fields, message) || stream.bytes_written != length)
