@@ -160,6 +160,8 @@ static enum status run(struct passwords *p, struct work *w, int64_t deadline_mon
 	struct timespec until = {.tv_sec = deadline_mono_ms / 1000, .tv_nsec = deadline_mono_ms % 1000 * 1000000};
 	pthread_condattr_t attr;
 
+	if (clock_mono_ms() >= deadline_mono_ms)
+		return STATUS_LATE;
 	pthread_condattr_init(&attr);
 	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	pthread_cond_init(&w->done, &attr);
