@@ -60,7 +60,6 @@ CREATE TABLE messaging.messages (
 );
 CREATE UNIQUE INDEX messages_channel_seq ON messaging.messages (channel_id, seq);
 CREATE INDEX messages_root_seq ON messaging.messages (root_id, seq) WHERE root_id IS NOT NULL;
-CREATE INDEX messages_author ON messaging.messages (author_id, id);
 CREATE INDEX messages_deleted ON messaging.messages (deleted_at_ms) WHERE deleted_at_ms IS NOT NULL; -- the purge
 
 CREATE TABLE messaging.message_edits (

@@ -3,7 +3,7 @@
  * commit can do without calls, bus and clients. Every number of posts in flight is a closed loop: the next post of a slot
  * is made when the one before was answered.
  *
- *   tests/with-postgres --fsync build/tests/bench/post_bench [STREAMS [SECONDS]]
+ *   tests/with-postgres --fsync build/tests/bench/post_bench [STREAMS [SECONDS [IN_FLIGHT]]]
  *
  * Prints one JSON line a load; fails when an answer was not OK or the log's heads are not the number of posts.
  */
@@ -212,7 +212,9 @@ int main(int argc, char **argv)
 	if (committer_create(&(struct committer_options){.config = &config, .service = "post_bench"}, &b.committer) != STATUS_OK)
 		goto out;
 	bool fine = run(&b, 64, 1, false);
-	for (size_t i = 0; fine && i < sizeof loads / sizeof *loads; i++)
+	if (argc > 3)
+		fine = fine && run(&b, strtoul(argv[3], NULL, 10), seconds, true);
+	for (size_t i = 0; fine && argc <= 3 && i < sizeof loads / sizeof *loads; i++)
 		fine = run(&b, loads[i], seconds, true);
 	if (fine && db_query(conn, mem, &heads, NULL, &rows) == STATUS_OK)
 		fine = db_i64(&rows, 0, 0) == db_i64(&rows, 0, 1);
