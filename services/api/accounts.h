@@ -60,14 +60,14 @@ struct account_change {
 /*
  * accounts_update - changes the actor's own account. A new password ends his other sessions.
  *
- * STATUS_OK, STATUS_FIELD_INVALID, STATUS_WRONG_CREDENTIALS with field current_password, STATUS_CONFLICT on username or
+ * STATUS_OK, STATUS_FIELD_INVALID, STATUS_FORBIDDEN with why "wrong_password", STATUS_CONFLICT on username or
  * email, STATUS_STALE with why "session", STATUS_BUSY, STATUS_LATE.
  */
 enum status accounts_update(struct api *api, struct arena *mem, const struct rpc_context *by,
 	const struct account_change *change, struct account_own *out_account, struct rpc_outcome *out);
 
 /* Erases the actor's own account: name, pictures, password and sessions go at once, memberships by job. STATUS_OK,
- * STATUS_WRONG_CREDENTIALS with field password, and as above. */
+ * STATUS_FORBIDDEN with why "wrong_password", and as above. */
 enum status accounts_close(struct api *api, struct arena *mem, const struct rpc_context *by, const char *password,
 	struct rpc_outcome *out);
 

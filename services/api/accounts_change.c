@@ -20,6 +20,14 @@
 static const struct db_stmt password_of = {"accounts_password",
 	"SELECT a.password_hash FROM auth.accounts a WHERE a.id = $1 AND a.erased_at_ms IS NULL"};
 
+/* Not wrong_credentials: the token was right, and a client that gets a 401 throws it away. */
+static enum status refuse_password(struct rpc_outcome *out, const char *field)
+{
+	*out = (struct rpc_outcome){.status = STATUS_FORBIDDEN, .why = "wrong_password", .field = field,
+		.detail = "the password is wrong"};
+	return STATUS_FORBIDDEN;
+}
+
 /* The stored hash, after the password was compared with it. */
 static enum status prove(struct api *api, struct arena *mem, const struct rpc_context *by, const char *password,
 	const char *field, const char **out_hash, struct rpc_outcome *out)
@@ -39,8 +47,9 @@ static enum status prove(struct api *api, struct arena *mem, const struct rpc_co
 		*out_hash = rows.count == 0 ? NULL : db_text(&rows, 0, 0);
 		st = passwords_verify(api->passwords, *out_hash, password, by->deadline_mono_ms);
 	}
-	return st == STATUS_OK ? STATUS_OK
-			       : change_refuse(out, st, st == STATUS_WRONG_CREDENTIALS ? field : NULL, NULL);
+	if (st == STATUS_WRONG_CREDENTIALS)
+		return refuse_password(out, field);
+	return st == STATUS_OK ? st : change_refuse(out, st, NULL, NULL);
 }
 
 /* ---- ending sessions, inside a commit that has the user's stream */
@@ -181,8 +190,8 @@ static enum status update_work(struct log_tx *tx, void *arg)
 	if (st != STATUS_OK)
 		return st;
 	if (rows.count == 0) { /* the password was changed while this one was being compared */
-		log_tx_refuse(tx, NULL, "current_password", NULL);
-		return STATUS_WRONG_CREDENTIALS;
+		log_tx_refuse(tx, "wrong_password", "current_password", "the password is wrong");
+		return STATUS_FORBIDDEN;
 	}
 	struct account_own own = {.email = db_text(&rows, 0, ACCOUNT_COLUMN_COUNT),
 		.email_verified = db_bool(&rows, 0, ACCOUNT_COLUMN_COUNT + 1)};
@@ -327,8 +336,8 @@ static enum status close_work(struct log_tx *tx, void *arg)
 	if (st != STATUS_OK)
 		return st;
 	if (rows.count == 0) {
-		log_tx_refuse(tx, NULL, "password", NULL);
-		return STATUS_WRONG_CREDENTIALS;
+		log_tx_refuse(tx, "wrong_password", "password", "the password is wrong");
+		return STATUS_FORBIDDEN;
 	}
 	accounts_row(&rows, 0, 0, &view);
 	st = blank_events(tx, c->id);

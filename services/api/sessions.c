@@ -103,6 +103,8 @@ static enum status open_session(struct api *api, struct arena *mem, const struct
 	/* Nothing is remembered under a request id: the answer is a secret. Whoever opens it has no epoch yet. */
 	op.request_id_length = 0;
 	op.check_actor = false;
+	if (o->password_hash != NULL)
+		op.actor_id = o->account_id;
 	change_stream(&op, STREAM_USER(o->account_id));
 	return change_commit(api, mem, &op, NULL, out);
 }
