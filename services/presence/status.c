@@ -236,6 +236,11 @@ static enum status write_copies(struct log_tx *tx, void *arg)
 	if (st != STATUS_OK)
 		return st;
 	event.event_id = row.event_id;
+	if (person_status_set(&row.status)) { /* only the person sets one; an end may be the timer's */
+		event.has_actor = true;
+		event.actor = event.body.status_changed.user;
+		event.actor.has_status = false;
+	}
 	st = append_to_teams(tx, teams, count, &event);
 	if (st != STATUS_OK)
 		return st;
