@@ -3,6 +3,7 @@
  * order: first no new requests, then no new calls, then the changes that wait, then what they are published through.
  */
 #include <sodium.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -44,6 +45,7 @@ struct process {
 	struct log_upkeep *upkeep;
 	struct ops *ops;
 	struct ready *ready;
+	atomic_bool listening;
 };
 
 static const struct mount *const mounts[] = {&house_mount, NULL};
@@ -80,6 +82,15 @@ static void heard(void *arg, const struct logged_event *logged, const pb_Event *
 	} else if (body->which_body == pb_Event_account_closed_tag) {
 		tokens_drop_account(api->tokens, body->body.account_closed.user_id);
 	}
+}
+
+/* The other checks come one by one while the process starts: until it listens it is not ready. */
+static bool check_listening(void *arg, char *detail, size_t detail_size)
+{
+	bool listening = atomic_load((atomic_bool *)arg);
+
+	snprintf(detail, detail_size, "%s", listening ? "listening" : "starting");
+	return listening;
 }
 
 static bool settings_complete(const struct config *c)
@@ -130,10 +141,12 @@ static enum status start(struct process *p, struct arena *mem)
 	bool insecure = config->bus_insecure != 0;
 
 	enum status st = ops_start(config, "api", &p->ops);
-	if (st == STATUS_OK)
+	if (st == STATUS_OK) {
+		ops_add_check(p->ops, "http", check_listening, &p->listening);
 		st = db_open(&(struct db_options){.url = config->db_url, .service = "guildhall-api",
 				     .connections = (int)config->db_readers + WRITE_CONNECTIONS},
 			&api->db);
+	}
 	if (st == STATUS_OK)
 		st = make_parts(p, mem);
 	if (st == STATUS_OK)
@@ -239,6 +252,7 @@ int main(int argc, char **argv)
 	if (!rpc_bindings_complete("api", api_bindings, api_binding_count))
 		goto out;
 	if (start(p, mem) == STATUS_OK && serve(p) == STATUS_OK) {
+		atomic_store(&p->listening, true);
 		log_info("started", LOG_STR("version", GUILDHALL_VERSION), LOG_STR("instance", p->instance),
 			LOG_U64("port", http_server_port(p->http)));
 		log_info("stopping", LOG_I64("signal", ops_signals_wait()));

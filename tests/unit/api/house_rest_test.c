@@ -75,9 +75,18 @@ END_TEST
 START_TEST(another_body_under_the_same_name_blames_the_name)
 {
 	fx.x.key_field = "nonce";
-	house_refuse(&fx.x, exchange_fail(&fx.x, STATUS_FIELD_INVALID, NULL, NULL, NULL));
+	house_refuse(&fx.x, exchange_fail(&fx.x, STATUS_FIELD_INVALID, "other_body", NULL, NULL));
 	json_t *o = body();
 	ck_assert_str_eq(text(o, "field"), "nonce");
+	json_decref(o);
+}
+END_TEST
+
+START_TEST(what_is_not_to_be_seen_does_not_say_why)
+{
+	house_refuse(&fx.x, exchange_fail(&fx.x, STATUS_NOT_FOUND, "channel_ban", NULL, NULL));
+	json_t *o = body();
+	ck_assert_ptr_null(json_object_get(o, "why"));
 	json_decref(o);
 }
 END_TEST
@@ -322,6 +331,7 @@ int main(void)
 		a_refusal_is_a_problem_with_its_code_and_trace,
 		a_field_is_called_as_house_calls_it,
 		another_body_under_the_same_name_blames_the_name,
+		what_is_not_to_be_seen_does_not_say_why,
 		unauthenticated_says_how_to_authenticate,
 		a_limit_says_how_long_to_wait_in_whole_seconds,
 		busy_asks_to_come_back_after_a_second,

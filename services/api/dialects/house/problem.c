@@ -41,8 +41,11 @@ void house_refuse(struct exchange *x, enum status status)
 	};
 	struct json_writer w;
 
-	/* Another body under the name the client gave this change: the one refusal of a field that names no field. */
-	if (status == STATUS_FIELD_INVALID && problem.field == NULL && x->key_field != NULL) {
+	/* Why something is not to be seen would say that it is there. */
+	if (status == STATUS_NOT_FOUND)
+		problem.why = NULL;
+	/* Another body under the name the client gave this change; which name that was, only this side knows. */
+	if (status == STATUS_FIELD_INVALID && problem.why != NULL && strcmp(problem.why, "other_body") == 0) {
 		problem.field = x->key_field;
 		problem.detail = "was used before for another request";
 	}
