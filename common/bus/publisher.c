@@ -114,6 +114,9 @@ void bus_publish_ephemeral(struct bus_publisher *p, const struct logged_event *t
 		return;
 	pthread_mutex_lock(&p->lock);
 	struct frame_origin origin = publisher_origin(p);
+	/* They are in no log and belong to no generation of one: a publisher that commits nothing for hours (presence) would go on
+	 * naming the generation before a failover, and be heard by nobody. */
+	origin.generation = "";
 	frame_write_ephemeral(p->mem, &origin, targets, target_count, kind, at_ms, payload, payload_length, publisher_send, p);
 	arena_reset(p->mem);
 	pthread_mutex_unlock(&p->lock);
