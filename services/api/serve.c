@@ -134,11 +134,6 @@ static enum status run_handler(struct exchange *x, const uint8_t request_id[REQU
 	return x->match.route->handler(x);
 }
 
-static bool session_is_stale(const struct exchange *x, enum status st)
-{
-	return st == STATUS_STALE && x->outcome.why != NULL && strcmp(x->outcome.why, "session") == 0;
-}
-
 static enum status answer(struct exchange *x)
 {
 	struct http_response *rs = x->rs;
@@ -163,15 +158,14 @@ static enum status answer(struct exchange *x)
 		return st;
 	memcpy(request_id, x->request_id, sizeof request_id);
 	st = run_handler(x, request_id);
-	if (session_is_stale(x, st)) {
-		/* Something of this account was revoked after the answer that was kept: ask anew, once. */
+	if (st == STATUS_STALE) {
+		/* Owners judge again by themselves when rights changed; what comes this far is the actor's epoch: something of
+		 * this account was revoked after the answer that was kept. Ask anew, once; who was revoked gets his 401 here. */
 		tokens_drop_session(x->api->tokens, x->actor.session_id);
 		st = authenticate(x, true);
 		if (st == STATUS_OK)
 			st = run_handler(x, request_id);
 	}
-	if (session_is_stale(x, st))
-		return exchange_fail(x, STATUS_UNAUTHENTICATED, NULL, NULL, NULL);
 	return st == STATUS_STALE ? STATUS_BUSY : st;
 }
 
