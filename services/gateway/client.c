@@ -1,0 +1,613 @@
+/*
+ * client - see client.h.
+ */
+#include "services/gateway/client.h"
+
+#include <assert.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/log.h"
+#include "common/ops/ops.h"
+#include "services/gateway/catchup.h"
+#include "services/gateway/memory.h"
+#include "services/gateway/open.h"
+#include "services/gateway/subscribe.h"
+#include "services/gateway/typing.h"
+
+#define CLOSE_WAIT_MS  2000 /* for the peer's answer to our close frame */
+#define TOKEN_RETRY_MS 250
+#define TOKEN_MOST     512
+#define RECENT_IDS     8    /* copies of one event come close together */
+
+const char *close_reason_name(enum close_reason reason)
+{
+	static const char *const names[] = {
+#define CLOSE(reason, house, text) #reason,
+#include "services/gateway/close.tbl.h"
+#undef CLOSE
+	};
+	return names[reason];
+}
+
+const char *close_reason_text(enum close_reason reason)
+{
+	static const char *const texts[] = {
+#define CLOSE(reason, house, text) text,
+#include "services/gateway/close.tbl.h"
+#undef CLOSE
+	};
+	return texts[reason];
+}
+
+void client_list_add(struct client_list *list, struct client *client)
+{
+	if (list->count == list->capacity) {
+		list->capacity = list->capacity == 0 ? 64 : list->capacity * 2;
+		list->items = memory_resize(list->items, list->capacity * sizeof *list->items);
+	}
+	list->items[list->count++] = client;
+}
+
+void client_list_finish(struct client_list *list)
+{
+	free(list->items);
+	*list = (struct client_list){0};
+}
+
+/* ---- timers */
+
+static void authentication_is_late(struct timer *timer, int64_t now_mono_ms)
+{
+	struct client *client = memory_holder(timer, struct client, timer);
+
+	if (client->dialect == NULL) {
+		client->close_reason = CLOSE_SILENT;
+		client_end(client);
+	} else {
+		/* With a token in hand it is not the client that was silent. */
+		client_close(client, client->state == CLIENT_AUTHENTICATING ? CLOSE_UNAVAILABLE : CLOSE_SILENT, true);
+	}
+}
+
+static void closing_is_over(struct timer *timer, int64_t now_mono_ms)
+{
+	client_end(memory_holder(timer, struct client, timer));
+}
+
+/* Positions of the streams that moved without a word to this client. */
+static void tell_positions(struct client *client)
+{
+	struct hub *hub = client->hub;
+	size_t count = 0, most = 0;
+
+	for (const struct member *member = client->members; member != NULL; member = member->next)
+		most++;
+	struct stream *streams = ARENA_ARRAY(hub->scratch, most, struct stream);
+	uint64_t *seqs = ARENA_ARRAY(hub->scratch, most, uint64_t);
+	for (struct member *member = client->members; member != NULL; member = member->next) {
+		if (!member->live || !member->announced || member->catchup != NULL || member->feed->applied <= member->told)
+			continue;
+		streams[count] = member->feed->stream;
+		seqs[count++] = member->told = member->feed->applied;
+	}
+	if (count > 0) {
+		char generation[HUB_GENERATION_SIZE];
+		hub->options.ports->generation(hub->options.arg, generation);
+		client->dialect->position(client, generation, streams, seqs, count);
+	}
+	arena_reset(hub->scratch);
+}
+
+static void heartbeat(struct timer *timer, int64_t now_mono_ms)
+{
+	struct client *client = memory_holder(timer, struct client, timer);
+	struct hub *hub = client->hub;
+
+	if (now_mono_ms - client->heard_at_ms >= 2 * (int64_t)hub->options.heartbeat_ms) {
+		client_close(client, CLOSE_SILENT, true);
+		return;
+	}
+	if (client->expires_at_ms != 0 && hub->now_wall_ms >= client->expires_at_ms) {
+		client_close(client, CLOSE_BAD_TOKEN, true);
+		return;
+	}
+	wheel_start(&hub->wheel, timer, now_mono_ms + hub->options.heartbeat_ms);
+	client_send(client, frame_make(FRAME_PING, NULL, 0));
+	if ((client->flags & CLIENT_RESUME) != 0 && client->state == CLIENT_READY)
+		tell_positions(client);
+}
+
+/* ---- the beginning */
+
+static void token_retry(struct timer *timer, int64_t now_mono_ms);
+
+void client_begin(struct hub *hub, struct client *client, uint64_t socket_id)
+{
+	*client = (struct client){.hub = hub, .socket_id = socket_id, .state = CLIENT_CONNECTING, .heard_at_ms = hub->now_mono_ms,
+		.timer.fire = authentication_is_late, .retry.fire = token_retry};
+	client->next = hub->clients;
+	client->link = &hub->clients;
+	if (client->next != NULL)
+		client->next->link = &client->next;
+	hub->clients = client;
+	hub->client_count++;
+	table_put(&hub->sockets, socket_id, client);
+	wheel_start(&hub->wheel, &client->timer, hub->now_mono_ms + hub->options.auth_ms);
+	metric_add(ws_unauthenticated, 1);
+}
+
+bool client_connected(struct client *client, size_t dialect_no, const struct handshake *hs)
+{
+	char token[TOKEN_MOST + 1];
+	bool present = false;
+
+	client->dialect_no = (uint8_t)dialect_no;
+	client->dialect = dialects[dialect_no];
+	if (!client->dialect->connected(client, hs, token, sizeof token, &present))
+		return false;
+	if (present)
+		client_authenticate(client, token);
+	sodium_memzero(token, sizeof token);
+	return true;
+}
+
+/* ---- authentication */
+
+struct token_question {
+	struct question question;
+	struct client *client; /* NULL: it went */
+};
+
+static void token_forget(struct client *client)
+{
+	if (client->token == NULL)
+		return;
+	sodium_memzero(client->token, strlen(client->token));
+	free(client->token);
+	client->token = NULL;
+}
+
+static void token_answered(struct hub *hub, struct question *question, enum status st, const void *reply, const char *why);
+
+static void token_ask(struct client *client)
+{
+	struct hub *hub = client->hub;
+	struct token_question *asked = memory_new(sizeof *asked);
+
+	*asked = (struct token_question){.question.answered = token_answered, .client = client};
+	client->asking = &asked->question;
+	hub->options.ports->ask_token(hub->options.arg, hub_ask(hub, &asked->question), client->token, client->dialect->id);
+}
+
+static void token_retry(struct timer *timer, int64_t now_mono_ms)
+{
+	token_ask(memory_holder(timer, struct client, retry));
+}
+
+void client_authenticate(struct client *client, const char *token)
+{
+	assert(client->state == CLIENT_CONNECTING);
+	client->token = memory_text(token);
+	client->state = CLIENT_AUTHENTICATING;
+	token_ask(client);
+}
+
+static void user_join(struct client *client, const pb_UserView *view)
+{
+	struct hub *hub = client->hub;
+	struct user *user = hub_user(hub, view->id);
+
+	if (user == NULL) {
+		user = memory_new(sizeof *user);
+		user->id = view->id;
+		table_put(&hub->users, user->id, user);
+	}
+	const uint8_t *bytes = NULL;
+	size_t length = 0;
+	if (pb_encode_arena(hub->scratch, pb_UserView_fields, view, &bytes, &length) == STATUS_OK) {
+		free(user->view);
+		user->view = memory_resize(NULL, length + 1);
+		memcpy(user->view, bytes, length);
+		user->view_length = length;
+	}
+	arena_reset(hub->scratch);
+	client->user = user;
+	client->user_next = user->clients;
+	client->user_link = &user->clients;
+	if (client->user_next != NULL)
+		client->user_next->user_link = &client->user_next;
+	user->clients = client;
+}
+
+static void user_leave(struct client *client)
+{
+	struct user *user = client->user;
+
+	if (user == NULL)
+		return;
+	*client->user_link = client->user_next;
+	if (client->user_next != NULL)
+		client->user_next->user_link = client->user_link;
+	client->user = NULL;
+	if (user->clients != NULL)
+		return;
+	table_remove(&client->hub->users, user->id);
+	typing_forget(user);
+	free(user->view);
+	free(user);
+}
+
+struct user *hub_user(struct hub *hub, uint64_t user_id)
+{
+	return table_get(&hub->users, user_id);
+}
+
+const pb_UserView *client_view(const struct client *client, struct arena *mem)
+{
+	pb_UserView *view = ARENA_NEW(mem, pb_UserView);
+
+	if (client->user == NULL || pb_decode_arena(mem, pb_UserView_fields, view, client->user->view, client->user->view_length) != STATUS_OK)
+		return NULL;
+	return view;
+}
+
+/* What presence is told of a client: the teams of its user. */
+struct teams_of {
+	struct question question;
+	uint64_t socket_id;
+};
+
+static void teams_known(struct hub *hub, struct question *question, enum status st, const void *reply, const char *why)
+{
+	struct teams_of *asked = (struct teams_of *)question;
+	struct client *client = table_get(&hub->sockets, asked->socket_id);
+	const pb_TeamIdsReply *got = reply;
+
+	free(asked);
+	if (client == NULL || client->state != CLIENT_READY)
+		return;
+	bool first = (client->flags & CLIENT_PRESENT) == 0;
+	/* Without an answer it is still there, if only for itself; the next change of its teams asks again. */
+	if (st != STATUS_OK && !first)
+		return;
+	client->flags |= CLIENT_PRESENT;
+	(first ? hub->options.ports->presence_opened : hub->options.ports->presence_changed)(hub->options.arg, client,
+		st == STATUS_OK ? got->team_ids : NULL, st == STATUS_OK ? got->team_ids_count : 0);
+}
+
+static void teams_ask(struct client *client)
+{
+	struct hub *hub = client->hub;
+	struct teams_of *asked = memory_new(sizeof *asked);
+
+	*asked = (struct teams_of){.question.answered = teams_known, .socket_id = client->socket_id};
+	hub->options.ports->ask_teams(hub->options.arg, hub_ask(hub, &asked->question), client->user->id);
+}
+
+void client_teams_changed(struct client *client, uint64_t team)
+{
+	if (client->state != CLIENT_READY)
+		return;
+	teams_ask(client);
+	if (team != 0)
+		subscribe_joined(client, STREAM_TEAM(team));
+}
+
+/* From here on a revocation is seen. */
+static void own_stream_settled(struct client *client, struct stream s, struct member *member, enum status st)
+{
+	struct hub *hub = client->hub;
+
+	if (member == NULL) {
+		client_close(client, CLOSE_UNAVAILABLE, true);
+		return;
+	}
+	token_forget(client);
+	client->state = CLIENT_READY;
+	client->timer.fire = heartbeat;
+	/* Spread, so that those who connected together are not all served in one turn. */
+	uint32_t first = hub->options.heartbeat_ms / 2 + hub->options.ports->random(hub->options.arg, hub->options.heartbeat_ms / 2 + 1);
+	wheel_start(&hub->wheel, &client->timer, hub->now_mono_ms + first);
+	metric_add(ws_unauthenticated, -1);
+	metric_add(ws_sockets, 1);
+	teams_ask(client);
+	client->dialect->authenticated(client);
+}
+
+/* The stream has gone on since the token was looked at. */
+static void token_again(struct client *client)
+{
+	if (client->asking == NULL && !timer_running(&client->retry))
+		token_ask(client);
+}
+
+static void token_is_good(struct client *client, const pb_ResolveTokenReply *got)
+{
+	struct stream own = STREAM_USER(got->account.id);
+	struct member *member = NULL;
+
+	client->session_id = got->session_id;
+	client->epoch = got->epoch;
+	client->expires_at_ms = (int64_t)got->expires_at_ms;
+	if (client->user == NULL) {
+		user_join(client, &got->account);
+		member = open_stream(client, own, OPEN_BY_TOKEN, own_stream_settled);
+		member->opening->again = token_again;
+	} else {
+		member = member_find(client, own);
+	}
+	if (member != NULL && member->opening != NULL)
+		opening_answer(member->opening, NULL, got->user_stream_seq, 0);
+}
+
+static void token_answered(struct hub *hub, struct question *question, enum status st, const void *reply, const char *why)
+{
+	struct token_question *asked = (struct token_question *)question;
+	struct client *client = asked->client;
+
+	free(asked);
+	if (client == NULL)
+		return;
+	client->asking = NULL;
+	switch (st) {
+	case STATUS_OK: {
+		const pb_ResolveTokenReply *got = reply;
+		if (got->has_account && got->account.id != 0 && (client->user == NULL || client->user->id == got->account.id))
+			token_is_good(client, got);
+		else
+			client_close(client, CLOSE_BAD_TOKEN, true);
+		return;
+	}
+	case STATUS_BUSY:
+	case STATUS_LATE:
+	case STATUS_INTERNAL:
+	case STATUS_STALE:
+	case STATUS_RATE_LIMITED:
+		/* Held until the deadline of authentication. */
+		wheel_start(&hub->wheel, &client->retry, hub->now_mono_ms + TOKEN_RETRY_MS);
+		return;
+	case STATUS_MALFORMED:
+	case STATUS_FIELD_INVALID:
+	case STATUS_WRONG_CREDENTIALS:
+	case STATUS_UNAUTHENTICATED:
+	case STATUS_NO_ACCESS:
+	case STATUS_FORBIDDEN:
+	case STATUS_TIMED_OUT:
+	case STATUS_MUTED:
+	case STATUS_BLOCKED:
+	case STATUS_NOT_FOUND:
+	case STATUS_NO_ROUTE:
+	case STATUS_WRONG_METHOD:
+	case STATUS_CONFLICT:
+	case STATUS_ARCHIVED:
+	case STATUS_AT_LIMIT:
+	case STATUS_FULL:
+	case STATUS_TOO_LARGE:
+	case STATUS_BAD_MEDIA:
+	case STATUS_SLOW_MODE:
+	case STATUS_CURSOR_TOO_OLD:
+	case STATUS_NOT_IMPLEMENTED:
+	case STATUS_COUNT:
+		client_close(client, why != NULL && strcmp(why, "disabled") == 0 ? CLOSE_DISABLED : CLOSE_BAD_TOKEN, true);
+		return;
+	}
+}
+
+/* ---- what comes */
+
+void client_received(struct client *client, enum frame_step step, const struct frame_in *in)
+{
+	client_heard(client);
+	if (step == FRAME_STEP_FAILED) {
+		enum close_reason reason = in->code == FRAME_CLOSE_TOO_BIG  ? CLOSE_TOO_BIG
+					   : in->code == FRAME_CLOSE_BAD_TEXT ? CLOSE_BAD_TEXT
+									      : CLOSE_PROTOCOL;
+		client_close(client, reason, false);
+		return;
+	}
+	if (step == FRAME_STEP_CONTROL && in->opcode == FRAME_CLOSE) {
+		if (client->state == CLIENT_CLOSING) {
+			client_end(client); /* the answer to ours */
+		} else {
+			client->close_reason = CLOSE_NORMAL;
+			client_close(client, CLOSE_NORMAL, true);
+		}
+		return;
+	}
+	if (client->state == CLIENT_CLOSING)
+		return;
+	if (step == FRAME_STEP_CONTROL && in->opcode == FRAME_PING)
+		client_send(client, frame_make(FRAME_PONG, in->bytes, in->length));
+	else if (step == FRAME_STEP_MESSAGE)
+		client->dialect->message(client, in->opcode == FRAME_TEXT, (const char *)in->bytes, in->length);
+}
+
+enum client_ops client_count_op(struct client *client)
+{
+	struct hub *hub = client->hub;
+	uint32_t most = hub->options.ops_per_min;
+
+	if (most == 0)
+		return CLIENT_OPS_FINE;
+	if (hub->now_mono_ms - client->ops_since_ms >= 60000) {
+		client->ops_since_ms = hub->now_mono_ms;
+		client->ops = 0;
+	}
+	client->ops++;
+	if (client->ops <= most)
+		return CLIENT_OPS_FINE;
+	if (client->ops <= 2 * most)
+		return CLIENT_OPS_TOO_MANY;
+	client_close(client, CLOSE_TOO_MANY_OPS, true);
+	return CLIENT_OPS_CLOSED;
+}
+
+bool client_first_copy(struct client *client, uint64_t event_id)
+{
+	if (event_id == 0)
+		return true;
+	if (client->recent == NULL)
+		client->recent = memory_new(RECENT_IDS * sizeof *client->recent);
+	for (size_t i = 0; i < RECENT_IDS; i++)
+		if (client->recent[i] == event_id)
+			return false;
+	client->recent[client->recent_at] = event_id;
+	client->recent_at = (uint8_t)((client->recent_at + 1) % RECENT_IDS);
+	return true;
+}
+
+/* ---- what goes */
+
+static void mark(struct client *client, bool bulk)
+{
+	struct hub *hub = client->hub;
+
+	if (bulk) {
+		if ((client->flags & (CLIENT_IN_BULK | CLIENT_IN_URGENT | CLIENT_BLOCKED)) == 0) {
+			client->flags |= CLIENT_IN_BULK;
+			client_list_add(&hub->bulk, client);
+		}
+	} else if ((client->flags & (CLIENT_IN_URGENT | CLIENT_BLOCKED)) == 0) {
+		client->flags |= CLIENT_IN_URGENT;
+		client_list_add(&hub->urgent, client);
+	}
+}
+
+bool client_append(struct client *client, struct frame *frame, bool bulk)
+{
+	struct hub *hub = client->hub;
+
+	if (client->state != CLIENT_READY)
+		return false;
+	if (!queue_push(&hub->pool, &client->queue, frame, hub->options.queue_bytes)) {
+		client_stuck(client);
+		return false;
+	}
+	mark(client, bulk);
+	metric_add(ws_events_sent, 1);
+	return true;
+}
+
+void client_send(struct client *client, struct frame *frame)
+{
+	struct hub *hub = client->hub;
+
+	if (client->state <= CLIENT_READY) {
+		if (queue_push(&hub->pool, &client->queue, frame, hub->options.queue_bytes))
+			mark(client, false);
+		else
+			client_stuck(client);
+	}
+	frame_unref(frame);
+}
+
+void client_send_text(struct client *client, const char *text, size_t length)
+{
+	client_send(client, frame_make(FRAME_TEXT, text, length));
+}
+
+void client_stuck(struct client *client)
+{
+	metric_add(ws_slow_readers, 1);
+	client_close(client, CLOSE_SLOW_READER, true);
+}
+
+void client_drained(struct client *client)
+{
+	struct member *next = NULL;
+
+	for (struct member *member = client->members; member != NULL && client->state == CLIENT_READY; member = next) {
+		next = member->next;
+		if (member->catchup != NULL)
+			catchup_pump(member);
+	}
+}
+
+/* Out of every stream, wish and list of presence. */
+static void leave_everything(struct client *client)
+{
+	struct hub *hub = client->hub;
+
+	subscribe_drop(client);
+	while (client->members != NULL)
+		member_remove(client->members);
+	if (client->asking != NULL) {
+		((struct token_question *)client->asking)->client = NULL;
+		client->asking = NULL;
+	}
+	wheel_stop(&hub->wheel, &client->retry);
+	token_forget(client);
+	free(client->wanted);
+	client->wanted = NULL;
+	if (client->flags & CLIENT_PRESENT) {
+		client->flags &= ~CLIENT_PRESENT;
+		hub->options.ports->presence_closed(hub->options.arg, client);
+	}
+}
+
+void client_close(struct client *client, enum close_reason reason, bool discard)
+{
+	struct hub *hub = client->hub;
+
+	if (client->state >= CLIENT_CLOSING)
+		return;
+	log_info("socket_closed", LOG_U64("socket", client->socket_id), LOG_ID("user", client->user != NULL ? client->user->id : 0),
+		LOG_STR("why", close_reason_name(reason)));
+	metric_add(ws_closed, 1);
+	if (client->state == CLIENT_READY)
+		metric_add(ws_sockets, -1);
+	else
+		metric_add(ws_unauthenticated, -1);
+	client->close_reason = (uint8_t)reason;
+	client->state = CLIENT_CLOSING;
+	leave_everything(client);
+	if (discard)
+		queue_clear(&hub->pool, &client->queue, true);
+	struct frame *frame = frame_make_close(client->dialect->close_code(reason), close_reason_text(reason));
+	queue_push(&hub->pool, &client->queue, frame, UINT32_MAX);
+	frame_unref(frame);
+	mark(client, false);
+	client->timer.fire = closing_is_over;
+	wheel_start(&hub->wheel, &client->timer, hub->now_mono_ms + CLOSE_WAIT_MS);
+}
+
+void client_send_away(struct client *client, enum close_reason reason, uint32_t most_after_ms)
+{
+	struct hub *hub = client->hub;
+
+	if (client->state == CLIENT_READY)
+		client->dialect->reconnect(client, hub->options.ports->random(hub->options.arg, most_after_ms + 1));
+	client_close(client, reason, false);
+}
+
+void client_end(struct client *client)
+{
+	struct hub *hub = client->hub;
+
+	if (client->state == CLIENT_ENDED)
+		return;
+	if (client->state < CLIENT_CLOSING) {
+		log_info("socket_closed", LOG_U64("socket", client->socket_id), LOG_ID("user", client->user != NULL ? client->user->id : 0),
+			LOG_STR("why", close_reason_name(client->close_reason == 0 ? CLOSE_GONE : (enum close_reason)client->close_reason)));
+		metric_add(ws_closed, 1);
+		if (client->state == CLIENT_READY)
+			metric_add(ws_sockets, -1);
+		else
+			metric_add(ws_unauthenticated, -1);
+		leave_everything(client);
+	}
+	client->state = CLIENT_ENDED;
+	user_leave(client);
+	wheel_stop(&hub->wheel, &client->timer);
+	queue_clear(&hub->pool, &client->queue, false);
+	free(client->recent);
+	client->recent = NULL;
+	*client->link = client->next;
+	if (client->next != NULL)
+		client->next->link = client->link;
+	hub->client_count--;
+	table_remove(&hub->sockets, client->socket_id);
+	client_list_add(&hub->ended, client);
+}

@@ -1,0 +1,245 @@
+/*
+ * gateway - see gateway.h.
+ */
+#include "services/gateway/gateway.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "services/gateway/calls.h"
+#include "services/gateway/dialects/house.h"
+#include "services/gateway/memory.h"
+
+#define HEARD_WITHIN_MS 5000
+#define DRAIN_GRACE_MS  5000
+
+const struct dialect_table *const dialects[] = {&dialect_house};
+const size_t dialect_count = sizeof dialects / sizeof *dialects;
+_Static_assert(sizeof dialects / sizeof *dialects <= DIALECT_MOST, "a dialect's number must fit where arrays have room for it");
+
+struct gateway {
+	const struct config *config;
+	struct calls_shared shared;
+	struct socket_limits limits;
+	struct loop **loops;
+	struct calls *calls; /* one a loop */
+	size_t loop_count;
+};
+
+/* ---- readiness: never the database, or its outage would take every socket away */
+
+static bool check_bus(void *arg, char *detail, size_t detail_size)
+{
+	struct gateway *gateway = arg;
+	bool heard = bus_order_publishers_heard(gateway->shared.order, HEARD_WITHIN_MS);
+
+	snprintf(detail, detail_size, heard ? "publishers are heard" : "a publisher was not heard for 5 s");
+	return heard;
+}
+
+static bool check_client(struct rpc_client *client, char *detail, size_t detail_size)
+{
+	bool up = rpc_client_up(client);
+
+	snprintf(detail, detail_size, up ? "connected" : "away");
+	return up;
+}
+
+static bool check_api(void *arg, char *detail, size_t detail_size)
+{
+	return check_client(((struct gateway *)arg)->shared.api, detail, detail_size);
+}
+
+static bool check_moderation(void *arg, char *detail, size_t detail_size)
+{
+	return check_client(((struct gateway *)arg)->shared.moderation, detail, detail_size);
+}
+
+/* ---- from the order's thread to the loops */
+
+static void sink_event(void *arg, size_t loop, struct bus_event *ev)
+{
+	loop_event(((struct gateway *)arg)->loops[loop], ev);
+}
+
+static void sink_ephemeral(void *arg, size_t loop, struct bus_event *ev)
+{
+	loop_ephemeral(((struct gateway *)arg)->loops[loop], ev);
+}
+
+static void sink_followed(void *arg, size_t loop, struct stream s, uint64_t applied, uint64_t follow)
+{
+	loop_followed(((struct gateway *)arg)->loops[loop], s, applied, follow);
+}
+
+static void sink_refetch(void *arg, size_t loop, struct stream s)
+{
+	loop_refetch(((struct gateway *)arg)->loops[loop], s);
+}
+
+static void sink_generation(void *arg, size_t loop)
+{
+	loop_generation(((struct gateway *)arg)->loops[loop]);
+}
+
+/* ---- start */
+
+static enum status clients_create(struct gateway *gateway)
+{
+	const struct config *config = gateway->config;
+	struct calls_shared *shared = &gateway->shared;
+	bool insecure = config->bus_insecure != 0;
+
+	enum status st = rpc_client_create("api", config->rpc_api, insecure, &shared->api);
+	if (st == STATUS_OK)
+		st = rpc_client_create("messaging", config->rpc_messaging, insecure, &shared->messaging);
+	if (st == STATUS_OK)
+		st = rpc_client_create("moderation", config->rpc_moderation, insecure, &shared->moderation);
+	if (st == STATUS_OK)
+		st = rpc_client_create("presence", config->rpc_presence, insecure, &shared->presence_client);
+	return st;
+}
+
+static enum status loops_create(struct gateway *gateway)
+{
+	const struct config *config = gateway->config;
+	uint16_t port = 0;
+
+	for (size_t i = 0; i < gateway->loop_count; i++) {
+		gateway->calls[i] = (struct calls){.shared = &gateway->shared, .number = i};
+		struct loop_options options = {
+			.number = i,
+			.drain_ms = (uint32_t)config->drain_ms,
+			.hub = {.ports = &calls_ports, .arg = &gateway->calls[i], .queue_bytes = (uint32_t)config->ws_queue_bytes,
+				.queue_ms = (uint32_t)config->ws_queue_ms, .heartbeat_ms = (uint32_t)config->ws_heartbeat_ms,
+				.auth_ms = (uint32_t)config->ws_auth_ms, .ops_per_min = (uint32_t)config->ws_ops_per_min,
+				.max_frame_bytes = (uint32_t)config->ws_max_frame_bytes},
+			.sockets = {.listen = config->ws_listen, .port = port, .sndbuf_bytes = (int)config->ws_sndbuf_bytes,
+				.max_frame_bytes = (size_t)config->ws_max_frame_bytes, .queue_bytes = (uint32_t)config->ws_queue_bytes,
+				.queue_ms = (uint32_t)config->ws_queue_ms, .limits = &gateway->limits},
+		};
+		enum status st = loop_create(&options, &gateway->loops[i]);
+		if (st != STATUS_OK)
+			return st;
+		gateway->calls[i].loop = gateway->loops[i];
+		port = loop_port(gateway->loops[0]); /* the first may have picked one */
+	}
+	return STATUS_OK;
+}
+
+static enum status order_create(struct gateway *gateway)
+{
+	const struct config *config = gateway->config;
+	struct route_sink sink = {.event = sink_event, .ephemeral = sink_ephemeral, .followed = sink_followed, .refetch = sink_refetch,
+		.generation = sink_generation, .arg = gateway};
+
+	gateway->shared.route = route_create(&sink, gateway->loop_count);
+	struct bus_order_options options = {
+		.publishers = config->pub_peers,
+		.insecure = config->bus_insecure != 0,
+		.drop_percent = (int)config->fault_bus_drop_percent,
+		.callbacks = route_callbacks(gateway->shared.route),
+		.fetch = calls_fetch,
+		.heads = calls_heads,
+		.source = &gateway->shared,
+	};
+	enum status st = bus_order_create(&options, &gateway->shared.order);
+	if (st == STATUS_OK)
+		route_set_order(gateway->shared.route, gateway->shared.order);
+	return st;
+}
+
+static void gateway_free(struct gateway *gateway)
+{
+	struct calls_shared *shared = &gateway->shared;
+	struct bus_order *order = shared->order;
+
+	for (size_t i = 0; i < gateway->loop_count; i++)
+		if (gateway->loops[i] != NULL)
+			loop_stop(gateway->loops[i]);
+	/* Whoever may still put mail ends before the mailboxes do. */
+	presence_destroy(shared->presence);
+	shared->presence = NULL;
+	shared->order = NULL;
+	bus_order_destroy(order);
+	rpc_client_destroy(shared->api);
+	rpc_client_destroy(shared->messaging);
+	rpc_client_destroy(shared->moderation);
+	rpc_client_destroy(shared->presence_client);
+	for (size_t i = 0; i < gateway->loop_count; i++)
+		loop_destroy(gateway->loops[i]);
+	route_destroy(shared->route);
+	free(gateway->loops);
+	free(gateway->calls);
+	free(gateway);
+}
+
+enum status gateway_start(const struct config *config, struct ops *ops, struct gateway **out_gateway)
+{
+	struct gateway *gateway = memory_new(sizeof *gateway);
+	char instance[64];
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+	gateway->config = config;
+	gateway->loop_count = config->gateway_loops > 0 ? (size_t)config->gateway_loops : cores > 0 ? (size_t)cores : 1;
+	if (gateway->loop_count > ROUTE_MOST_LOOPS)
+		gateway->loop_count = ROUTE_MOST_LOOPS;
+	gateway->loops = memory_new(gateway->loop_count * sizeof(struct loop *));
+	gateway->calls = memory_new(gateway->loop_count * sizeof(struct calls));
+	gateway->limits.most = socket_most(config->ws_max_sockets);
+	if (*config->instance != '\0')
+		snprintf(instance, sizeof instance, "%s", config->instance);
+	else
+		snprintf(instance, sizeof instance, "gateway-%d", (int)getpid());
+
+	enum status st = clients_create(gateway);
+	if (st == STATUS_OK)
+		st = loops_create(gateway);
+	if (st == STATUS_OK)
+		st = order_create(gateway);
+	if (st == STATUS_OK)
+		st = presence_create(gateway->shared.presence_client, instance, &gateway->shared.presence);
+	for (size_t i = 0; i < gateway->loop_count && st == STATUS_OK; i++)
+		st = loop_start(gateway->loops[i]);
+	if (st != STATUS_OK) {
+		gateway_free(gateway);
+		return st;
+	}
+	if (ops != NULL) {
+		ops_add_check(ops, "bus", check_bus, gateway);
+		ops_add_check(ops, "api", check_api, gateway);
+		ops_add_check(ops, "moderation", check_moderation, gateway);
+	}
+	log_info("gateway_started", LOG_U64("loops", gateway->loop_count), LOG_U64("port", gateway_port(gateway)),
+		LOG_U64("sockets_at_most", gateway->limits.most));
+	*out_gateway = gateway;
+	return STATUS_OK;
+}
+
+uint16_t gateway_port(const struct gateway *gateway)
+{
+	return loop_port(gateway->loops[0]);
+}
+
+void gateway_stop(struct gateway *gateway)
+{
+	int64_t give_up_at_ms = clock_mono_ms() + gateway->config->drain_ms + DRAIN_GRACE_MS;
+	bool drained = false;
+
+	log_info("gateway_draining", LOG_U64("sockets", atomic_load(&gateway->limits.count)), LOG_I64("over_ms", gateway->config->drain_ms));
+	for (size_t i = 0; i < gateway->loop_count; i++)
+		loop_drain(gateway->loops[i]);
+	while (!drained && clock_mono_ms() < give_up_at_ms) {
+		drained = true;
+		for (size_t i = 0; i < gateway->loop_count; i++)
+			drained = drained && loop_drained(gateway->loops[i]);
+		if (!drained)
+			nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+	}
+	gateway_free(gateway);
+	log_info("gateway_stopped");
+}

@@ -1,0 +1,141 @@
+/*
+ * hub - see hub.h.
+ */
+#include "services/gateway/hub.h"
+
+#include <stdlib.h>
+
+#include "common/base/log.h"
+#include "services/gateway/catchup.h"
+#include "services/gateway/client.h"
+#include "services/gateway/memory.h"
+#include "services/gateway/open.h"
+#include "services/gateway/stream.h"
+#include "services/gateway/subscribe.h"
+
+#define SWEEP_MS       1000
+#define FEED_LINGER_MS 10000
+#define PAGE_LINGER_MS 10000
+#define SLICE          512
+#define AWAY_MOST_MS   2000
+
+static void sweep(struct timer *timer, int64_t now_mono_ms)
+{
+	struct hub *hub = memory_holder(timer, struct hub, sweep);
+
+	feed_sweep(hub, FEED_LINGER_MS);
+	pages_sweep(hub, PAGE_LINGER_MS);
+	wheel_start(&hub->wheel, timer, now_mono_ms + SWEEP_MS);
+}
+
+void hub_init(struct hub *hub, const struct hub_options *options, int64_t now_mono_ms, int64_t now_wall_ms)
+{
+	*hub = (struct hub){.options = *options, .now_mono_ms = now_mono_ms, .now_wall_ms = now_wall_ms, .sweep.fire = sweep};
+	if (hub->options.slice == 0)
+		hub->options.slice = SLICE;
+	hub->active_end = &hub->active;
+	hub->scratch = arena_create();
+	wheel_init(&hub->wheel, now_mono_ms);
+	wheel_start(&hub->wheel, &hub->sweep, now_mono_ms + SWEEP_MS);
+}
+
+void hub_finish(struct hub *hub)
+{
+	struct question *question;
+	size_t cursor = 0;
+
+	/* Nobody waits for these answers any more; each is freed by being refused. */
+	while ((question = table_next(&hub->questions, &cursor)) != NULL) {
+		hub_answer(hub, question->id, STATUS_BUSY, NULL, NULL);
+		cursor = 0;
+	}
+	hub_flush_questions(hub);
+	while (hub->lingering != NULL) {
+		hub->lingering->empty_since_ms = hub->now_mono_ms;
+		feed_sweep(hub, 0);
+	}
+	pages_forget(hub);
+	cursor = 0;
+	struct channel_fact *fact;
+	while ((fact = table_next(&hub->channels, &cursor)) != NULL)
+		free(fact);
+	table_finish(&hub->channels);
+	table_finish(&hub->users);
+	table_finish(&hub->sockets);
+	table_finish(&hub->questions);
+	for (size_t i = 0; i < sizeof hub->feeds / sizeof *hub->feeds; i++)
+		table_finish(&hub->feeds[i]);
+	client_list_finish(&hub->urgent);
+	client_list_finish(&hub->bulk);
+	client_list_finish(&hub->ended);
+	queue_pool_finish(&hub->pool);
+	arena_destroy(hub->scratch);
+}
+
+uint64_t hub_ask(struct hub *hub, struct question *question)
+{
+	question->id = ++hub->last_question;
+	table_put(&hub->questions, question->id, question);
+	return question->id;
+}
+
+void hub_answer(struct hub *hub, uint64_t question, enum status st, const void *reply, const char *why)
+{
+	struct question *asked = table_remove(&hub->questions, question);
+
+	if (asked != NULL)
+		asked->answered(hub, asked, st, reply, why);
+}
+
+void hub_event(struct hub *hub, struct bus_event *ev)
+{
+	stream_event(hub, ev);
+}
+
+void hub_ephemeral(struct hub *hub, struct bus_event *ev)
+{
+	stream_ephemeral(hub, ev);
+}
+
+void hub_followed(struct hub *hub, struct stream s, uint64_t applied, uint64_t follow)
+{
+	struct feed *feed = feed_find(hub, s);
+
+	if (feed == NULL || feed->state != FEED_FOLLOWING || feed->follow != follow)
+		return; /* of a follow that was given up */
+	feed->state = FEED_FOLLOWED;
+	feed->applied = feed->seen = applied;
+	open_followed(feed);
+}
+
+void hub_refetch(struct hub *hub, struct stream s)
+{
+	struct feed *feed = feed_find(hub, s);
+
+	if (feed != NULL)
+		feed_abandon(feed, "the log no longer reaches back");
+}
+
+void hub_generation_changed(struct hub *hub)
+{
+	struct feed *feed;
+
+	log_warn("generation_changed", LOG_U64("clients", hub->client_count));
+	pages_forget(hub);
+	for (uint32_t rank = RANK_TEAM; rank <= RANK_GLOBAL; rank++) {
+		size_t cursor = 0;
+		while ((feed = table_next(&hub->feeds[rank], &cursor)) != NULL)
+			feed_abandon(feed, "another generation of the log");
+	}
+}
+
+bool hub_run(struct hub *hub, size_t appends)
+{
+	return stream_run(hub, appends);
+}
+
+void hub_flush_questions(struct hub *hub)
+{
+	open_flush(hub);
+	subscribe_flush(hub);
+}

@@ -1,0 +1,125 @@
+/*
+ * hub - what one loop knows of clients, streams, keys and topics, and what follows from it when an event, an answer or a
+ * client's request comes. No sockets and no transport in here: the loop feeds it and writes the clients' queues; everything
+ * outside is asked through ports and answered by hub_answer. One thread only. Rules: the event log's section 5.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/base/arena.h"
+#include "common/bus/bus.h"
+#include "common/rpc/stubs.h"
+#include "services/gateway/dialect.h"
+#include "services/gateway/queue.h"
+#include "services/gateway/table.h"
+#include "services/gateway/wheel.h"
+
+#define HUB_GENERATION_SIZE 96
+
+struct hub;
+struct client;
+struct feed;
+
+/* Something that was asked outside. The first member of a struct of the asker's, which its `answered` frees. */
+struct question {
+	uint64_t id;
+	/* reply: the owner's reply struct, only with STATUS_OK, lives until the return. why may be NULL. */
+	void (*answered)(struct hub *hub, struct question *question, enum status st, const void *reply, const char *why);
+};
+
+/*
+ * The outside. Nothing here blocks; each `ask` is answered once by hub_answer with the same question id, from the loop's
+ * turn, never from within the call.
+ */
+struct hub_ports {
+	void (*follow)(void *arg, struct stream s, uint64_t at, uint64_t follow); /* answered by hub_followed */
+	void (*unfollow)(void *arg, struct stream s, uint64_t follow);
+	void (*hint)(void *arg, struct stream s, uint64_t seq);
+	/* The generation of the log as the bus knows it, "" before it does. */
+	void (*generation)(void *arg, char out[HUB_GENERATION_SIZE]);
+	void (*ask_token)(void *arg, uint64_t question, const char *token, enum dialect dialect);  /* pb_ResolveTokenReply */
+	/* Keys of users in a stream; in all their teams when rank is 0. pb_ListAudiencesReply */
+	void (*ask_keys)(void *arg, uint64_t question, struct stream s, const uint64_t *users, size_t count);
+	void (*ask_rights)(void *arg, uint64_t question, uint64_t user, const uint64_t *channels, size_t count); /* pb_JudgeManyReply */
+	void (*ask_teams)(void *arg, uint64_t question, uint64_t user);                            /* pb_TeamIdsReply */
+	void (*ask_head)(void *arg, uint64_t question, struct stream s);                           /* pb_StreamHeadsReply */
+	void (*ask_events)(void *arg, uint64_t question, struct stream s, uint64_t after, uint32_t limit, uint64_t expect_head,
+		const char *generation);                                                           /* pb_FetchEventsReply */
+	void (*ask_typing)(void *arg, uint64_t question, const struct client *by, const pb_SetTypingRequest *request); /* pb_Empty */
+	void (*ask_presence)(void *arg, uint64_t question, const struct client *by, uint32_t chosen); /* pb_PresenceViewReply */
+	/* An authenticated client is there, changed (its teams), is gone. */
+	void (*presence_opened)(void *arg, const struct client *client, const uint64_t *teams, size_t count);
+	void (*presence_changed)(void *arg, const struct client *client, const uint64_t *teams, size_t count);
+	void (*presence_closed)(void *arg, const struct client *client);
+	uint32_t (*random)(void *arg, uint32_t below); /* for jitter */
+};
+
+struct hub_options {
+	const struct hub_ports *ports;
+	void *arg;
+	uint32_t queue_bytes;
+	uint32_t queue_ms;
+	uint32_t heartbeat_ms;
+	uint32_t auth_ms;
+	uint32_t ops_per_min;    /* 0: any */
+	uint32_t max_frame_bytes;
+	uint32_t slice;          /* sockets of one event in a row; 512 when 0 */
+};
+
+/* Growing array of clients that have something to do. */
+struct client_list {
+	struct client **items;
+	size_t count, capacity;
+};
+
+struct hub {
+	struct hub_options options;
+	int64_t now_mono_ms, now_wall_ms; /* set by the loop at each turn */
+	struct wheel wheel;
+	struct queue_pool pool;
+	struct arena *scratch;            /* reset after each event, answer and message */
+	struct table feeds[4];            /* by rank, then id */
+	struct table users;
+	struct table channels;            /* struct channel_fact by channel id */
+	struct table questions;
+	uint64_t last_question, last_follow, last_serial;
+	struct feed *active, **active_end; /* feeds with something to do, in turn */
+	struct feed *unasked;              /* feeds with openings or a recheck to ask for in this turn */
+	struct feed *lingering;            /* without members; oldest last */
+	struct teams_ask *unasked_teams;   /* clients whose keys in all their teams are to be asked for */
+	struct page *pages;                /* read from the log for replays, latest used first */
+	size_t page_count;
+	struct page_ask *page_asks;        /* being read */
+	struct client_list urgent;         /* answers and small fan-outs: written first */
+	struct client_list bulk;           /* large fan-outs: written in slices */
+	struct client *clients;            /* all of them */
+	size_t client_count;
+	struct table sockets;              /* clients by socket id */
+	struct client_list ended;          /* closed, to be freed by the loop after its turn */
+	struct timer sweep;
+	bool draining;
+};
+
+void hub_init(struct hub *hub, const struct hub_options *options, int64_t now_mono_ms, int64_t now_wall_ms);
+/* Every client must have ended. */
+void hub_finish(struct hub *hub);
+
+/* Registers the question and gives it its id. */
+uint64_t hub_ask(struct hub *hub, struct question *question);
+/* The answer of a port. */
+void hub_answer(struct hub *hub, uint64_t question, enum status st, const void *reply, const char *why);
+
+/* From the order, in its order. ev is borrowed. */
+void hub_event(struct hub *hub, struct bus_event *ev);
+void hub_ephemeral(struct hub *hub, struct bus_event *ev);
+void hub_followed(struct hub *hub, struct stream s, uint64_t applied, uint64_t follow);
+void hub_refetch(struct hub *hub, struct stream s);
+void hub_generation_changed(struct hub *hub);
+
+/* Appends what is due to queues, at most about `appends` frames. True: there is more to do. */
+bool hub_run(struct hub *hub, size_t appends);
+/* Asks for what gathered in this turn. After everything else of a turn. */
+void hub_flush_questions(struct hub *hub);

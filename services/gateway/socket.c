@@ -1,0 +1,612 @@
+/*
+ * socket - see socket.h.
+ */
+#include "services/gateway/socket.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "common/ops/ops.h"
+#include "services/gateway/client.h"
+#include "services/gateway/memory.h"
+
+#define EVENTS_AT_ONCE  256
+#define ACCEPTS_AT_ONCE 128
+#define IOV_AT_ONCE     64
+#define BACKLOG         4096
+#define SPARE_FILES     128 /* of nofile: calls, events, ops, logs */
+#define ACCEPT_PAUSE_MS 100
+#define READ_ROOM       4096 /* at least, behind an unfinished frame */
+
+/* One connection. */
+struct socket {
+	struct client client; /* first: a client is its socket */
+	int fd;
+	bool handshaken;
+	bool deaf;            /* what else it sends is not looked at */
+	bool writing;         /* waits for the kernel to take more */
+	bool paused;          /* is not read until it reads */
+	size_t scanned;       /* of the handshake */
+	struct frame_parser parser;
+	uint8_t *kept;        /* the beginning of an unfinished frame, or of the handshake */
+	size_t kept_length, kept_capacity;
+	struct socket *stuck_next, **stuck_link; /* NULL link: not stuck */
+	int64_t stuck_since_ms;
+};
+
+struct sockets {
+	struct hub *hub;
+	struct sockets_options options;
+	int epoll, listener, wake, reserve;
+	uint16_t port;
+	uint8_t *buffer; /* what is read lands here */
+	size_t buffer_size;
+	struct socket *stuck, **stuck_end; /* longest first */
+	struct timer accept_again;
+	size_t queued_bytes; /* as last told to the metrics */
+};
+
+static struct socket *socket_of(struct client *client)
+{
+	return (struct socket *)client;
+}
+
+size_t socket_most(int64_t configured)
+{
+	struct rlimit limit = {0};
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+		struct rlimit raised = {limit.rlim_max, limit.rlim_max};
+		if (setrlimit(RLIMIT_NOFILE, &raised) == 0)
+			limit = raised;
+	}
+	size_t files = limit.rlim_cur == RLIM_INFINITY ? SIZE_MAX : (size_t)limit.rlim_cur;
+	size_t most = files > 2 * SPARE_FILES ? files - SPARE_FILES : files / 2;
+	return configured > 0 && (size_t)configured < most ? (size_t)configured : most;
+}
+
+/* ---- the listener */
+
+static int listen_on(const struct addrinfo *address, uint16_t port)
+{
+	struct sockaddr_storage where = {0};
+	int one = 1, fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return -1;
+	memcpy(&where, address->ai_addr, address->ai_addrlen);
+	if (port != 0 && where.ss_family == AF_INET)
+		((struct sockaddr_in *)&where)->sin_port = htons(port);
+	else if (port != 0 && where.ss_family == AF_INET6)
+		((struct sockaddr_in6 *)&where)->sin6_port = htons(port);
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+	setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
+	if (bind(fd, (struct sockaddr *)&where, address->ai_addrlen) != 0 || listen(fd, BACKLOG) != 0) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+static uint16_t port_of(int fd)
+{
+	struct sockaddr_storage where = {0};
+	socklen_t length = sizeof where;
+
+	if (getsockname(fd, (struct sockaddr *)&where, &length) != 0)
+		return 0;
+	return ntohs(where.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&where)->sin6_port : ((struct sockaddr_in *)&where)->sin_port);
+}
+
+static enum status listener_open(struct sockets *sockets)
+{
+	char text[256];
+	struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found = NULL;
+	const char *listen = sockets->options.listen;
+	const char *colon = strrchr(listen, ':');
+
+	if (colon == NULL || (size_t)(colon - listen) >= sizeof text)
+		return STATUS_FIELD_INVALID;
+	memcpy(text, listen, (size_t)(colon - listen));
+	text[colon - listen] = '\0';
+	char *host = text;
+	if (*host == '[' && host[strlen(host) - 1] == ']') {
+		host[strlen(host) - 1] = '\0';
+		host++;
+	}
+	if (getaddrinfo(*host != '\0' && strcmp(host, "*") != 0 ? host : NULL, colon + 1, &hints, &found) != 0)
+		return STATUS_FIELD_INVALID;
+	for (struct addrinfo *address = found; address != NULL && sockets->listener < 0; address = address->ai_next)
+		sockets->listener = listen_on(address, sockets->options.port);
+	freeaddrinfo(found);
+	if (sockets->listener < 0) {
+		log_error("listen_failed", LOG_STR("address", listen), LOG_STR("error", strerror(errno)));
+		return STATUS_CONFLICT;
+	}
+	sockets->port = port_of(sockets->listener);
+	return STATUS_OK;
+}
+
+static void epoll_set(struct sockets *sockets, int op, int fd, uint32_t events, void *arg)
+{
+	struct epoll_event event = {.events = events, .data.ptr = arg};
+
+	if (epoll_ctl(sockets->epoll, op, fd, &event) != 0)
+		log_error("epoll_failed", LOG_STR("error", strerror(errno)));
+}
+
+static void accept_again(struct timer *timer, int64_t now_mono_ms)
+{
+	struct sockets *sockets = memory_holder(timer, struct sockets, accept_again);
+
+	if (sockets->listener >= 0)
+		epoll_set(sockets, EPOLL_CTL_MOD, sockets->listener, EPOLLIN, &sockets->listener);
+}
+
+enum status sockets_create(const struct sockets_options *options, struct hub *hub, struct sockets **out_sockets)
+{
+	struct sockets *sockets = memory_new(sizeof *sockets);
+
+	*sockets = (struct sockets){.hub = hub, .options = *options, .epoll = -1, .listener = -1, .wake = -1, .reserve = -1,
+		.accept_again.fire = accept_again};
+	sockets->stuck_end = &sockets->stuck;
+	sockets->buffer_size = (options->max_frame_bytes > 65536 ? options->max_frame_bytes : 65536) + 64;
+	sockets->buffer = memory_resize(NULL, sockets->buffer_size);
+	enum status st = listener_open(sockets);
+	if (st != STATUS_OK) {
+		sockets_destroy(sockets);
+		return st;
+	}
+	sockets->epoll = epoll_create1(EPOLL_CLOEXEC);
+	sockets->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	sockets->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (sockets->epoll < 0 || sockets->wake < 0) {
+		log_error("epoll_failed", LOG_STR("error", strerror(errno)));
+		sockets_destroy(sockets);
+		return STATUS_INTERNAL;
+	}
+	epoll_set(sockets, EPOLL_CTL_ADD, sockets->listener, EPOLLIN, &sockets->listener);
+	epoll_set(sockets, EPOLL_CTL_ADD, sockets->wake, EPOLLIN, &sockets->wake);
+	*out_sockets = sockets;
+	return STATUS_OK;
+}
+
+uint16_t sockets_port(const struct sockets *sockets)
+{
+	return sockets->port;
+}
+
+void sockets_wake(struct sockets *sockets)
+{
+	uint64_t one = 1;
+	ssize_t n = write(sockets->wake, &one, sizeof one);
+
+	(void)n; /* full means that it is awake */
+}
+
+void sockets_stop_accepting(struct sockets *sockets)
+{
+	wheel_stop(&sockets->hub->wheel, &sockets->accept_again);
+	if (sockets->listener >= 0)
+		close(sockets->listener);
+	sockets->listener = -1;
+}
+
+/* ---- one socket */
+
+static void interest_set(struct sockets *sockets, struct socket *s, bool writing, bool paused)
+{
+	if (s->writing == writing && s->paused == paused)
+		return;
+	s->writing = writing;
+	s->paused = paused;
+	epoll_set(sockets, EPOLL_CTL_MOD, s->fd, (paused ? 0 : EPOLLIN) | (writing ? EPOLLOUT : 0), s);
+}
+
+static void stuck_remove(struct sockets *sockets, struct socket *s)
+{
+	if (s->stuck_link == NULL)
+		return;
+	*s->stuck_link = s->stuck_next;
+	if (s->stuck_next != NULL)
+		s->stuck_next->stuck_link = s->stuck_link;
+	else
+		sockets->stuck_end = s->stuck_link;
+	s->stuck_link = NULL;
+}
+
+/* Counts from now on: it has just taken something, or has begun to take nothing. */
+static void stuck_add(struct sockets *sockets, struct socket *s)
+{
+	stuck_remove(sockets, s);
+	s->stuck_since_ms = sockets->hub->now_mono_ms;
+	s->stuck_next = NULL;
+	s->stuck_link = sockets->stuck_end;
+	*sockets->stuck_end = s;
+	sockets->stuck_end = &s->stuck_next;
+}
+
+static void socket_free(struct sockets *sockets, struct socket *s)
+{
+	stuck_remove(sockets, s);
+	close(s->fd); /* leaves the epoll set by itself */
+	frame_parser_finish(&s->parser);
+	free(s->kept);
+	free(s);
+	atomic_fetch_sub(&sockets->options.limits->count, 1);
+}
+
+static void flush(struct sockets *sockets, struct socket *s)
+{
+	struct client *client = &s->client;
+	struct hub *hub = sockets->hub;
+	bool progress = false;
+
+	while (!queue_empty(&client->queue)) {
+		struct iovec iov[IOV_AT_ONCE];
+		struct msghdr message = {.msg_iov = iov, .msg_iovlen = queue_gather(&client->queue, iov, IOV_AT_ONCE)};
+		size_t due = 0;
+		for (size_t i = 0; i < message.msg_iovlen; i++)
+			due += iov[i].iov_len;
+		ssize_t n = sendmsg(s->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != ENOBUFS) {
+			client_end(client);
+			return;
+		}
+		if (n > 0) {
+			progress = true;
+			queue_take(&hub->pool, &client->queue, (size_t)n);
+			metric_add(ws_bytes_sent, (uint64_t)n);
+		}
+		if (n < 0 || (size_t)n < due)
+			break;
+	}
+	if (queue_empty(&client->queue)) {
+		client->flags &= ~CLIENT_BLOCKED;
+		stuck_remove(sockets, s);
+		interest_set(sockets, s, false, false);
+		/* The peer closed first and has our answer: nothing more will come. */
+		if (client->state == CLIENT_CLOSING && client->close_reason == CLOSE_NORMAL) {
+			client_end(client);
+			return;
+		}
+	} else {
+		if (progress || s->stuck_link == NULL)
+			stuck_add(sockets, s);
+		client->flags |= CLIENT_BLOCKED;
+		/* Who does not read is not read: his requests would only make the queue longer. */
+		interest_set(sockets, s, true, client->queue.bytes > sockets->options.queue_bytes / 4);
+	}
+	if ((client->flags & CLIENT_CATCHING) != 0 && client->queue.bytes < sockets->options.queue_bytes / 4)
+		client_drained(client);
+}
+
+static void refuse(struct socket *s, int code)
+{
+	char text[512];
+	size_t length = handshake_refuse(code, text, sizeof text);
+	ssize_t n = send(s->fd, text, length, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+	(void)n; /* it goes whether the peer hears why or not */
+	client_end(&s->client);
+}
+
+/* The request is complete. False: refused. */
+static bool upgrade(struct socket *s, char *bytes, size_t length)
+{
+	struct client *client = &s->client;
+	struct handshake hs;
+	int code = handshake_parse(bytes, length, &hs);
+	size_t no = 0;
+
+	if (code != 101) {
+		refuse(s, code);
+		return false;
+	}
+	while (no < dialect_count && !dialects[no]->accepts(hs.path))
+		no++;
+	if (no == dialect_count) {
+		refuse(s, 404);
+		return false;
+	}
+	if (client->hub->draining) {
+		refuse(s, 503);
+		return false;
+	}
+	if (!client_connected(client, no, &hs)) {
+		refuse(s, 400);
+		return false;
+	}
+	char text[256];
+	size_t accepted = handshake_accept(hs.key, text, sizeof text);
+	struct frame *frame = frame_alloc(accepted);
+	memcpy(frame->bytes, text, accepted);
+	client_send(client, frame);
+	s->handshaken = true;
+	return true;
+}
+
+/* Takes what is whole from bytes. Returns how many were taken; *out_need: how many the next step takes in all. */
+static size_t consume(struct sockets *sockets, struct socket *s, uint8_t *bytes, size_t length, size_t *out_need)
+{
+	struct client *client = &s->client;
+	size_t done = 0;
+
+	*out_need = 0;
+	if (!s->handshaken) {
+		size_t head = handshake_complete((char *)bytes, length, &s->scanned);
+		if (head > HANDSHAKE_MAX_BYTES || (head == 0 && length > HANDSHAKE_MAX_BYTES)) {
+			refuse(s, 431);
+			return length;
+		}
+		if (head == 0)
+			return 0;
+		if (!upgrade(s, (char *)bytes, head))
+			return length;
+		done = head;
+	}
+	while (client->state != CLIENT_ENDED && !s->deaf) {
+		struct frame_in in;
+		enum frame_step step = frame_next(&s->parser, bytes + done, length - done, sockets->options.max_frame_bytes, &in);
+		if (step == FRAME_STEP_MORE) {
+			*out_need = in.need;
+			return done;
+		}
+		if (step == FRAME_STEP_FAILED)
+			s->deaf = true;
+		done += in.consumed;
+		client_received(client, step, &in);
+	}
+	return length;
+}
+
+static void keep(struct socket *s, const uint8_t *bytes, size_t length, size_t need)
+{
+	size_t room = need > length + READ_ROOM ? need : length + READ_ROOM;
+
+	if (s->kept != NULL && bytes >= s->kept && bytes <= s->kept + s->kept_capacity) {
+		size_t at = (size_t)(bytes - s->kept);
+		memmove(s->kept, s->kept + at, length);
+		if (room > s->kept_capacity) {
+			s->kept = memory_resize(s->kept, room);
+			s->kept_capacity = room;
+		}
+	} else {
+		s->kept = memory_resize(s->kept, room);
+		s->kept_capacity = room;
+		memcpy(s->kept, bytes, length);
+	}
+	s->kept_length = length;
+}
+
+static void receive(struct sockets *sockets, struct socket *s)
+{
+	struct client *client = &s->client;
+	uint8_t *bytes = sockets->buffer;
+	size_t room = sockets->buffer_size, before = 0;
+
+	if (s->kept != NULL) {
+		bytes = s->kept;
+		before = s->kept_length;
+		room = s->kept_capacity - before;
+	}
+	ssize_t n = recv(s->fd, bytes + before, room, MSG_DONTWAIT);
+	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+		return;
+	if (n <= 0) {
+		client_end(client);
+		return;
+	}
+	client_heard(client);
+	if (s->deaf)
+		return;
+	size_t length = before + (size_t)n, need = 0;
+	size_t taken = consume(sockets, s, bytes, length, &need);
+	if (client->state == CLIENT_ENDED)
+		return;
+	if (taken < length) {
+		keep(s, bytes + taken, length - taken, need);
+	} else if (s->kept != NULL) {
+		free(s->kept);
+		s->kept = NULL;
+		s->kept_length = s->kept_capacity = 0;
+	}
+}
+
+/* ---- accepting */
+
+static void accepted(struct sockets *sockets, int fd)
+{
+	struct socket_limits *limits = sockets->options.limits;
+	int one = 1, sndbuf = sockets->options.sndbuf_bytes;
+	struct socket *s = NULL;
+
+	if (atomic_fetch_add(&limits->count, 1) >= limits->most) {
+		char text[512];
+		ssize_t n = send(fd, text, handshake_refuse(503, text, sizeof text), MSG_NOSIGNAL | MSG_DONTWAIT);
+		(void)n;
+		close(fd);
+		atomic_fetch_sub(&limits->count, 1);
+		return;
+	}
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+	/* Without a bound a peer that does not read holds up to 4 MiB in the kernel. */
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &sndbuf, sizeof sndbuf);
+	if (posix_memalign((void **)&s, 64, sizeof *s) != 0) {
+		close(fd);
+		atomic_fetch_sub(&limits->count, 1);
+		return;
+	}
+	*s = (struct socket){.fd = fd};
+	client_begin(sockets->hub, &s->client, atomic_fetch_add(&limits->last_id, 1) + 1);
+	epoll_set(sockets, EPOLL_CTL_ADD, fd, EPOLLIN, s);
+	metric_add(ws_accepted, 1);
+}
+
+/* No file is left: one is let in and out again with the reserved one, so that it does not knock forever; then a pause. */
+static void shed(struct sockets *sockets)
+{
+	if (sockets->reserve >= 0) {
+		close(sockets->reserve);
+		int fd = accept4(sockets->listener, NULL, NULL, SOCK_CLOEXEC);
+		if (fd >= 0)
+			close(fd);
+		sockets->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	}
+	log_warn("accept_paused", LOG_STR("why", "no file is left"), LOG_U64("sockets", atomic_load(&sockets->options.limits->count)));
+	epoll_set(sockets, EPOLL_CTL_MOD, sockets->listener, 0, &sockets->listener);
+	wheel_start(&sockets->hub->wheel, &sockets->accept_again, sockets->hub->now_mono_ms + ACCEPT_PAUSE_MS);
+}
+
+static void accept_some(struct sockets *sockets)
+{
+	for (int i = 0; i < ACCEPTS_AT_ONCE; i++) {
+		int fd = accept4(sockets->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd >= 0) {
+			accepted(sockets, fd);
+			continue;
+		}
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+			shed(sockets);
+		if (errno != ECONNABORTED && errno != EINTR)
+			return;
+	}
+}
+
+/* ---- a loop's turn */
+
+void sockets_wait(struct sockets *sockets, int timeout_ms)
+{
+	struct epoll_event events[EVENTS_AT_ONCE];
+	int count = epoll_wait(sockets->epoll, events, EVENTS_AT_ONCE, timeout_ms);
+
+	sockets->hub->now_mono_ms = clock_mono_ms();
+	sockets->hub->now_wall_ms = clock_wall_ms();
+	for (int i = 0; i < count; i++) {
+		void *arg = events[i].data.ptr;
+		if (arg == &sockets->wake) {
+			uint64_t value;
+			ssize_t n = read(sockets->wake, &value, sizeof value);
+			(void)n;
+			continue;
+		}
+		if (arg == &sockets->listener) {
+			if (sockets->listener >= 0)
+				accept_some(sockets);
+			continue;
+		}
+		/* Sockets are freed at the end of the turn only, so a pointer that an earlier event ended is still good. */
+		struct socket *s = arg;
+		if (s->client.state != CLIENT_ENDED && (events[i].events & EPOLLOUT) != 0)
+			flush(sockets, s);
+		if (s->client.state != CLIENT_ENDED && (events[i].events & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0)
+			receive(sockets, s);
+	}
+}
+
+static void write_list(struct sockets *sockets, struct client_list *list, uint32_t flag, size_t from, size_t to)
+{
+	for (size_t i = from; i < to; i++) {
+		struct client *client = list->items[i];
+		client->flags &= ~flag;
+		if (client->state != CLIENT_ENDED && (client->flags & CLIENT_BLOCKED) == 0)
+			flush(sockets, socket_of(client));
+	}
+}
+
+/* Takes the first `count` off a list. */
+static void list_shift(struct client_list *list, size_t count)
+{
+	list->count -= count;
+	memmove(list->items, list->items + count, list->count * sizeof *list->items);
+}
+
+static void stuck_close(struct sockets *sockets)
+{
+	struct hub *hub = sockets->hub;
+
+	while (sockets->stuck != NULL && hub->now_mono_ms - sockets->stuck->stuck_since_ms >= (int64_t)sockets->options.queue_ms) {
+		struct socket *s = sockets->stuck;
+		stuck_remove(sockets, s);
+		if (s->client.state == CLIENT_CLOSING)
+			client_end(&s->client);
+		else
+			client_stuck(&s->client);
+	}
+}
+
+static void reap(struct sockets *sockets)
+{
+	struct client_list *ended = &sockets->hub->ended;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < ended->count; i++) {
+		struct client *client = ended->items[i];
+		if ((client->flags & (CLIENT_IN_URGENT | CLIENT_IN_BULK)) != 0)
+			ended->items[kept++] = client; /* a list still has it */
+		else
+			socket_free(sockets, socket_of(client));
+	}
+	ended->count = kept;
+}
+
+bool sockets_write(struct sockets *sockets, int64_t budget_us)
+{
+	struct hub *hub = sockets->hub;
+	size_t urgent = hub->urgent.count, done = 0;
+
+	write_list(sockets, &hub->urgent, CLIENT_IN_URGENT, 0, urgent);
+	list_shift(&hub->urgent, urgent);
+	if (hub->bulk.count > 0) {
+		int64_t until_us = clock_mono_us() + budget_us;
+		size_t all = hub->bulk.count;
+		do {
+			size_t to = done + 64 < all ? done + 64 : all;
+			write_list(sockets, &hub->bulk, CLIENT_IN_BULK, done, to);
+			done = to;
+		} while (done < all && clock_mono_us() < until_us);
+		list_shift(&hub->bulk, done);
+	}
+	stuck_close(sockets);
+	reap(sockets);
+	if (hub->pool.bytes != sockets->queued_bytes) {
+		metric_add(ws_queue_bytes, (int64_t)hub->pool.bytes - (int64_t)sockets->queued_bytes);
+		sockets->queued_bytes = hub->pool.bytes;
+	}
+	return hub->urgent.count > 0 || hub->bulk.count > 0;
+}
+
+void sockets_destroy(struct sockets *sockets)
+{
+	if (sockets == NULL)
+		return;
+	struct hub *hub = sockets->hub;
+	while (hub->clients != NULL)
+		client_end(hub->clients);
+	for (size_t i = 0; i < hub->ended.count; i++)
+		socket_free(sockets, socket_of(hub->ended.items[i]));
+	hub->ended.count = hub->urgent.count = hub->bulk.count = 0;
+	sockets_stop_accepting(sockets);
+	if (sockets->reserve >= 0)
+		close(sockets->reserve);
+	if (sockets->wake >= 0)
+		close(sockets->wake);
+	if (sockets->epoll >= 0)
+		close(sockets->epoll);
+	free(sockets->buffer);
+	free(sockets);
+}

@@ -1,0 +1,757 @@
+/*
+ * subscribe - see subscribe.h. A wish goes through its stages when nothing of the stage before is outstanding any more:
+ * opening the streams, judging channels whose key the user turned out not to hold, reading what was missed.
+ */
+#include "services/gateway/subscribe.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/ops/ops.h"
+#include "services/gateway/catchup.h"
+#include "services/gateway/memory.h"
+#include "services/gateway/open.h"
+
+#define PATIENCE_MS    3000 /* then a topic is refused as busy */
+#define RETRY_MS       100
+#define USERS_AT_ONCE  32   /* whose keys in all their teams are asked for in one question */
+
+/* Wishes that want all teams of their users. */
+struct teams_ask {
+	struct teams_ask *next;
+	struct subscribe *sub; /* NULL: it went */
+	uint64_t user;
+	struct timer retry;
+	struct hub *hub;
+	bool queued; /* in hub->unasked_teams */
+};
+
+struct teams_question {
+	struct question question;
+	struct teams_ask *asks;
+};
+
+struct rights_question {
+	struct question question;
+	struct subscribe *sub; /* NULL: it went */
+	struct timer retry;
+	struct hub *hub;
+	bool in_flight;
+};
+
+static void advance(struct subscribe *sub);
+
+struct subscribe *subscribe_create(struct client *client)
+{
+	struct arena *mem = arena_create();
+	struct subscribe *sub = ARENA_NEW(mem, struct subscribe);
+
+	sub->mem = mem;
+	sub->client = client;
+	return sub;
+}
+
+void subscribe_free(struct subscribe *sub)
+{
+	if (sub == NULL)
+		return;
+	if (sub->judging != NULL) {
+		wheel_stop(&sub->judging->hub->wheel, &sub->judging->retry);
+		sub->judging->sub = NULL;
+		if (!sub->judging->in_flight)
+			free(sub->judging);
+	}
+	if (sub->asking_teams != NULL) {
+		struct teams_ask *ask = sub->asking_teams;
+		ask->sub = NULL;
+		if (timer_running(&ask->retry)) {
+			wheel_stop(&ask->hub->wheel, &ask->retry);
+			free(ask);
+		}
+	}
+	arena_destroy(sub->mem);
+}
+
+void subscribe_drop(struct client *client)
+{
+	while (client->subscribes != NULL) {
+		struct subscribe *sub = client->subscribes;
+		client->subscribes = sub->next;
+		subscribe_free(sub);
+	}
+}
+
+size_t subscribe_count(const struct client *client)
+{
+	size_t count = (client->flags & CLIENT_GLOBAL) != 0;
+
+	for (const struct member *member = client->members; member != NULL; member = member->next)
+		for (const struct subscription *sub = member->subs; sub != NULL; sub = sub->next)
+			count += sub->class != TOPIC_GLOBAL;
+	return count;
+}
+
+static bool has_topic(const struct client *client, const struct topic_wish *wish)
+{
+	for (const struct member *member = client->members; member != NULL; member = member->next) {
+		switch (wish->kind) {
+		case TOPIC_KIND_CHANNEL:
+			if (subscription_find(member, TOPIC_CHANNEL, wish->id) != NULL)
+				return true;
+			break;
+		case TOPIC_KIND_USER:
+		case TOPIC_KIND_TEAM: {
+			uint32_t rank = wish->kind == TOPIC_KIND_USER ? RANK_USER : RANK_TEAM;
+			if (stream_compare(member->feed->stream, (struct stream){rank, wish->id}) == 0 &&
+				subscription_find(member, TOPIC_WHOLE, 0) != NULL)
+				return true;
+			break;
+		}
+		case TOPIC_KIND_GLOBAL:
+			return (client->flags & CLIENT_GLOBAL) != 0;
+		}
+	}
+	return false;
+}
+
+/* ---- streams of a wish */
+
+static struct stream_answer *answer_find(struct subscribe *sub, struct stream s)
+{
+	for (size_t i = 0; i < sub->answer_count; i++)
+		if (stream_compare(sub->answers[i].stream, s) == 0)
+			return &sub->answers[i];
+	return NULL;
+}
+
+static struct stream_answer *answer_get(struct subscribe *sub, struct stream s)
+{
+	struct stream_answer *answer = answer_find(sub, s);
+
+	if (answer != NULL)
+		return answer;
+	if (sub->answer_count == sub->answer_capacity) {
+		size_t capacity = sub->answer_capacity == 0 ? 4 : sub->answer_capacity * 2;
+		sub->answers = arena_grow(sub->mem, sub->answers, sub->answer_count * sizeof *sub->answers, capacity * sizeof *sub->answers);
+		sub->answer_capacity = capacity;
+	}
+	answer = &sub->answers[sub->answer_count++];
+	*answer = (struct stream_answer){.stream = s};
+	return answer;
+}
+
+static const struct position *since_of(const struct subscribe *sub, struct stream s)
+{
+	for (size_t i = 0; i < sub->since_count; i++)
+		if (stream_compare(sub->since[i].stream, s) == 0)
+			return &sub->since[i];
+	return NULL;
+}
+
+static void wish_subscribe(struct member *member, const struct topic_wish *wish)
+{
+	subscription_add(member, wish->kind == TOPIC_KIND_CHANNEL ? TOPIC_CHANNEL : wish->kind == TOPIC_KIND_GLOBAL ? TOPIC_GLOBAL : TOPIC_WHOLE,
+		wish->kind == TOPIC_KIND_CHANNEL ? wish->id : 0);
+}
+
+/* Everything of the wish that this stream serves. */
+static void subscribe_all(struct subscribe *sub, struct member *member)
+{
+	for (size_t i = 0; i < sub->topic_count; i++) {
+		const struct topic_wish *wish = &sub->topics[i];
+		if (wish->status != STATUS_OK)
+			continue;
+		if (stream_compare(wish->stream, member->feed->stream) == 0)
+			wish_subscribe(member, wish);
+		else if (wish->kind == TOPIC_KIND_GLOBAL && member->feed->stream.rank == RANK_TEAM)
+			subscription_add(member, TOPIC_GLOBAL, 0);
+	}
+}
+
+static void read_ready(struct member *member, enum status st)
+{
+	struct subscribe *sub = member->client->subscribes;
+	struct stream_answer *answer = sub != NULL ? answer_find(sub, member->feed->stream) : NULL;
+
+	if (answer == NULL || !answer->reading)
+		return;
+	answer->reading = false;
+	sub->reading--;
+	if (st != STATUS_OK) {
+		answer->recovered = false;
+		answer->seq = member->told;
+	}
+	metric_add(ws_resumes_recovered, st == STATUS_OK);
+	metric_add(ws_resumes_refused, st != STATUS_OK);
+	advance(sub);
+}
+
+/*
+ * The client is in this stream, from feed->applied on, and was not shown anything of it yet: its topics begin here, and what it
+ * missed is judged by the keys it has now, provided they are the same since then.
+ */
+static void begin_here(struct subscribe *sub, struct member *member, struct stream_answer *answer)
+{
+	const struct position *since = since_of(sub, answer->stream);
+	uint64_t applied = member->feed->applied;
+
+	answer->fresh = true;
+	answer->seq = applied;
+	member->told = applied;
+	catchup_begin(member);
+	subscribe_all(sub, member);
+	if ((member->client->flags & CLIENT_GLOBAL) != 0 && answer->stream.rank == RANK_TEAM)
+		subscription_add(member, TOPIC_GLOBAL, 0);
+	if (since == NULL)
+		return;
+	if (sub->present_generation[0] == '\0')
+		member->client->hub->options.ports->generation(member->client->hub->options.arg, sub->present_generation);
+	if (strcmp(sub->generation, sub->present_generation) != 0 || since->seq > applied || since->seq < member->unchanged_since) {
+		metric_add(ws_resumes_refused, 1);
+		return;
+	}
+	answer->recovered = true;
+	if (since->seq == applied) {
+		metric_add(ws_resumes_recovered, 1);
+		return;
+	}
+	/* Never ahead of what was sent: a client that keeps this position and goes away now has lost nothing. */
+	answer->seq = since->seq;
+	answer->reading = true;
+	sub->reading++;
+	catchup_replay(member, since->seq, applied, read_ready);
+}
+
+static void refuse_stream(struct subscribe *sub, struct stream s, enum status st)
+{
+	struct stream_answer *answer = answer_find(sub, s);
+
+	if (answer != NULL)
+		answer->gone = true;
+	for (size_t i = 0; i < sub->topic_count; i++)
+		if (stream_compare(sub->topics[i].stream, s) == 0 && sub->topics[i].status == STATUS_OK)
+			sub->topics[i].status = st;
+}
+
+/* The user came into a team, and what happened there since is read: it may go. */
+static void joined_ready(struct member *member, enum status st)
+{
+	catchup_release(member);
+}
+
+static void settled(struct client *client, struct stream s, struct member *member, enum status st)
+{
+	struct subscribe *sub = client->subscribes;
+	struct stream_answer *answer = sub != NULL ? answer_find(sub, s) : NULL;
+
+	if (answer != NULL && answer->awaited) {
+		answer->awaited = false;
+		sub->outstanding--;
+		/* One being worked on is not to come to its end in the middle of that. */
+		bool worked_on = sub->working;
+		sub->working = true;
+		if (member != NULL)
+			begin_here(sub, member, answer);
+		else
+			refuse_stream(sub, s, st);
+		sub->working = worked_on;
+		advance(sub);
+		return;
+	}
+	if (member == NULL)
+		return;
+	/* Opened because the user came into the team: what he may see of it since then is his. */
+	if ((client->flags & CLIENT_GLOBAL) == 0) {
+		member_remove(member);
+		return;
+	}
+	subscription_add(member, TOPIC_GLOBAL, 0);
+	member->announced = true;
+	if (member->unchanged_since < member->feed->applied) {
+		catchup_begin(member);
+		catchup_replay(member, member->unchanged_since, member->feed->applied, joined_ready);
+	}
+}
+
+/* The wish needs this stream. */
+static void want(struct subscribe *sub, struct stream s, enum open_source source, struct member **out_member)
+{
+	struct client *client = sub->client;
+	struct member *member = member_find(client, s);
+	struct stream_answer *answer = answer_find(sub, s);
+
+	if (out_member != NULL)
+		*out_member = NULL;
+	if (answer != NULL)
+		return;
+	answer = answer_get(sub, s);
+	if (member == NULL) {
+		answer->awaited = true;
+		sub->outstanding++;
+		member = open_stream(client, s, source, settled);
+		if (out_member != NULL)
+			*out_member = member;
+		return;
+	}
+	if (!member->live) {
+		answer->awaited = true;
+		sub->outstanding++;
+		return;
+	}
+	if (!member->announced && member->catchup == NULL) {
+		begin_here(sub, member, answer); /* the user's own stream, watched but not shown so far */
+		return;
+	}
+	answer->seq = member->feed->applied;
+}
+
+/* ---- all teams of the user */
+
+static void teams_ask_queue(struct teams_ask *ask)
+{
+	ask->queued = true;
+	ask->next = ask->hub->unasked_teams;
+	ask->hub->unasked_teams = ask;
+}
+
+static void teams_retry(struct timer *timer, int64_t now_mono_ms)
+{
+	teams_ask_queue(memory_holder(timer, struct teams_ask, retry));
+}
+
+static void teams_begin(struct subscribe *sub)
+{
+	struct teams_ask *ask = memory_new(sizeof *ask);
+
+	*ask = (struct teams_ask){.sub = sub, .user = sub->client->user->id, .retry.fire = teams_retry, .hub = sub->client->hub};
+	sub->asking_teams = ask;
+	sub->outstanding++;
+	teams_ask_queue(ask);
+}
+
+static void teams_refuse(struct subscribe *sub, enum status st)
+{
+	for (size_t i = 0; i < sub->topic_count; i++)
+		if (sub->topics[i].kind == TOPIC_KIND_GLOBAL && sub->topics[i].status == STATUS_OK)
+			sub->topics[i].status = st;
+}
+
+/* One wish's part of the answer. */
+static void teams_take(struct subscribe *sub, uint64_t user, const pb_ListAudiencesReply *got)
+{
+	struct hub *hub = sub->client->hub;
+
+	for (pb_size_t i = 0; i < got->answers_count; i++) {
+		const pb_AudienceAnswer *answer = &got->answers[i];
+		struct stream s = {answer->rank, answer->stream_id};
+		struct member *member = NULL;
+		if (answer->user_id != user || answer->rank != RANK_TEAM || !answer->member)
+			continue;
+		want(sub, s, OPEN_ANSWERED, &member);
+		if (member == NULL)
+			continue;
+		struct key_set *keys = open_keys_of(feed_get(hub, s), got, answer);
+		if (keys != NULL)
+			opening_answer(member->opening, keys, answer->as_of, answer->unchanged_since);
+		else
+			opening_refuse(member->opening, STATUS_NOT_FOUND);
+	}
+}
+
+static void teams_answered(struct hub *hub, struct question *question, enum status st, const void *reply, const char *why)
+{
+	struct teams_question *asked = (struct teams_question *)question;
+	const pb_ListAudiencesReply *got = reply;
+	struct teams_ask *next = NULL;
+
+	if (st == STATUS_OK && !open_generation_fits(hub, got->generation))
+		st = STATUS_BUSY;
+	for (struct teams_ask *ask = asked->asks; ask != NULL; ask = next) {
+		struct subscribe *sub = ask->sub;
+		next = ask->next;
+		if (sub == NULL) {
+			free(ask);
+			continue;
+		}
+		if (st != STATUS_OK && hub->now_mono_ms < sub->give_up_at_ms) {
+			wheel_start(&hub->wheel, &ask->retry, hub->now_mono_ms + RETRY_MS);
+			continue;
+		}
+		sub->asking_teams = NULL;
+		sub->outstanding--;
+		sub->working = true;
+		if (st != STATUS_OK)
+			teams_refuse(sub, STATUS_BUSY);
+		else
+			teams_take(sub, ask->user, got);
+		sub->working = false;
+		free(ask);
+		advance(sub);
+	}
+	free(asked);
+}
+
+void subscribe_flush(struct hub *hub)
+{
+	while (hub->unasked_teams != NULL) {
+		struct teams_question *asked = memory_new(sizeof *asked);
+		uint64_t users[USERS_AT_ONCE];
+		size_t count = 0;
+		asked->question.answered = teams_answered;
+		while (hub->unasked_teams != NULL && count < USERS_AT_ONCE) {
+			struct teams_ask *ask = hub->unasked_teams;
+			hub->unasked_teams = ask->next;
+			ask->queued = false;
+			if (ask->sub == NULL) {
+				free(ask);
+				continue;
+			}
+			ask->next = asked->asks;
+			asked->asks = ask;
+			bool seen = false;
+			for (size_t i = 0; i < count && !seen; i++)
+				seen = users[i] == ask->user;
+			if (!seen)
+				users[count++] = ask->user;
+		}
+		if (count == 0) {
+			free(asked);
+			return;
+		}
+		hub->options.ports->ask_keys(hub->options.arg, hub_ask(hub, &asked->question), (struct stream){0}, users, count);
+	}
+}
+
+/* ---- channels that moderation is asked about */
+
+static void judge_answered(struct hub *hub, struct question *question, enum status st, const void *reply, const char *why);
+
+static size_t judge_ask(struct rights_question *judging)
+{
+	struct subscribe *sub = judging->sub;
+	struct hub *hub = judging->hub;
+	uint64_t *channels = ARENA_ARRAY(sub->mem, sub->topic_count, uint64_t);
+	size_t count = 0;
+
+	for (size_t i = 0; i < sub->topic_count; i++) {
+		const struct topic_wish *wish = &sub->topics[i];
+		if (wish->kind == TOPIC_KIND_CHANNEL && wish->status == STATUS_OK && !wish->judged && (wish->stream.rank == 0 || sub->stage == SUBSCRIBE_JUDGING))
+			channels[count++] = wish->id;
+	}
+	if (count == 0)
+		return 0;
+	judging->in_flight = true;
+	hub->options.ports->ask_rights(hub->options.arg, hub_ask(hub, &judging->question), sub->client->user->id, channels, count);
+	return count;
+}
+
+static void judge_retry(struct timer *timer, int64_t now_mono_ms)
+{
+	judge_ask(memory_holder(timer, struct rights_question, retry));
+}
+
+/* Asks about the channels of which too little is known. */
+static void judge_begin(struct subscribe *sub)
+{
+	struct rights_question *judging = memory_new(sizeof *judging);
+
+	*judging = (struct rights_question){.question.answered = judge_answered, .sub = sub, .retry.fire = judge_retry, .hub = sub->client->hub};
+	if (judge_ask(judging) == 0) {
+		free(judging);
+		return;
+	}
+	sub->judging = judging;
+	sub->outstanding++;
+}
+
+static void judge_take(struct subscribe *sub, struct topic_wish *wish, const pb_JudgeManyReply *got)
+{
+	const pb_Rights *rights = NULL;
+
+	for (pb_size_t i = 0; i < got->rights_count && rights == NULL; i++)
+		if (got->rights[i].channel_id == wish->id)
+			rights = &got->rights[i];
+	wish->judged = true;
+	struct bits bits = rights != NULL && rights->has_bits ? (struct bits){rights->bits.low, rights->bits.high} : (struct bits){0};
+	uint32_t kind = rights != NULL && rights->has_channel ? rights->channel.kind : (uint32_t)CHANNEL_TEXT;
+	if (rights == NULL || rights->rank != RANK_TEAM || status_from_number(rights->status) != STATUS_OK || !bits_has(bits, channel_kind_view(kind))) {
+		wish->status = STATUS_NOT_FOUND;
+		return;
+	}
+	wish->stream = (struct stream){rights->rank, rights->stream_id};
+	channel_fact_put(sub->client->hub, wish->id, wish->stream, rights->audience);
+	want(sub, wish->stream, OPEN_BY_KEYS, NULL);
+}
+
+static void judge_answered(struct hub *hub, struct question *question, enum status st, const void *reply, const char *why)
+{
+	struct rights_question *judging = (struct rights_question *)question;
+	struct subscribe *sub = judging->sub;
+
+	judging->in_flight = false;
+	if (sub == NULL) {
+		free(judging);
+		return;
+	}
+	if (st != STATUS_OK && hub->now_mono_ms < sub->give_up_at_ms) {
+		wheel_start(&hub->wheel, &judging->retry, hub->now_mono_ms + RETRY_MS);
+		return;
+	}
+	sub->judging = NULL;
+	sub->outstanding--;
+	sub->working = true;
+	for (size_t i = 0; i < sub->topic_count; i++) {
+		struct topic_wish *wish = &sub->topics[i];
+		if (wish->kind != TOPIC_KIND_CHANNEL || wish->status != STATUS_OK || wish->judged || (wish->stream.rank != 0 && sub->stage != SUBSCRIBE_JUDGING))
+			continue;
+		if (st == STATUS_OK)
+			judge_take(sub, wish, reply);
+		else
+			wish->status = STATUS_BUSY;
+	}
+	sub->working = false;
+	free(judging);
+	advance(sub);
+}
+
+/* Channels that were not judged, because another client's answer told where they are: does the user hold their keys? Those
+ * whose key he lacks are left for moderation to say. */
+static bool unsure_channels(struct subscribe *sub)
+{
+	struct client *client = sub->client;
+	bool unsure = false;
+
+	for (size_t i = 0; i < sub->topic_count; i++) {
+		struct topic_wish *wish = &sub->topics[i];
+		if (wish->kind != TOPIC_KIND_CHANNEL || wish->status != STATUS_OK || wish->judged)
+			continue;
+		struct member *member = member_find(client, wish->stream);
+		const struct channel_fact *fact = channel_fact_get(client->hub, wish->id);
+		if (member != NULL && member->live && member->keys != NULL && fact != NULL &&
+			key_set_has(member->keys, key_find(member->feed->keys, fact->audience)))
+			wish->judged = true;
+		else
+			unsure = true;
+	}
+	return unsure;
+}
+
+/* ---- stages */
+
+static void start(struct subscribe *sub);
+
+/* Takes away what the wish is about. */
+static void remove_topics(struct subscribe *sub)
+{
+	struct client *client = sub->client;
+	struct member *next = NULL;
+
+	for (size_t i = 0; i < sub->topic_count; i++) {
+		struct topic_wish *wish = &sub->topics[i];
+		if (wish->status != STATUS_OK)
+			continue;
+		if (wish->kind == TOPIC_KIND_GLOBAL)
+			client->flags &= ~CLIENT_GLOBAL;
+		for (struct member *member = client->members; member != NULL; member = member->next) {
+			struct subscription *found = NULL;
+			if (wish->kind == TOPIC_KIND_CHANNEL)
+				found = subscription_find(member, TOPIC_CHANNEL, wish->id);
+			else if (wish->kind == TOPIC_KIND_GLOBAL)
+				found = subscription_find(member, TOPIC_GLOBAL, 0);
+			else if (member->feed->stream.id == wish->id &&
+				 member->feed->stream.rank == (wish->kind == TOPIC_KIND_USER ? RANK_USER : RANK_TEAM))
+				found = subscription_find(member, TOPIC_WHOLE, 0);
+			if (found != NULL)
+				subscription_remove(found);
+		}
+	}
+	for (struct member *member = client->members; member != NULL; member = next) {
+		next = member->next;
+		if (!member->live || member->subs != NULL)
+			continue;
+		member->announced = false;
+		if (member->feed->stream.rank != RANK_USER) /* that one is watched for revocations */
+			member_remove(member);
+	}
+}
+
+/* A topic may have been refused after a stream that serves it was opened. */
+static void drop_refused(struct subscribe *sub, struct member *member)
+{
+	for (size_t i = 0; i < sub->topic_count; i++) {
+		const struct topic_wish *wish = &sub->topics[i];
+		struct subscription *found = NULL;
+		if (wish->status == STATUS_OK)
+			continue;
+		if (wish->kind == TOPIC_KIND_CHANNEL)
+			found = subscription_find(member, TOPIC_CHANNEL, wish->id);
+		else if (wish->kind == TOPIC_KIND_GLOBAL && (member->client->flags & CLIENT_GLOBAL) == 0)
+			found = subscription_find(member, TOPIC_GLOBAL, 0);
+		if (found != NULL)
+			subscription_remove(found);
+	}
+}
+
+/* Nothing is outstanding: the answer, and everything that waited for it. */
+static void complete(struct subscribe *sub)
+{
+	struct client *client = sub->client;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < sub->topic_count; i++) {
+		const struct topic_wish *wish = &sub->topics[i];
+		if (wish->status == STATUS_OK && wish->kind == TOPIC_KIND_GLOBAL)
+			client->flags |= CLIENT_GLOBAL;
+	}
+	for (size_t i = 0; i < sub->answer_count; i++) {
+		struct stream_answer *answer = &sub->answers[i];
+		struct member *member = answer->gone ? NULL : member_find(client, answer->stream);
+		if (member == NULL || !member->live)
+			continue;
+		if (!answer->fresh) {
+			const struct position *since = since_of(sub, answer->stream);
+			subscribe_all(sub, member);
+			answer->seq = member->feed->applied;
+			/* It was live here before: what its new topics had earlier would come out of order. */
+			answer->recovered = since != NULL && strcmp(sub->generation, sub->present_generation) == 0 && since->seq == answer->seq;
+		} else {
+			drop_refused(sub, member);
+		}
+		if (member->subs == NULL) {
+			if (member->catchup != NULL) {
+				catchup_free(member->catchup);
+				member->catchup = NULL;
+			}
+			if (answer->stream.rank != RANK_USER)
+				member_remove(member);
+			continue;
+		}
+		member->announced = true;
+		sub->answers[kept++] = *answer;
+	}
+	sub->answer_count = kept;
+	client->subscribes = sub->next;
+	client->dialect->subscribed(client, sub);
+	for (size_t i = 0; i < kept && client->state == CLIENT_READY; i++) {
+		struct member *member = member_find(client, sub->answers[i].stream);
+		if (member != NULL && sub->answers[i].fresh)
+			catchup_release(member);
+	}
+	subscribe_free(sub);
+	if (client->subscribes != NULL && client->state == CLIENT_READY)
+		start(client->subscribes);
+}
+
+static void advance(struct subscribe *sub)
+{
+	if (sub->working || sub->outstanding > 0)
+		return;
+	if (sub->stage == SUBSCRIBE_OPENING) {
+		sub->stage = SUBSCRIBE_JUDGING;
+		if (unsure_channels(sub)) {
+			judge_begin(sub);
+			if (sub->outstanding > 0)
+				return;
+		}
+	}
+	if (sub->stage == SUBSCRIBE_JUDGING)
+		sub->stage = SUBSCRIBE_READING;
+	if (sub->reading > 0)
+		return;
+	complete(sub);
+}
+
+static void start(struct subscribe *sub)
+{
+	struct client *client = sub->client;
+	struct hub *hub = client->hub;
+	size_t count = subscribe_count(client);
+
+	sub->give_up_at_ms = hub->now_mono_ms + PATIENCE_MS;
+	hub->options.ports->generation(hub->options.arg, sub->present_generation);
+	if (sub->removes) {
+		remove_topics(sub);
+		sub->stage = SUBSCRIBE_READING;
+		advance(sub);
+		return;
+	}
+	sub->stage = SUBSCRIBE_OPENING;
+	sub->working = true;
+	for (size_t i = 0; i < sub->topic_count; i++) {
+		struct topic_wish *wish = &sub->topics[i];
+		if (wish->status == STATUS_OK && !has_topic(client, wish) && ++count > SUBSCRIBE_MOST_TOPICS)
+			wish->status = STATUS_AT_LIMIT;
+		if (wish->status != STATUS_OK)
+			continue;
+		switch (wish->kind) {
+		case TOPIC_KIND_USER:
+			wish->stream = STREAM_USER(wish->id);
+			if (wish->id != client->user->id)
+				wish->status = STATUS_FORBIDDEN;
+			break;
+		case TOPIC_KIND_GLOBAL:
+			wish->stream = STREAM_GLOBAL;
+			sub->wants_teams = true;
+			break;
+		case TOPIC_KIND_TEAM:
+			wish->stream = STREAM_TEAM(wish->id);
+			break;
+		case TOPIC_KIND_CHANNEL: {
+			const struct channel_fact *fact = channel_fact_get(hub, wish->id);
+			if (fact != NULL)
+				wish->stream = fact->stream;
+			break;
+		}
+		}
+	}
+	/* All topics have their streams before the first of these is opened: then each begins with everything it serves. */
+	for (size_t i = 0; i < sub->topic_count; i++)
+		if (sub->topics[i].status == STATUS_OK && sub->topics[i].stream.rank != 0)
+			want(sub, sub->topics[i].stream, sub->topics[i].kind == TOPIC_KIND_GLOBAL ? OPEN_BY_HEAD : OPEN_BY_KEYS, NULL);
+	if (sub->wants_teams)
+		teams_begin(sub);
+	judge_begin(sub);
+	sub->working = false;
+	advance(sub);
+}
+
+enum status subscribe_submit(struct subscribe *sub)
+{
+	struct client *client = sub->client;
+	struct subscribe **last = &client->subscribes;
+	size_t waiting = 0;
+
+	for (; *last != NULL; last = &(*last)->next)
+		waiting++;
+	if (client->state != CLIENT_READY || waiting >= SUBSCRIBE_MOST_WAITING) {
+		subscribe_free(sub);
+		return STATUS_BUSY;
+	}
+	*last = sub;
+	if (waiting == 0)
+		start(sub);
+	return STATUS_OK;
+}
+
+void subscribe_joined(struct client *client, struct stream team)
+{
+	if ((client->flags & CLIENT_GLOBAL) == 0 || client->state != CLIENT_READY || member_find(client, team) != NULL)
+		return;
+	open_stream(client, team, OPEN_BY_KEYS, settled);
+}
+
+void subscribe_member_gone(struct client *client, struct stream s)
+{
+	struct subscribe *sub = client->subscribes;
+	struct stream_answer *answer = sub != NULL ? answer_find(sub, s) : NULL;
+
+	if (answer == NULL || answer->gone)
+		return;
+	refuse_stream(sub, s, STATUS_NOT_FOUND);
+	if (answer->reading) {
+		answer->reading = false;
+		sub->reading--;
+	}
+	advance(sub);
+}

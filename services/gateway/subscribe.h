@@ -1,0 +1,83 @@
+/*
+ * subscribe - a client's wish for topics, from the topics to its answer: which streams they are in, letting the client in,
+ * what it may not have, what it missed since the positions it named. A client's wishes are worked on one after the other.
+ */
+#pragma once
+
+#include "services/gateway/stream.h"
+
+#define SUBSCRIBE_MOST_TOPICS  200  /* of one client */
+#define SUBSCRIBE_MOST_WAITING 32
+
+enum topic_kind { TOPIC_KIND_CHANNEL, TOPIC_KIND_USER, TOPIC_KIND_GLOBAL, TOPIC_KIND_TEAM };
+
+struct topic_wish {
+	const char *text;     /* as the client spelled it */
+	enum topic_kind kind;
+	uint64_t id;
+	enum status status;   /* of the wish so far; not OK: refused */
+	struct stream stream; /* rank 0: not known yet */
+	bool judged;          /* moderation was asked about it, status has the answer */
+};
+
+struct position {
+	struct stream stream;
+	uint64_t seq;
+};
+
+struct stream_answer {
+	struct stream stream;
+	uint64_t seq;       /* where the client is now */
+	bool recovered;     /* what came after the position it named follows, or nothing did */
+	/* the work */
+	bool awaited;       /* the client is being let in */
+	bool reading;       /* what it missed is being read from the log */
+	bool fresh;         /* events wait until the wish is answered */
+	bool gone;          /* not for this client after all */
+};
+
+enum subscribe_stage { SUBSCRIBE_QUEUED, SUBSCRIBE_OPENING, SUBSCRIBE_JUDGING, SUBSCRIBE_READING };
+
+struct subscribe {
+	struct subscribe *next;
+	struct client *client;
+	struct arena *mem;           /* everything of the wish; dies with it */
+	const char *ref;             /* JSON, or NULL */
+	struct topic_wish *topics;
+	size_t topic_count;
+	bool removes;                /* an unsubscribe */
+	bool has_since;
+	const char *generation;      /* of since */
+	struct position *since;
+	size_t since_count;
+	/* the work */
+	enum subscribe_stage stage;
+	size_t outstanding;          /* answers awaited in this stage */
+	size_t reading;              /* streams whose first page is awaited */
+	bool working;                /* in the middle of a step: not to be completed */
+	bool wants_teams;            /* a global topic: all teams of the user */
+	int64_t give_up_at_ms;
+	struct rights_question *judging;
+	struct teams_ask *asking_teams;
+	/* the answer */
+	char present_generation[HUB_GENERATION_SIZE];
+	struct stream_answer *answers;
+	size_t answer_count, answer_capacity;
+};
+
+/* An empty wish. The dialect fills mem, ref, topics, since and hands it over. */
+struct subscribe *subscribe_create(struct client *client);
+/* Takes it; dialect->subscribed is called once, later or at once, unless the client ends. BUSY and freed: too many wait. */
+enum status subscribe_submit(struct subscribe *sub);
+void subscribe_free(struct subscribe *sub);
+
+/* The user came into a team: opens it for a client that looks everywhere (CLIENT_GLOBAL). */
+void subscribe_joined(struct client *client, struct stream team);
+/* How many topics a client has. */
+size_t subscribe_count(const struct client *client);
+/* The client goes: its wishes with it. */
+void subscribe_drop(struct client *client);
+/* A member left while a wish was worked on. */
+void subscribe_member_gone(struct client *client, struct stream s);
+/* Asks for what gathered in this turn. */
+void subscribe_flush(struct hub *hub);
