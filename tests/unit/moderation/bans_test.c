@@ -1,4 +1,6 @@
 /* Bans from teams and channels: rows, epochs, keys, and the order of what is told. */
+#include <pthread.h>
+
 #include "tests/unit/moderation/fixture.h"
 
 static const char *can_ban(struct house *h, uint64_t team)
@@ -198,6 +200,70 @@ START_TEST(a_ban_whose_time_has_come_is_ended_by_the_job_with_its_events)
 }
 END_TEST
 
+struct racer {
+	struct house *h;
+	pb_UserView *who;
+	uint64_t team;
+};
+
+/* Joins again and again while the other thread bans and lifts; refusals are as good as successes. */
+static void *join_again_and_again(void *arg)
+{
+	struct racer *r = arg;
+	for (int i = 0; i < 40; i++) {
+		struct arena *mem = arena_create();
+		struct rpc_outcome outcome;
+		pb_MemberReply reply;
+		uint8_t id[16];
+		ids_random_bytes(id, sizeof id);
+		struct rpc_context ctx = {.request_id = id,
+			.request_id_length = sizeof id,
+			.actor = r->who,
+			.actor_id = r->who->id,
+			.deadline_mono_ms = clock_mono_ms() + PATIENCE_MS};
+		enum status st = moderation_join_team(
+			r->h->client, mem, &ctx, &(pb_MemberRequest){.team_id = r->team}, &reply, &outcome);
+		ck_assert(st == STATUS_OK || st == STATUS_FORBIDDEN || st == STATUS_BUSY);
+		arena_destroy(mem);
+	}
+	return NULL;
+}
+
+START_TEST(a_join_that_races_a_ban_never_leaves_a_banned_member)
+{
+	struct house *h = house_open();
+	pb_UserView *ann = person(h, "ann"), *bob = person(h, "bob");
+	uint64_t team = team_of(h, ann);
+	struct racer racer = {h, bob, team};
+	pthread_t thread;
+	ck_assert_int_eq(pthread_create(&thread, NULL, join_again_and_again, &racer), 0);
+	for (int i = 0; i < 20; i++) {
+		enum status st = CALL(h, ann, ban_member, NEVERMIND(ban_member), .scope_id = team, .user_id = bob->id);
+		ck_assert(st == STATUS_OK || st == STATUS_BUSY);
+		if (st == STATUS_OK)
+			ck_assert_int_eq(number(h,
+						 "SELECT count(*) FROM moderation.members WHERE team_id = %ld AND user_id = %ld"
+						 " AND left_at_ms IS NULL",
+						 (long)team, (long)bob->id),
+				0);
+		CALL(h, ann, unban_member, NEVERMIND(unban_member), .scope_id = team, .user_id = bob->id);
+	}
+	pthread_join(thread, NULL);
+	ck_assert_int_eq(number(h,
+				 "SELECT member_count - (SELECT count(*) FROM moderation.members m WHERE m.team_id = t.id"
+				 " AND m.left_at_ms IS NULL) FROM moderation.teams t WHERE t.id = %ld",
+				 (long)team),
+		0);
+	/* every seq of the stream is there, once */
+	size_t count;
+	struct written *t = events_after(h, STREAM_TEAM(team), 0, &count);
+	ck_assert_uint_eq(count, head(h, STREAM_TEAM(team)));
+	for (size_t i = 0; i < count; i++)
+		ck_assert_uint_eq(t[i].ev.seq, i + 1);
+	house_close(h);
+}
+END_TEST
+
 /* ---- channels */
 
 START_TEST(the_first_ban_from_an_open_channel_gives_it_its_own_key_by_a_wide_change)
@@ -392,6 +458,7 @@ TESTS("moderation bans", a_ban_takes_the_key_first_then_the_membership_then_tell
 	lifting_a_ban_keeps_its_row_and_raises_the_epoch, bans_follow_rank_and_spare_the_owner,
 	a_bans_bounds_are_checked, bans_are_listed_by_id_for_those_who_may_ban,
 	a_ban_whose_time_has_come_is_ended_by_the_job_with_its_events,
+	a_join_that_races_a_ban_never_leaves_a_banned_member,
 	the_first_ban_from_an_open_channel_gives_it_its_own_key_by_a_wide_change,
 	a_later_ban_takes_one_persons_key, lifting_a_channel_ban_gives_the_key_back_and_the_channel_keeps_its_own,
 	lifting_the_ban_from_a_channel_that_stays_hidden_gives_no_key,
