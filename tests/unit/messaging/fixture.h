@@ -1,0 +1,305 @@
+/*
+ * fixture - messaging as main.c wires it, on a database of the test's own, with a moderation that the test plays: it judges
+ * by the epochs in the database and by the bits, keys and refusals that the test sets. Calls go over ipc, as in life.
+ *
+ * Team 1000 has its stream and the users 5, 6 and 7 as members; the test is user 5 unless it says otherwise.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/base/log.h"
+#include "services/messaging/calls.h"
+#include "services/messaging/followup.h"
+#include "services/messaging/people.h"
+#include "services/messaging/rights.h"
+#include "tests/lib/pg.h"
+#include "tests/unit/main.h"
+
+#define TEAM         UINT64_C(1000)
+#define PATIENCE_MS  20000 /* nothing waits this long unless it is broken */
+#define OWNED_ROLES  ((struct bits){UINT64_MAX, UINT64_MAX})
+
+struct fixture {
+	char url[PG_URL_SIZE], directory[64], moderation_at[96], messaging_at[96];
+	struct arena *mem;
+	struct config config;
+	struct ids ids;
+	struct db *facts; /* moderation's */
+	struct service service;
+	struct rpc_server *moderation, *messaging;
+	struct rpc_client *client;
+	/* -- what moderation answers */
+	struct bits bits[8];      /* by user */
+	_Atomic int judged;       /* how often it was asked */
+	const char *why;
+	bool hidden[8];           /* the user knows of no channel */
+	int stale_answers;        /* so many answers carry an epoch that is one too old */
+	const char *open_audience;
+	/* -- how the next call goes out */
+	uint64_t user, actor_epoch;
+	uint64_t request;         /* grows with every call */
+	bool same_request;        /* the next call has the id of the one before */
+	uint8_t body;             /* of what body_hash is made */
+	struct rpc_outcome outcome;
+};
+
+/* ---- moderation */
+
+static inline void fake_rights(struct fixture *fx, struct rpc_call *call, uint64_t user, uint64_t channel, uint64_t team, pb_Rights *out)
+{
+	static const struct db_stmt facts = {"fake_facts",
+		"SELECT s.seq, s.authz_epoch, coalesce(m.epoch, 0), c.id, c.name, c.kind, c.private, c.archived_at_ms, c.deleted_at_ms"
+		" FROM log.streams s LEFT JOIN moderation.members m ON m.team_id = s.id AND m.user_id = $2"
+		" LEFT JOIN messaging.channel_facts c ON c.id = $3 WHERE s.rank = 1 AND s.id = $1"};
+	struct db_conn *conn = NULL;
+	struct db_params params;
+	struct db_rows rows = {0};
+
+	ck_assert_int_eq(db_acquire(fx->facts, clock_mono_ms() + PATIENCE_MS, &conn), STATUS_OK);
+	db_params_begin(&params, call->mem);
+	db_put_id(&params, TEAM);
+	db_put_id(&params, user);
+	db_put_id(&params, channel);
+	ck_assert_int_eq(db_query(conn, call->mem, &facts, &params, &rows), STATUS_OK);
+	db_release(conn);
+	bool there = channel == 0 ? team == TEAM : !db_is_null(&rows, 0, 3) && db_is_null(&rows, 0, 8);
+	*out = (pb_Rights){.team_id = TEAM, .channel_id = channel};
+	if (!there || (user < 8 && fx->hidden[user])) {
+		out->status = STATUS_NOT_FOUND;
+		return;
+	}
+	out->why = (char *)fx->why;
+	out->has_bits = true;
+	out->bits = (pb_Bits){fx->bits[user % 8].low, fx->bits[user % 8].high};
+	out->rank = RANK_TEAM;
+	out->stream_id = TEAM;
+	out->as_of = db_id(&rows, 0, 0);
+	out->stream_epoch = db_id(&rows, 0, 1) - (fx->stale_answers > 0 ? 1 : 0);
+	if (fx->stale_answers > 0)
+		fx->stale_answers--;
+	out->member_epoch = db_id(&rows, 0, 2);
+	out->member = true;
+	if (channel == 0) {
+		out->audience = arena_printf(call->mem, "team:%llu", (unsigned long long)TEAM);
+		return;
+	}
+	out->has_channel = true;
+	out->channel = (pb_ChannelView){.id = channel,
+		.team_id = TEAM,
+		.name = arena_strdup(call->mem, db_text(&rows, 0, 4)),
+		.kind = (uint32_t)db_i64(&rows, 0, 5),
+		.private = db_bool(&rows, 0, 6),
+		.archived_at_ms = db_id(&rows, 0, 7)};
+	out->audience = out->channel.private ? arena_printf(call->mem, "channel:%llu", (unsigned long long)channel)
+					     : arena_printf(call->mem, "team:%llu", (unsigned long long)TEAM);
+	out->open_audience = (char *)fx->open_audience;
+}
+
+static inline void fake_judge(void *service, struct rpc_call *call, const void *request, void *reply)
+{
+	struct fixture *fx = service;
+	const pb_JudgeRequest *rq = request;
+	pb_JudgeReply *out = reply;
+
+	atomic_fetch_add(&fx->judged, 1);
+	out->has_rights = true;
+	fake_rights(fx, call, rq->user_id, rq->channel_id, rq->team_id, &out->rights);
+	rpc_finish(call);
+}
+
+static inline void fake_judge_many(void *service, struct rpc_call *call, const void *request, void *reply)
+{
+	static const struct db_stmt channels = {"fake_channels",
+		"SELECT id FROM messaging.channel_facts WHERE team_id = $1 AND deleted_at_ms IS NULL ORDER BY id DESC"};
+	struct fixture *fx = service;
+	const pb_JudgeManyRequest *rq = request;
+	pb_JudgeManyReply *out = reply;
+	struct db_conn *conn = NULL;
+	struct db_params params;
+	struct db_rows rows = {0};
+
+	ck_assert_int_eq(db_acquire(fx->facts, clock_mono_ms() + PATIENCE_MS, &conn), STATUS_OK);
+	db_params_begin(&params, call->mem);
+	db_put_id(&params, rq->team_id);
+	ck_assert_int_eq(db_query(conn, call->mem, &channels, &params, &rows), STATUS_OK);
+	db_release(conn);
+	out->rights = ARENA_ARRAY(call->mem, (size_t)rows.count, pb_Rights);
+	out->rights_count = (pb_size_t)rows.count;
+	for (int i = 0; i < rows.count; i++)
+		fake_rights(fx, call, rq->user_id, db_id(&rows, i, 0), 0, &out->rights[i]);
+	rpc_finish(call);
+}
+
+static inline void fake_team_ids(void *service, struct rpc_call *call, const void *request, void *reply)
+{
+	pb_TeamIdsReply *out = reply;
+
+	out->team_ids = ARENA_ARRAY(call->mem, 1, uint64_t);
+	out->team_ids[0] = TEAM;
+	out->team_ids_count = 1;
+	rpc_finish(call);
+}
+
+/* ---- wiring */
+
+static inline void fixture_create(struct fixture *fx)
+{
+	static const struct rpc_binding moderation[] = {{&rpc_moderation_judge, fake_judge},
+		{&rpc_moderation_judge_many, fake_judge_many},
+		{&rpc_moderation_list_team_ids, fake_team_ids}};
+	struct service *s = &fx->service;
+
+	*fx = (struct fixture){.mem = arena_create(), .user = 5};
+	log_init("test", LOG_ERROR);
+	pg_database_create(fx->url);
+	pg_exec(fx->url, "INSERT INTO log.streams (rank, id) VALUES (1, 1000), (2, 5), (2, 6), (2, 7);"
+			 "INSERT INTO moderation.members (team_id, user_id, joined_at_ms) SELECT 1000, g, 1 FROM generate_series(5, 7) g");
+	for (size_t i = 0; i < 8; i++)
+		fx->bits[i] = OWNED_ROLES;
+	snprintf(fx->directory, sizeof fx->directory, "/tmp/guildhall-messaging-XXXXXX");
+	ck_assert_ptr_nonnull(mkdtemp(fx->directory));
+	snprintf(fx->moderation_at, sizeof fx->moderation_at, "ipc://%s/moderation", fx->directory);
+	snprintf(fx->messaging_at, sizeof fx->messaging_at, "ipc://%s/messaging", fx->directory);
+	ck_assert_int_eq(db_open(&(struct db_options){.url = fx->url, .service = "test", .connections = 4}, &fx->facts), STATUS_OK);
+	ck_assert_int_eq(rpc_server_start(&(struct rpc_server_options){.listen = fx->moderation_at,
+						  .bindings = moderation,
+						  .binding_count = 3,
+						  .service = fx,
+						  .workers = 4},
+				 &fx->moderation),
+		STATUS_OK);
+	fx->config = (struct config){.db_url = fx->url, .db_readers = 4, .log_retention_h = 72, .purge_after_days = 30};
+	ids_init(&fx->ids);
+	ids_lease(&fx->ids, 1, clock_wall_ms(), INT64_MAX);
+	*s = (struct service){.config = &fx->config, .instance = "test", .ids = &fx->ids};
+	ck_assert_int_eq(db_open(&(struct db_options){.url = fx->url, .service = "test", .connections = 8}, &s->db), STATUS_OK);
+	s->reads = s->db;
+	ck_assert_int_eq(committer_create(&(struct committer_options){.config = &fx->config, .service = "test"}, &s->committer), STATUS_OK);
+	ck_assert_int_eq(rpc_client_create("moderation", fx->moderation_at, false, &s->moderation), STATUS_OK);
+	ck_assert_int_eq(followup_create(2, &s->followup), STATUS_OK);
+	s->rights = rights_cache_create(1024);
+	s->people = people_create(1024);
+	ck_assert_int_eq(rpc_server_start(&(struct rpc_server_options){.listen = fx->messaging_at,
+						  .bindings = messaging_bindings,
+						  .binding_count = messaging_binding_count,
+						  .service = s,
+						  .workers = 8},
+				 &fx->messaging),
+		STATUS_OK);
+	ck_assert_int_eq(rpc_client_create("messaging", fx->messaging_at, false, &fx->client), STATUS_OK);
+}
+
+static inline void fixture_destroy(struct fixture *fx)
+{
+	struct service *s = &fx->service;
+
+	rpc_client_destroy(fx->client);
+	rpc_server_drain(fx->messaging, PATIENCE_MS);
+	committer_drain(s->committer, PATIENCE_MS);
+	followup_destroy(s->followup);
+	rpc_server_stop(fx->messaging);
+	committer_destroy(s->committer);
+	rpc_client_destroy(s->moderation);
+	rights_cache_destroy(s->rights);
+	people_destroy(s->people);
+	db_close(s->db);
+	rpc_server_stop(fx->moderation);
+	db_close(fx->facts);
+	rmdir(fx->directory);
+	arena_destroy(fx->mem);
+}
+
+/* ---- calling */
+
+static inline struct rpc_context fixture_context(struct fixture *fx, bool writes)
+{
+	pb_UserView *view = ARENA_NEW(fx->mem, pb_UserView);
+	uint64_t *id = arena_alloc(fx->mem, 16);
+	uint8_t *hash = arena_alloc(fx->mem, 32);
+
+	if (!fx->same_request)
+		fx->request++;
+	fx->same_request = false;
+	id[0] = fx->request;
+	memset(hash, fx->body, 32);
+	*view = (pb_UserView){.id = fx->user,
+		.username = arena_printf(fx->mem, "user%d", (int)fx->user),
+		.created_at_ms = 1};
+	return (struct rpc_context){.request_id = writes ? (const uint8_t *)id : NULL,
+		.request_id_length = writes ? 16 : 0,
+		.body_hash = writes ? hash : NULL,
+		.actor_id = fx->user,
+		.actor_epoch = fx->actor_epoch,
+		.actor = fx->user != 0 ? view : NULL,
+		.deadline_mono_ms = clock_mono_ms() + PATIENCE_MS};
+}
+
+/* DO(fx, writes, post_message, &reply, .channel_id = 1, ...): one call; gives its status, fx->outcome has the rest. */
+#define DO(fx, writes, call, Request, reply, ...)                                                                    \
+	messaging_##call((fx)->client, (fx)->mem, &(struct rpc_context[]){fixture_context((fx), (writes))}[0],       \
+		&(Request){__VA_ARGS__}, (reply), &(fx)->outcome)
+
+static inline uint64_t made_channel(struct fixture *fx, bool private)
+{
+	pb_ChannelReply reply;
+
+	ck_assert_int_eq(DO(fx, true, create_channel, pb_CreateChannelRequest, &reply, .team_id = TEAM, .kind = CHANNEL_TEXT,
+				 .name = (char *)"general", .private = private, .own = true),
+		STATUS_OK);
+	return reply.channel.id;
+}
+
+static inline pb_MessageView posted(struct fixture *fx, uint64_t channel, const char *content, uint64_t parent)
+{
+	pb_MessageReply reply;
+
+	ck_assert_int_eq(DO(fx, true, post_message, pb_PostMessageRequest, &reply, .channel_id = channel, .content = (char *)content,
+				 .parent_id = parent),
+		STATUS_OK);
+	return reply.message;
+}
+
+/* The n-th last event of a stream, decoded. */
+static inline pb_Event event_back(struct fixture *fx, struct stream s, int n, char audience[AUDIENCE_SIZE])
+{
+	static const struct db_stmt read = {"test_event",
+		"SELECT payload, audience FROM log.events WHERE rank = $1 AND id = $2 ORDER BY seq DESC LIMIT 1 OFFSET $3"};
+	struct db_conn *conn = NULL;
+	struct db_params params;
+	struct db_rows rows = {0};
+	pb_Event event;
+	size_t length;
+
+	ck_assert_int_eq(db_acquire(fx->facts, clock_mono_ms() + PATIENCE_MS, &conn), STATUS_OK);
+	db_params_begin(&params, fx->mem);
+	db_put_i16(&params, (int16_t)s.rank);
+	db_put_id(&params, s.id);
+	db_put_i64(&params, n);
+	ck_assert_int_eq(db_query(conn, fx->mem, &read, &params, &rows), STATUS_OK);
+	db_release(conn);
+	ck_assert_int_eq(rows.count, 1);
+	const uint8_t *payload = db_bytea(&rows, 0, 0, &length);
+	ck_assert_int_eq(event_decode(fx->mem, payload, length, &event), STATUS_OK);
+	snprintf(audience, AUDIENCE_SIZE, "%s", db_text(&rows, 0, 1));
+	return event;
+}
+
+static inline int64_t number(struct fixture *fx, const char *sql)
+{
+	return pg_number(fx->url, sql);
+}
+
+/* Every stream's events are 1..n without a hole and its head is n. */
+static inline void assert_streams_whole(struct fixture *fx)
+{
+	ck_assert_int_eq(number(fx, "SELECT count(*) FROM log.streams s WHERE s.seq <> (SELECT count(*) FROM log.events e"
+				    " WHERE e.rank = s.rank AND e.id = s.id) OR s.seq <> coalesce((SELECT max(seq) FROM log.events e"
+				    " WHERE e.rank = s.rank AND e.id = s.id), 0)"),
+		0);
+}
