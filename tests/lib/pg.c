@@ -1,6 +1,5 @@
 #include "tests/lib/pg.h"
 
-#include <check.h>
 #include <libpq-fe.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +12,9 @@
 #include "common/db/migrate.h"
 
 #define TEMPLATE "guildhall_migrated"
+
+/* Benches use this too, so libcheck is not asked. */
+#define die(...) (fprintf(stderr, __VA_ARGS__), fputc('\n', stderr), abort())
 
 static const char *cluster_url(void)
 {
@@ -30,7 +32,7 @@ static PGconn *connect_to(const char *url)
 	PGconn *pg = PQconnectdb(url);
 
 	if (PQstatus(pg) != CONNECTION_OK)
-		ck_abort_msg("cannot connect: %s", PQerrorMessage(pg));
+		die("cannot connect: %s", PQerrorMessage(pg));
 	return pg;
 }
 
@@ -40,7 +42,7 @@ static PGresult *run(PGconn *pg, const char *sql)
 	ExecStatusType how = PQresultStatus(r);
 
 	if (how != PGRES_COMMAND_OK && how != PGRES_TUPLES_OK)
-		ck_abort_msg("%s: %s", sql, PQerrorMessage(pg));
+		die("%s: %s", sql, PQerrorMessage(pg));
 	return r;
 }
 
@@ -57,7 +59,8 @@ int64_t pg_number(const char *url, const char *sql)
 	PGconn *pg = connect_to(url);
 	PGresult *r = run(pg, sql);
 
-	ck_assert_int_gt(PQntuples(r), 0);
+	if (PQntuples(r) == 0)
+		die("%s: no row", sql);
 	int64_t number = strtoll(PQgetvalue(r, 0, 0), NULL, 10);
 	PQclear(r);
 	PQfinish(pg);
@@ -90,7 +93,7 @@ static void ensure_template(void)
 	struct arena *mem = arena_create();
 	struct migrate_options options = {.url = url, .folder = MIGRATIONS_DIR, .out_why = &why};
 	if (migrate_up(&options, mem, NULL) != STATUS_OK)
-		ck_abort_msg("migrations: %s", why);
+		die("migrations: %s", why);
 	arena_destroy(mem);
 }
 
@@ -136,9 +139,11 @@ void pg_cluster(const char *verb)
 	char command[512];
 	const char *ctl = getenv("GUILDHALL_TEST_PG_CTL");
 
-	ck_assert_ptr_nonnull(ctl);
+	if (ctl == NULL)
+		die("no GUILDHALL_TEST_PG_CTL");
 	snprintf(command, sizeof command, "%s %s", ctl, verb);
-	ck_assert_int_eq(system(command), 0);
+	if (system(command) != 0)
+		die("%s failed", command);
 }
 
 void pg_await(const char *url, const char *sql, int64_t wanted)
@@ -151,5 +156,5 @@ void pg_await(const char *url, const char *sql, int64_t wanted)
 			return;
 		nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
 	}
-	ck_abort_msg("%s: %lld, not %lld", sql, (long long)seen, (long long)wanted);
+	die("%s: %lld, not %lld", sql, (long long)seen, (long long)wanted);
 }

@@ -1,6 +1,6 @@
 /*
  * pg - a database for one test, in the cluster that tests/with-postgres started. Failing to do what is asked ends the
- * test (ck_abort). Databases are copies of one that was migrated once.
+ * test (abort, with the reason on stderr). Databases are copies of one that was migrated once.
  */
 #pragma once
 
