@@ -169,18 +169,23 @@ static uint32_t role_now(const struct facts *f)
 	return eval_rights(&f->eval, EVAL_ASK_NOTHING).channel_role;
 }
 
+/* Oneself leaves; somebody else is taken out by who manages the members, which is told as leaving, too, not as a kick. */
 static enum status prepare_leave_channel(struct change *c)
 {
 	const pb_ChannelMemberRequest *rq = c->request;
 	uint64_t user = rq->user_id != 0 ? rq->user_id : change_actor_id(c);
+	bool leaves = change_by_system(c) || user == change_actor_id(c);
 
-	if (!change_by_system(c) && user != change_actor_id(c))
-		return change_refuse(c, STATUS_FORBIDDEN, "self", NULL);
 	enum status st = load_place(c, rq->channel_id, user);
-	if (st != STATUS_OK || role_now(change_target(c, 0)) == CHANNEL_ROLE_NONE)
+	if (st == STATUS_OK && !leaves)
+		st = change_need(c, PERMISSION_manage_channel_members);
+	if (st != STATUS_OK)
 		return st;
+	const struct facts *f = change_target(c, 0);
+	if (role_now(f) == CHANNEL_ROLE_NONE)
+		return leaves || f->place.known ? STATUS_OK : change_refuse(c, STATUS_NOT_FOUND, "member", NULL);
 	change_stream(c, STREAM_USER(user));
-	return change_need(c, PERMISSION_leave_channel);
+	return leaves ? change_need(c, PERMISSION_leave_channel) : channel_target_refused(c, f);
 }
 
 static enum status prepare_kick_channel_member(struct change *c)

@@ -37,6 +37,23 @@ static void fill_answer(const struct eval_facts *facts, struct arena *mem, pb_Ri
 	}
 }
 
+/* The key that the channel's events would have were it not private: whoever opens it tells of it with this key. */
+static char *open_audience(const struct facts *f, struct arena *mem)
+{
+	char key[AUDIENCE_SIZE];
+	struct eval_channel open = f->channel;
+
+	if (f->eval.channel == NULL || f->eval.team == NULL || !open.private || f->eval.parent != NULL)
+		facts_audience(f, key);
+	else {
+		open.private = false;
+		bool own = eval_channel_restricted(&f->team, f->eval.roles, f->eval.role_count, f->eval.overrides,
+			f->eval.override_count, &open);
+		audience_key(key, own ? "channel" : "team", own ? open.id : f->team.id);
+	}
+	return arena_strdup(mem, key);
+}
+
 static void rights_of_facts(const struct facts *f, const pb_JudgeRequest *rq, struct arena *mem, pb_Rights *out)
 {
 	char key[AUDIENCE_SIZE];
@@ -57,7 +74,9 @@ static void rights_of_facts(const struct facts *f, const pb_JudgeRequest *rq, st
 	fill_answer(&f->eval, mem, out);
 	facts_audience(f, key);
 	out->audience = arena_strdup(mem, key);
-	out->has_channel = f->eval.channel != NULL && out->status == STATUS_OK;
+	out->open_audience = open_audience(f, mem);
+	/* The system (nobody) is not judged, but what it does has to name the channel. */
+	out->has_channel = f->eval.channel != NULL && (out->status == STATUS_OK || rq->user_id == 0);
 	if (out->has_channel)
 		out->channel = f->channel_view;
 }

@@ -83,6 +83,32 @@ START_TEST(leaving_a_private_channel_loses_its_key_first)
 }
 END_TEST
 
+START_TEST(who_manages_members_takes_others_out_and_nobody_else_does)
+{
+	struct house *h = house_open();
+	pb_UserView *ann = person(h, "ann"), *bob = person(h, "bob"), *cid = person(h, "cid");
+	uint64_t team = team_of(h, ann);
+	joins(h, team, bob);
+	joins(h, team, cid);
+	uint64_t channel = channel_in(h, team, .own = true, .created_by = bob->id);
+	OK(h, cid, join_channel, NEVERMIND(join_channel), .channel_id = channel);
+	uint64_t before = head(h, STREAM_TEAM(team));
+
+	REFUSED(h, STATUS_FORBIDDEN, "manage_channel_members", cid, leave_channel, NEVERMIND(leave_channel),
+		.channel_id = channel, .user_id = bob->id);
+	REFUSED(h, STATUS_FORBIDDEN, "channel_owner", ann, leave_channel, NEVERMIND(leave_channel), .channel_id = channel,
+		.user_id = bob->id);
+	OK(h, bob, leave_channel, NEVERMIND(leave_channel), .channel_id = channel, .user_id = cid->id);
+	struct written *t =
+		expect_events(h, STREAM_TEAM(team), before, "channel_member_left", key(h, "team", team), NULL);
+	ck_assert_uint_eq(t[0].body.body.channel_member_left.by, bob->id);
+	ck_assert_uint_eq(t[0].body.body.channel_member_left.user.id, cid->id);
+	REFUSED(h, STATUS_NOT_FOUND, "member", bob, leave_channel, NEVERMIND(leave_channel), .channel_id = channel,
+		.user_id = ann->id);
+	house_close(h);
+}
+END_TEST
+
 START_TEST(a_kick_ends_the_membership_and_is_told_instead_of_leaving)
 {
 	struct house *h = house_open();
@@ -278,6 +304,7 @@ END_TEST
 
 TESTS("moderation channel members", joining_an_open_channel_makes_a_row_and_tells_the_channels_key,
 	a_private_channel_is_not_there_until_one_is_added, leaving_a_private_channel_loses_its_key_first,
+	who_manages_members_takes_others_out_and_nobody_else_does,
 	a_kick_ends_the_membership_and_is_told_instead_of_leaving,
 	only_members_of_the_team_are_added_and_nobody_who_is_banned, an_invitee_who_joins_is_promoted,
 	roles_are_set_by_the_channels_owner_and_raise_the_epoch, an_archived_channel_takes_no_changes_of_members,
