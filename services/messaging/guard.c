@@ -29,6 +29,14 @@ enum status guard_compare(const struct rights *r, const struct rpc_call *call, c
 	return STATUS_OK;
 }
 
+/* Moderation answers STALE for one reason only: the actor's session ended. */
+static enum status unjudged(enum status st, struct refusal *out_no)
+{
+	if (st == STATUS_STALE)
+		out_no->why = "session";
+	return st;
+}
+
 static enum status refused(const struct rights *r, int needed, struct refusal *out_no)
 {
 	if (needed != GUARD_VIEW)
@@ -50,7 +58,7 @@ enum status guard_read(struct service *s, struct rpc_call *call, struct db *db, 
 		*out_no = (struct refusal){0};
 		enum status st = rights_of_channel(s, call, channel, from, &r);
 		if (st != STATUS_OK)
-			return st;
+			return unjudged(st, out_no);
 		st = refused(&r, needed, out_no);
 		if (st != STATUS_OK && r.cached)
 			continue;
@@ -114,7 +122,7 @@ enum status guard_change(struct service *s, struct change *c, void *reply, bool 
 		enum status st = c->channel_id != 0 ? rights_of_channel(s, call, c->channel_id, from, &c->rights)
 						    : rights_of_team(s, call, c->team_id, &c->rights);
 		if (st != STATUS_OK)
-			return st;
+			return unjudged(st, &c->no);
 		st = refused(&c->rights, GUARD_VIEW, &c->no);
 		if (st == STATUS_OK && c->allowed != NULL)
 			st = c->allowed(c);

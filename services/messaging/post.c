@@ -137,6 +137,8 @@ static void post_go(struct post *p, enum rights_from from)
 	}
 	if (st == STATUS_OK)
 		st = post_build(p);
+	if (st == STATUS_STALE) /* moderation's word for an ended session */
+		why = "session";
 	if (st != STATUS_OK)
 		post_fail(p, st, why, field);
 	else

@@ -83,6 +83,8 @@ enum status visible_read(struct service *s, struct rpc_call *call, struct db *db
 
 		*out_no = (struct refusal){0};
 		enum status st = gather(s, call, team, &v);
+		if (st == STATUS_STALE) /* moderation's word for an ended session */
+			out_no->why = "session";
 		if (st != STATUS_OK || v.count == 0)
 			return st;
 		st = db_acquire(db, call->deadline_mono_ms, &conn);
