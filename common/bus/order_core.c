@@ -1,7 +1,5 @@
 #include "common/bus/order_core.h"
 
-#include <assert.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +7,7 @@
 #include <utlist.h>
 
 #include "common/base/log.h"
+#include "common/bus/batches.h"
 #include "common/bus/event.h"
 #include "common/ops/ops.h"
 
@@ -39,20 +38,12 @@ struct followed {
 	UT_hash_handle hh;
 };
 
-struct publisher { /* one life of a process; names may be the same in two containers, epochs are not */
-	uint64_t epoch;
-	int64_t heard_mono_ms;
-	uint64_t last_batch; /* whose parts are counted in next_part */
-	uint32_t next_part;  /* 0: it is complete */
-	UT_hash_handle hh;
-};
-
 struct order_core {
 	struct order_core_options options;
 	struct bus_order_callbacks tell;
 	struct followed *followed;
 	struct followed *waiting; /* those that have a fetch_at */
-	struct publisher *publishers;
+	struct batches *batches;
 	char generation[FRAME_GENERATION_SIZE];
 	int64_t doubt_again_at; /* another generation that the log has just denied is not asked about before */
 	size_t buffered_bytes;
@@ -118,6 +109,7 @@ struct order_core *order_core_create(const struct order_core_options *options)
 		core->options.stream_buffer_bytes = (size_t)4 << 20;
 	if (core->options.total_buffer_bytes == 0)
 		core->options.total_buffer_bytes = (size_t)64 << 20;
+	core->batches = batches_create();
 	core->dice = options->seed | 1;
 	core->next_fetch_at = NEVER;
 	core->heads_all_at = core->heads_new_at = NEVER;
@@ -334,7 +326,6 @@ void order_core_hint(struct order_core *core, struct stream s, uint64_t seq, int
 void order_core_destroy(struct order_core *core)
 {
 	struct followed *f, *after;
-	struct publisher *p, *p_after;
 
 	if (core == NULL)
 		return;
@@ -342,11 +333,7 @@ void order_core_destroy(struct order_core *core)
 	{
 		forget(core, f);
 	}
-	HASH_ITER(hh, core->publishers, p, p_after)
-	{
-		HASH_DEL(core->publishers, p);
-		free(p);
-	}
+	batches_destroy(core->batches);
 	free(core);
 }
 
@@ -389,65 +376,6 @@ static bool generation_accepts(struct order_core *core, const char *generation, 
 
 /* ---- frames */
 
-static struct publisher *publisher_add(struct order_core *core, uint64_t epoch)
-{
-	struct publisher *p, *after, *oldest = core->publishers;
-
-	if (HASH_COUNT(core->publishers) >= ORDER_PUBLISHERS_MOST) { /* lives that are over */
-		HASH_ITER(hh, core->publishers, p, after)
-		{
-			if (p->heard_mono_ms < oldest->heard_mono_ms)
-				oldest = p;
-		}
-		HASH_DEL(core->publishers, oldest);
-		free(oldest);
-	}
-	p = memory(sizeof *p);
-	p->epoch = epoch;
-	HASH_ADD(hh, core->publishers, epoch, sizeof p->epoch, p);
-	return p;
-}
-
-/* Counts a batch's part. False: something before it is missing. */
-static bool batch_follows(struct publisher *p, const struct frame *frame)
-{
-	bool same = frame->number == p->last_batch && p->next_part != 0;
-	bool next = frame->number == p->last_batch + 1 && p->next_part == 0;
-	bool fine = same ? frame->part == p->next_part : next ? frame->part == 0 : false;
-
-	if (frame->number < p->last_batch || (frame->number == p->last_batch && !same))
-		return true; /* seen already */
-	p->last_batch = frame->number;
-	p->next_part = frame->part + 1 < frame->parts ? frame->part + 1 : 0;
-	return fine;
-}
-
-static void publisher_counts(struct order_core *core, const struct frame *frame, int64_t now)
-{
-	struct publisher *p = NULL;
-	bool lost = false;
-
-	if (frame->kind == FRAME_WATERMARK || (frame->kind == FRAME_BATCH && frame->number == 0))
-		return; /* ephemeral: unnumbered */
-	HASH_FIND(hh, core->publishers, &frame->epoch, sizeof frame->epoch, p);
-	if (p == NULL) {
-		lost = true; /* newly found, or a new life: what came before is not known */
-		p = publisher_add(core, frame->epoch);
-		p->last_batch = frame->number;
-		/* Of a batch that was joined in its middle the rest is counted; what came before is asked for anyway. */
-		p->next_part = frame->kind == FRAME_BATCH && frame->part + 1 < frame->parts ? frame->part + 1 : 0;
-	} else if (frame->kind == FRAME_BATCH) {
-		lost = !batch_follows(p, frame);
-	} else if (frame->number > p->last_batch || (frame->number == p->last_batch && p->next_part != 0)) {
-		lost = true;
-		p->last_batch = frame->number;
-		p->next_part = 0;
-	}
-	p->heard_mono_ms = now;
-	if (lost)
-		heads_want_all(core, now);
-}
-
 static void batch_apply(struct order_core *core, const struct frame *frame, int64_t now)
 {
 	struct wire_reader r = wire_reader_on(frame->body, frame->body_length);
@@ -480,7 +408,8 @@ void order_core_frame(struct order_core *core, const struct frame *frame, int64_
 
 	if (frame->kind == FRAME_NOTHING || !generation_accepts(core, frame->generation, now_mono_ms))
 		return;
-	publisher_counts(core, frame, now_mono_ms);
+	if (batches_lost(core->batches, frame, now_mono_ms))
+		heads_want_all(core, now_mono_ms);
 	if (frame->kind == FRAME_BATCH) {
 		batch_apply(core, frame, now_mono_ms);
 		return;

@@ -26,7 +26,6 @@
 #define ORDER_HEADS_PAUSE_MS  50   /* between questions, while frames are being lost all the time */
 #define ORDER_RETRY_LEAST_MS  20   /* the log cannot be reached, or knows less than the bus: asked again after 20, 40, ... */
 #define ORDER_RETRY_MOST_MS   1000
-#define ORDER_PUBLISHERS_MOST 1024 /* remembered; names come from the bus */
 
 struct order_core_options {
 	struct bus_order_callbacks callbacks;
