@@ -21,7 +21,7 @@ struct conn_options {
 	const char *url;
 	const char *service;
 	bool read_only;
-	bool committer; /* plans of the committer: generic, by index */
+	bool committer; /* plans of the committer, and of pools with generic_plans: generic, by index */
 	bool migrate;   /* no statement_timeout, no idle timeout */
 };
 

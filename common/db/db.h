@@ -21,6 +21,7 @@ struct db_options {
 	const char *service;   /* application_name */
 	int connections;       /* most that the pool opens; opened on demand */
 	bool read_only;        /* reads: default_transaction_read_only */
+	bool generic_plans;    /* for statements of many joins: planned once per connection, by index, whatever the parameters */
 };
 enum status db_open(const struct db_options *options, struct db **out_db); /* connects nothing yet */
 void db_close(struct db *db);
