@@ -72,7 +72,8 @@ static enum status start(struct process *p)
 	if (st == STATUS_OK)
 		st = db_open(&(struct db_options){.url = config->db_url,
 				     .service = "guildhall-moderation",
-				     .connections = (int)config->db_readers + JOB_CONNECTIONS},
+				     .connections = (int)config->db_readers + JOB_CONNECTIONS,
+				     .generic_plans = true}, /* planning the facts of one judgement takes ten times its run */
 			&m->db);
 	if (st == STATUS_OK)
 		st = bus_publisher_create(&(struct bus_publisher_options){.listen = config->pub_listen,

@@ -96,7 +96,8 @@ static inline struct house *house_open(void)
 		"%s", why);
 	h->service.config = &h->config;
 	h->service.instance = "test";
-	ck_assert_int_eq(db_open(&(struct db_options){.url = url, .service = "test", .connections = 8}, &h->service.db),
+	ck_assert_int_eq(db_open(&(struct db_options){.url = url, .service = "test", .connections = 8, .generic_plans = true},
+				 &h->service.db),
 		STATUS_OK);
 	ck_assert_int_eq(
 		committer_create(&(struct committer_options){.config = &h->config, .service = "test"}, &h->service.committer),
