@@ -93,7 +93,7 @@ enum ctl_exit user_disable_command(struct ctl *ctl, int argc, char **argv)
 	rq.disabled = !enable;
 	ctx = ctl_context(ctl, true);
 	if (api_disable_account(api, ctl->mem, &ctx, &rq, &reply, &outcome) != STATUS_OK)
-		return ctl_fail_call(ctl, "api", name, &outcome);
+		return ctl_fail_account(ctl, name, &outcome);
 	if (ctl->json)
 		print_account(ctl, &reply.account);
 	else
@@ -134,7 +134,7 @@ enum ctl_exit token_create_command(struct ctl *ctl, int argc, char **argv)
 	rq.days = (uint32_t)days;
 	ctx = ctl_context(ctl, true);
 	if (api_create_token(api, ctl->mem, &ctx, &rq, &reply, &outcome) != STATUS_OK)
-		return ctl_fail_call(ctl, "api", user, &outcome);
+		return ctl_fail_account(ctl, user, &outcome);
 	if (!ctl->json) {
 		/* Only the token on stdout: TOKEN=$(guildhallctl token create ...) */
 		ctl_note(ctl, "token of %s%s; it is not shown again", reply.account.username,

@@ -28,7 +28,7 @@ COMMAND(user_disable_command, "user disable", "NAME [--enable]", "lock an accoun
 COMMAND(token_create_command, "token create", "--user NAME [--label TEXT] [--days N] [--dialect house]", "make a token for an account",
 	"  --user NAME       whose token it is\n"
 	"  --label TEXT      what it is for; shown where sessions are listed\n"
-	"  --days N          its life, 0 to 3650; 0 and default: GUILDHALL_SESSION_DAYS of api\n"
+	"  --days N          its life, 0 to 3650; 0 and default: without an end\n"
 	"  --dialect house   the client language it is for; only house so far\n"
 	"\n"
 	"The token is written to stdout, alone on its line, and is not shown again.\n")

@@ -178,8 +178,10 @@ enum ctl_exit ctl_fail_call(struct ctl *ctl, const char *owner, const char *subj
 	if (outcome->status == STATUS_FIELD_INVALID && outcome->field != NULL)
 		return ctl_fail(ctl, outcome->status, NULL, "%s: %s is not acceptable%s%s", subject, outcome->field,
 			detail != NULL ? ": " : "", detail != NULL ? detail : "");
-	return ctl_fail(ctl, outcome->status, NULL, "%s: %s%s%s%s", subject, status_text(outcome->status),
-		detail != NULL ? " (" : "", detail != NULL ? detail : "", detail != NULL ? ")" : "");
+	if (outcome->status == STATUS_NOT_FOUND)
+		return ctl_fail(ctl, outcome->status, NULL, "%s: there is no such thing%s%s", subject, detail != NULL ? ": " : "",
+			detail != NULL ? detail : "");
+	return ctl_fail(ctl, outcome->status, NULL, "%s: %s", subject, detail != NULL ? detail : status_text(outcome->status));
 }
 
 /* ---- calls */
@@ -246,6 +248,14 @@ struct rpc_context ctl_context(struct ctl *ctl, bool changes)
 	return ctx;
 }
 
+enum ctl_exit ctl_fail_account(struct ctl *ctl, const char *username, const struct rpc_outcome *outcome)
+{
+	if (outcome->status != STATUS_NOT_FOUND)
+		return ctl_fail_call(ctl, "api", username, outcome);
+	return ctl_fail(ctl, STATUS_NOT_FOUND, arena_printf(ctl->mem, "guildhallctl user create %s makes one.", username),
+		"there is no account called %s", username);
+}
+
 enum ctl_exit ctl_find_account(struct ctl *ctl, const char *username, pb_UserView *out_account, uint64_t *out_epoch)
 {
 	struct rpc_client *api = ctl_peer(ctl, "api");
@@ -258,10 +268,9 @@ enum ctl_exit ctl_find_account(struct ctl *ctl, const char *username, pb_UserVie
 		return CTL_FAILED;
 	rq.username = (char *)username;
 	if (api_get_accounts(api, ctl->mem, &ctx, &rq, &reply, &outcome) != STATUS_OK)
-		return ctl_fail_call(ctl, "api", username, &outcome);
+		return ctl_fail_account(ctl, username, &outcome);
 	if (reply.accounts_count == 0)
-		return ctl_fail(ctl, STATUS_NOT_FOUND, arena_printf(ctl->mem, "guildhallctl user create %s makes one.", username),
-			"there is no account called %s", username);
+		return ctl_fail_account(ctl, username, &(struct rpc_outcome){.status = STATUS_NOT_FOUND});
 	*out_account = reply.accounts[0];
 	if (out_epoch != NULL) {
 		if (reply.epochs_count == 0)

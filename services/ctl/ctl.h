@@ -77,6 +77,8 @@ const char *ctl_peer_setting(const char *owner); /* "GUILDHALL_RPC_API" */
 /* The system asks, with ten seconds. changes: with a request id of its own. */
 struct rpc_context ctl_context(struct ctl *ctl, bool changes);
 
+/* The failure of a call about an account: no such account, or ctl_fail_call. */
+enum ctl_exit ctl_fail_account(struct ctl *ctl, const char *username, const struct rpc_outcome *outcome);
 /* An account by its name, as the system sees it. CTL_OK, or CTL_FAILED after saying why. epoch: of its user stream. */
 enum ctl_exit ctl_find_account(struct ctl *ctl, const char *username, pb_UserView *out_account, uint64_t *out_epoch);
 

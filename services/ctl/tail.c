@@ -41,7 +41,7 @@ static void print_json(struct tail *t, struct arena *mem, const pb_LoggedEvent *
 	jw_kv(&w, u64, "seq", row->seq);
 	jw_kv(&w, time, "at", (int64_t)row->at_ms);
 	jw_kv(&w, str, "kind", event_kind_name(row->kind));
-	jw_kv(&w, str, "audience", audience_for_people(mem, row->audience));
+	jw_kv(&w, str, "audience", audience_for_people(mem, row->audience == NULL ? "" : row->audience));
 	jw_kv(&w, uuid, "actor_id", row->actor_id);
 	jw_kv(&w, str, "actor", body->has_actor ? body->actor.username : NULL);
 	jw_kv(&w, uuid, "event_id", body->event_id);
@@ -68,7 +68,8 @@ static void print_text(struct arena *mem, const pb_LoggedEvent *row, const pb_Ev
 
 	clock_format_rfc3339((int64_t)row->at_ms, at);
 	printf("%s #%" PRIu64 " %s", at, row->seq, kind != NULL ? kind : arena_printf(mem, "kind-%u", row->kind));
-	printf(" to %s", audience_for_people(mem, row->audience));
+	if (row->audience != NULL && row->audience[0] != '\0') /* those without one are between processes */
+		printf(" to %s", audience_for_people(mem, row->audience));
 	if (body->only_users_count > 0)
 		printf(" (only %u of them)", (unsigned)body->only_users_count);
 	if (body->has_actor && body->actor.username != NULL)

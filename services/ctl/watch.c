@@ -76,7 +76,20 @@ static const char *text_of(const struct frame *frame, const char *key)
 	return text == NULL ? "" : text;
 }
 
-static enum end take_frame(struct watch *w, struct arena *mem, const char *text, size_t length, bool *out_leave)
+/* Not before hello: until then the server is still asking whose token it is. */
+static enum end subscribe(struct watch *w, struct arena *mem, struct wsclient *client)
+{
+	size_t length = 0;
+	const char *text;
+
+	w->resuming = w->resume && w->positions.count > 0;
+	text = frame_subscribe(mem, w->topics, w->topic_count, w->resuming ? &w->positions : NULL, &length);
+	(void)wsclient_send_text(client, text, length, SEND_MS); /* a broken connection is noticed by the next read */
+	return END_AGAIN;
+}
+
+static enum end take_frame(struct watch *w, struct arena *mem, struct wsclient *client, const char *text, size_t length,
+	bool *out_leave)
 {
 	struct frame frame;
 	json_t *value;
@@ -98,6 +111,7 @@ static enum end take_frame(struct watch *w, struct arena *mem, const char *text,
 		value = json_object_get(frame.data, "heartbeat_ms");
 		if (json_is_integer(value) && json_integer_value(value) > 0 && json_integer_value(value) < 3600000)
 			w->heartbeat_ms = (int)json_integer_value(value);
+		return subscribe(w, mem, client);
 	} else if (strcmp(frame.type, "error") == 0) {
 		ctl_note(w->ctl, "the server refuses: %s: %s", text_of(&frame, "code"), text_of(&frame, "message"));
 	} else if (strcmp(frame.type, "subscribed") == 0 && !take_subscribed(w, mem, &frame)) {
@@ -166,7 +180,7 @@ static enum end read_frames(struct watch *w, struct wsclient *client)
 			break;
 		}
 		arena_reset(mem);
-		end = take_frame(w, mem, message.bytes, message.length, &leave);
+		end = take_frame(w, mem, client, message.bytes, message.length, &leave);
 	}
 	if (end == END_DONE || leave)
 		wsclient_close(client, 1000, "", 1000);
@@ -177,31 +191,20 @@ static enum end read_frames(struct watch *w, struct wsclient *client)
 static enum end run_connection(struct watch *w)
 {
 	const struct wsclient_options options = {.url = w->url, .token = w->token, .user_agent = "guildhallctl/" GUILDHALL_VERSION};
-	struct arena *mem = arena_create();
 	struct wsclient *client = NULL;
 	char why[WSCLIENT_WHY_SIZE] = "";
-	size_t length = 0;
-	const char *subscribe;
 	enum end end = END_AGAIN;
 	enum status st = wsclient_connect(&options, &client, why);
 
-	if (st != STATUS_OK) {
-		bool final = !w->was_there || st == STATUS_UNAUTHENTICATED;
-
-		if (final)
-			ctl_fail(w->ctl, st, NULL, "%s", why);
-		else
-			ctl_note(w->ctl, "%s; trying again in %d ms", why, w->pause_ms);
-		end = final ? END_FAILED : END_AGAIN;
-		goto out;
-	}
-	w->resuming = w->resume && w->positions.count > 0;
-	subscribe = frame_subscribe(mem, w->topics, w->topic_count, w->resuming ? &w->positions : NULL, &length);
-	if (wsclient_send_text(client, subscribe, length, SEND_MS) == STATUS_OK)
+	if (st == STATUS_OK) {
 		end = read_frames(w, client);
-out:
+	} else if (!w->was_there || st == STATUS_UNAUTHENTICATED) {
+		ctl_fail(w->ctl, st, NULL, "%s", why);
+		end = END_FAILED;
+	} else {
+		ctl_note(w->ctl, "%s; trying again in %d ms", why, w->pause_ms);
+	}
 	wsclient_destroy(client);
-	arena_destroy(mem);
 	return end;
 }
 
