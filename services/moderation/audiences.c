@@ -35,6 +35,9 @@ struct board {
 	size_t channel_count;
 	struct class *classes;
 	size_t class_count, class_room;
+	/* for one person after the other */
+	bool *mine;
+	char **gained, **lost;
 };
 
 struct answers {
@@ -65,6 +68,9 @@ static struct board board_open(struct arena *mem, const struct roster *r, const 
 	for (size_t i = 0; i < r->channel_count; i++)
 		if (r->channels[i].team == team && r->channels[i].restricted)
 			b.channels[b.channel_count++] = &r->channels[i];
+	b.mine = ARENA_ARRAY(mem, b.channel_count, bool);
+	b.gained = ARENA_ARRAY(mem, b.channel_count + CAN_COUNT, char *);
+	b.lost = ARENA_ARRAY(mem, b.channel_count + CAN_COUNT, char *);
 	return b;
 }
 
@@ -148,29 +154,37 @@ static bool all_his_own(const struct board *b, const struct roster_member *m)
 	return false;
 }
 
-static bool his_own(const struct board *b, const struct roster_member *m, size_t channel)
+/* Marks the channels (mine, one flag each) where he is not what his class is: a row, a ban, an override, his own making. */
+static void mark_his_own(const struct board *b, const struct roster_member *m, bool *mine)
 {
-	const struct roster_channel *c = b->channels[channel];
-	const struct eval_place *place = roster_place(b->roster, c->eval.id, m->user_id);
+	size_t place_count, channel = 0;
+	const struct roster_place *places = roster_places_of(b->roster, m->user_id, &place_count);
 
-	if (place->known || place->banned || c->eval.created_by == m->user_id)
-		return true;
-	for (size_t i = 0; i < c->override_count; i++)
-		if (c->overrides[i].scope == OVERRIDE_CHANNEL && c->overrides[i].subject_kind == OVERRIDE_OF_USER &&
-			c->overrides[i].subject_id == m->user_id)
-			return true;
-	return false;
+	memset(mine, 0, b->channel_count * sizeof *mine);
+	/* Both are by channel. */
+	for (size_t i = 0; i < place_count; i++) {
+		while (channel < b->channel_count && b->channels[channel]->eval.id < places[i].channel_id)
+			channel++;
+		if (channel < b->channel_count && b->channels[channel]->eval.id == places[i].channel_id)
+			mine[channel] = true;
+	}
+	for (size_t i = 0; i < b->channel_count; i++) {
+		const struct roster_channel *c = b->channels[i];
+		mine[i] |= c->eval.created_by == m->user_id;
+		for (size_t k = 0; k < c->override_count; k++)
+			mine[i] |= c->overrides[k].scope == OVERRIDE_CHANNEL &&
+				   c->overrides[k].subject_kind == OVERRIDE_OF_USER &&
+				   c->overrides[k].subject_id == m->user_id;
+	}
 }
 
 static void exceptions(
 	struct answers *a, const struct board *b, const struct class *c, const struct roster_member *m, pb_AudienceAnswer *out)
 {
 	bool all = all_his_own(b, m);
-	size_t room = b->channel_count + CAN_COUNT;
-	char **gained = ARENA_ARRAY(a->mem, room, char *), **lost = ARENA_ARRAY(a->mem, room, char *);
+	char **gained = b->gained, **lost = b->lost;
 
-	out->gained = gained;
-	out->lost = lost;
+	mark_his_own(b, m, b->mine);
 	if (all) {
 		struct bits bits = team_bits(b, m->user_id, m);
 		for (size_t i = 0; i < CAN_COUNT; i++) {
@@ -185,7 +199,7 @@ static void exceptions(
 		}
 	}
 	for (size_t i = 0; i < b->channel_count; i++) {
-		if (!all && !his_own(b, m, i))
+		if (!all && !b->mine[i])
 			continue;
 		bool has = views(b, m->user_id, m, i);
 		if (has == c->views[i])
@@ -196,6 +210,8 @@ static void exceptions(
 		else
 			lost[out->lost_count++] = key;
 	}
+	out->gained = arena_memdup(a->mem, gained, out->gained_count * sizeof *gained);
+	out->lost = arena_memdup(a->mem, lost, out->lost_count * sizeof *lost);
 }
 
 static pb_AudienceAnswer *add_answer(struct answers *a, uint64_t user, uint64_t stream_id)

@@ -27,11 +27,18 @@ static struct bits bits_and(struct bits a, struct bits b)
 
 struct bits eval_all(void)
 {
-	struct bits set = {0};
-#define PERMISSION(n, name, base) set = bits_with(set, PERMISSION_##name);
+	static const struct bits all = {
+#define PERMISSION(n, name, base) | ((n) < 64 ? UINT64_C(1) << ((n)&63) : 0)
+		0
+#include "common/events/permissions.tbl.h"
+		,
+#undef PERMISSION
+#define PERMISSION(n, name, base) | ((n) >= 64 ? UINT64_C(1) << ((n)&63) : 0)
+		0
 #include "common/events/permissions.tbl.h"
 #undef PERMISSION
-	return set;
+	};
+	return all;
 }
 
 struct bits eval_view_bits(void)
@@ -99,6 +106,8 @@ static bool override_concerns(const struct eval_facts *f, const struct eval_over
 static void override_apply(
 	struct run *run, const struct eval_facts *f, enum override_scope scope, uint64_t scope_id, enum subjects subjects)
 {
+	if (f->override_count == 0)
+		return;
 	struct bits mask = scope_mask(scope);
 	for (int pass = 0; pass < 2; pass++) {
 		for (size_t i = 0; i < f->override_count; i++) {

@@ -68,7 +68,7 @@ static const struct db_stmt places_stmt = {"moderation_roster_places",
 	"  WHERE c.id = ANY ($1::bigint[]) AND m.user_id = ANY ($2::bigint[]) AND m.left_at_ms IS NOT NULL"
 	" UNION ALL SELECT b.scope_id, b.user_id, 0::smallint, true, b.expires_at_ms FROM moderation.bans b"
 	"  WHERE b.team_id = ANY ($3::bigint[]) AND b.user_id = ANY ($2::bigint[]) AND b.scope = 3 AND b.lifted_at_ms IS NULL"
-	") AS place (channel_id, user_id, role, banned, until) ORDER BY 1, 2"};
+	") AS place (channel_id, user_id, role, banned, until) ORDER BY 2, 1"};
 
 /* ---- lookups */
 
@@ -99,8 +99,8 @@ static int compare_place(const void *key, const void *at)
 {
 	const uint64_t *k = key;
 	const struct roster_place *p = at;
-	int order = compare_ids(k[0], p->channel_id);
-	return order != 0 ? order : compare_ids(k[1], p->user_id);
+	int order = compare_ids(k[0], p->user_id);
+	return order != 0 ? order : compare_ids(k[1], p->channel_id);
 }
 
 static const void *find(const void *key, const void *base, size_t count, size_t size,
@@ -129,9 +129,25 @@ static const struct eval_place nowhere;
 
 const struct eval_place *roster_place(const struct roster *r, uint64_t channel_id, uint64_t user_id)
 {
-	uint64_t key[2] = {channel_id, user_id};
+	uint64_t key[2] = {user_id, channel_id};
 	const struct roster_place *p = find(key, r->places, r->place_count, sizeof *r->places, compare_place);
 	return p == NULL ? &nowhere : &p->place;
+}
+
+const struct roster_place *roster_places_of(const struct roster *r, uint64_t user_id, size_t *out_count)
+{
+	size_t low = 0, high = r->place_count;
+
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+		if (r->places[mid].user_id < user_id)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	for (*out_count = 0; low + *out_count < r->place_count && r->places[low + *out_count].user_id == user_id;)
+		++*out_count;
+	return r->places + low;
 }
 
 /* ---- loading */

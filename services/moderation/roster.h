@@ -51,7 +51,7 @@ struct roster {
 	size_t channel_count;
 	struct roster_member *members;
 	size_t member_count;
-	struct roster_place *places;
+	struct roster_place *places; /* by person, then channel */
 	size_t place_count;
 };
 
@@ -79,6 +79,9 @@ const struct roster_channel *roster_channel(const struct roster *r, uint64_t cha
 const struct roster_member *roster_member(const struct roster *r, uint64_t team_id, uint64_t user_id);
 /* An all-zero place when there is none. */
 const struct eval_place *roster_place(const struct roster *r, uint64_t channel_id, uint64_t user_id);
+
+/* Everywhere the person has a row or a ban, by channel. */
+const struct roster_place *roster_places_of(const struct roster *r, uint64_t user_id, size_t *out_count);
 
 /* What eval_rights needs for a person in a team (channel NULL) or a channel. member may be NULL: never was there. */
 struct eval_facts roster_facts(const struct roster *r, uint64_t user_id, const struct roster_team *team,
