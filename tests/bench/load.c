@@ -187,13 +187,14 @@ static void print(const struct load *load, uint32_t sockets, double connect_s, F
 	fprintf(out,
 		"{\"sockets\":%u,\"connect_s\":%.4f,\"ready_per_s\":%.1f,\"seconds\":%.4f,\"deliveries\":%"
 		"llu,\"deliveries_per_s\":%.1f,"
-		"\"posts\":%llu,\"posts_per_s\":%.1f,\"late\":%llu,\"refused\":%llu,\"others\":%llu,\"load_"
+		"\"posts\":%llu,\"posts_per_s\":%.1f,\"late\":%llu,\"refused\":%llu,\"others\":%llu,\"busy\":"
+		"%llu,\"load_"
 		"cpu_s\":%.3f,",
 		sockets, connect_s, connect_s > 0 ? sockets / connect_s : 0, load->seconds,
 		(unsigned long long)deliveries, load->seconds > 0 ? (double)deliveries / load->seconds : 0,
 		(unsigned long long)load->posts, load->seconds > 0 ? (double)load->posts / load->seconds : 0,
 		(unsigned long long)load->late, (unsigned long long)load->refused,
-		(unsigned long long)load->others, own);
+		(unsigned long long)load->others, (unsigned long long)load->busy, own);
 	fprintf(out, "\"lost\":%llu,\"doubled\":%llu,\"reordered\":%llu,\"corrupt\":%llu,\"closed\":%llu,",
 		(unsigned long long)load->faults.lost, (unsigned long long)load->faults.doubled,
 		(unsigned long long)load->faults.reordered, (unsigned long long)load->faults.corrupt,

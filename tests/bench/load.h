@@ -40,8 +40,9 @@ struct process {
 	long rss_begin_kib, rss_ready_kib,
 		rss_end_kib; /* no sockets yet; all ready and settled; after the measured time */
 };
-double process_cpu_s(int pid); /* -1 when there is no such process */
-long process_rss_kib(int pid); /* the same */
+double process_cpu_s(
+	int pid); /* with its living children, as of PostgreSQL; -1 when there is no such process */
+long process_rss_kib(int pid); /* of itself; -1 when there is no such process */
 
 /* -- what is sent and expected */
 
@@ -115,6 +116,7 @@ struct load {
 
 	/* main thread */
 	struct faults faults;
+	uint64_t busy;               /* subscriptions that were told to come back */
 	uint64_t deliveries, others; /* messages; other frames such as position or member_joined */
 	uint64_t deliveries_begin, deliveries_end;
 	struct histogram ready, delivery,

@@ -61,7 +61,7 @@ void histogram_print(const struct histogram *h, const char *name, FILE *out)
 		histogram_ms(h, 0.999), (double)h->largest / 1e6);
 }
 
-double process_cpu_s(int pid)
+static double one_cpu_s(int pid)
 {
 	char path[64], line[1024];
 	unsigned long long user = 0, system = 0;
@@ -79,6 +79,20 @@ double process_cpu_s(int pid)
 		sscanf(at + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu", &user, &system) != 2)
 		return -1;
 	return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
+}
+
+double process_cpu_s(int pid)
+{
+	char path[64];
+	double sum = one_cpu_s(pid);
+	int child;
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", pid, pid);
+	FILE *file = fopen(path, "r");
+	while (file != NULL && fscanf(file, "%d", &child) == 1)
+		sum += fmax(one_cpu_s(child), 0);
+	if (file != NULL)
+		fclose(file);
+	return sum;
 }
 
 long process_rss_kib(int pid)

@@ -17,6 +17,7 @@
 #define EVENTS           512
 #define SOURCES          8 /* 127.0.0.1 to .8, so that ports do not run short */
 #define CONNECT_STALL_NS 20000000000LL
+#define BUSY_NS          100000000LL /* before a subscription is tried again */
 
 enum socket_state {
 	SOCKET_NEW,
@@ -24,6 +25,7 @@ enum socket_state {
 	SOCKET_UPGRADING,
 	SOCKET_HELLO,
 	SOCKET_SUBSCRIBING,
+	SOCKET_BUSY,
 	SOCKET_READY,
 	SOCKET_CLOSED
 };
@@ -35,6 +37,8 @@ struct socket {
 	int fd;
 	uint32_t user, kept; /* bytes of an unfinished frame */
 	uint8_t *keep;
+	struct socket *next_busy;
+	int64_t again_ns;
 	enum socket_state state;
 };
 
@@ -43,7 +47,8 @@ struct ws {
 	struct socket *sockets;
 	uint32_t count, begun, ready, closed;
 	int epoll;
-	bool failed, ending, completed;
+	struct socket *first_busy, **last_busy; /* told to come back, oldest first */
+	bool failed, completed;
 	uint8_t *buffer;
 };
 
@@ -51,6 +56,7 @@ struct ws *ws_create(struct load *load)
 {
 	struct ws *ws = calloc(1, sizeof(*ws));
 	ws->load = load;
+	ws->last_busy = &ws->first_busy;
 	for (size_t i = 0; i < load->group_count; i++)
 		ws->count += load->groups[i].sockets;
 	ws->sockets = calloc(ws->count ? ws->count : 1, sizeof(*ws->sockets));
@@ -73,7 +79,7 @@ static void socket_failed(
 	struct ws *ws, const struct socket *s, const char *what, const uint8_t *bytes, size_t length)
 {
 	static const char *const names[] = {
-		"new", "connecting", "upgrading", "hello", "subscribing", "ready", "closed"};
+		"new", "connecting", "upgrading", "hello", "subscribing", "busy", "ready", "closed"};
 	static unsigned said;
 	if (said++ < 10)
 		fprintf(stderr, "load: socket of %s while %s: %s %.*s\n", s->group->topic, names[s->state],
@@ -183,18 +189,50 @@ static bool type_is(const uint8_t *payload, size_t length, const char *type)
 	return memmem(payload, length < 128 ? length : 128, text, (size_t)size) != NULL;
 }
 
+static void subscribe(struct ws *ws, struct socket *s)
+{
+	char text[256];
+	int size = snprintf(
+		text, sizeof(text), "{\"op\":\"subscribe\",\"topics\":[\"%s\"],\"ref\":1}", s->group->topic);
+	s->state = SOCKET_SUBSCRIBING;
+	send_frame(ws, s, 1, text, (size_t)size);
+}
+
+/* As a client would: what is busy is asked again a little later. */
+static void subscribe_later(struct ws *ws, struct socket *s)
+{
+	ws->load->busy++;
+	s->state = SOCKET_BUSY;
+	s->again_ns = now_ns() + BUSY_NS;
+	s->next_busy = NULL;
+	*ws->last_busy = s;
+	ws->last_busy = &s->next_busy;
+}
+
+static void subscribe_again(struct ws *ws)
+{
+	while (ws->first_busy != NULL && ws->first_busy->again_ns <= now_ns()) {
+		struct socket *s = ws->first_busy;
+		ws->first_busy = s->next_busy;
+		if (ws->first_busy == NULL)
+			ws->last_busy = &ws->first_busy;
+		if (s->state == SOCKET_BUSY)
+			subscribe(ws, s);
+	}
+}
+
 static void other_text(struct ws *ws, struct socket *s, const uint8_t *payload, size_t length)
 {
+	static const char busy[] = "\"code\":\"busy\"";
 	ws->load->others++;
-	if (type_is(payload, length, "error"))
+	if (s->state == SOCKET_SUBSCRIBING && type_is(payload, length, "error") &&
+		memmem(payload, length, busy, sizeof(busy) - 1) != NULL)
+		subscribe_later(ws, s);
+	else if (type_is(payload, length, "error"))
 		socket_failed(ws, s, "got", payload, length);
-	else if (s->state == SOCKET_HELLO && type_is(payload, length, "hello")) {
-		char text[256];
-		int size = snprintf(text, sizeof(text),
-			"{\"op\":\"subscribe\",\"topics\":[\"%s\"],\"ref\":1}", s->group->topic);
-		s->state = SOCKET_SUBSCRIBING;
-		send_frame(ws, s, 1, text, (size_t)size);
-	} else if (s->state == SOCKET_SUBSCRIBING && type_is(payload, length, "subscribed")) {
+	else if (s->state == SOCKET_HELLO && type_is(payload, length, "hello"))
+		subscribe(ws, s);
+	else if (s->state == SOCKET_SUBSCRIBING && type_is(payload, length, "subscribed")) {
 		s->state = SOCKET_READY;
 		histogram_add(&ws->load->ready, now_ns() - s->begun_ns);
 		ws->ready++;
@@ -317,7 +355,8 @@ bool ws_connect(struct ws *ws, double *out_seconds)
 			socket_begin(ws, &ws->sockets[ws->begun], ws->begun);
 			ws->begun++;
 		}
-		ws_turn(ws, 100);
+		subscribe_again(ws);
+		ws_turn(ws, ws->first_busy != NULL ? 10 : 100);
 		int64_t now = now_ns();
 		if (ws->ready != before)
 			moved = now;

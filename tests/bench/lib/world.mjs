@@ -84,11 +84,12 @@ export class World {
 
   /** The processes as lines of a load client's plan. */
   processes() {
-    return this.cluster.all().map((copy) => `process ${copy.service} ${copy.child.pid}`);
+    return [...this.cluster.all().map((copy) => `process ${copy.service} ${copy.child.pid}`), `process postgresql ${this.postgresPid()}`];
   }
 
-  pid(service) {
-    return this.cluster.copies[service][0].child.pid;
+  /** The postmaster: as root it is started through setpriv, which becomes it. */
+  postgresPid() {
+    return this.cluster.pg.child.pid;
   }
 
   call(method, path, token, body) {
@@ -137,7 +138,7 @@ export class World {
   async team(members, channels) {
     this.addPeople(members);
     const owner = this.people[0];
-    this.teamMade ??= await this.call('POST', '/v1/teams', owner.token, { name: 'bench' });
+    this.teamMade ??= await this.call('POST', '/v1/teams', owner.token, { name: 'bench', joining: 'open' });
     this.channels ??= [];
     while (this.channels.length < channels)
       this.channels.push(await this.call('POST', '/v1/channels', owner.token, { name: `channel ${this.channels.length}`, team_id: this.teamMade.id }));
