@@ -113,8 +113,6 @@ static enum status prepare_ban_member(struct change *c)
 	if (st != STATUS_OK)
 		return st;
 	const struct facts *f = change_target(c, 0);
-	if (f->team.deleted)
-		return change_refuse(c, STATUS_NOT_FOUND, NULL, NULL);
 	if (!f->account)
 		return change_refuse(c, STATUS_NOT_FOUND, "user", NULL);
 	change_stream(c, STREAM_USER(rq->user_id));

@@ -64,7 +64,8 @@ enum status change_load_many(
 		return st;
 	if (change_session_check(c->call, change_actor(c)) != STATUS_OK)
 		return change_refuse(c, STATUS_STALE, "session", NULL);
-	if (!change_actor(c)->found)
+	/* Not even the system writes to a deleted team: team_deleted is the last event of its stream. */
+	if (!change_actor(c)->found || change_actor(c)->team.deleted)
 		return change_refuse(c, STATUS_NOT_FOUND, NULL, NULL);
 	if (c->call != NULL && c->call->header->has_actor)
 		person_overlay(change_actor(c), &c->call->header->actor);

@@ -76,7 +76,7 @@ static inline uint64_t change_actor_id(const struct change *c)
 /*
  * Reads actor and targets (at most 3) in one place and adds the checks and the home stream to the op. A channel_id of 0
  * is the team itself. STATUS_STALE with why `session` when the actor's token was revoked in between, STATUS_NOT_FOUND
- * when there is no such place, BUSY, INTERNAL.
+ * when there is no such place (a deleted team is none), BUSY, INTERNAL.
  */
 enum status change_load(
 	struct change *c, uint64_t team_id, uint64_t channel_id, const uint64_t *targets, size_t target_count);

@@ -37,7 +37,12 @@ static enum status prepare_ban_channel_user(struct change *c)
 	if (!change_target(c, 0)->account)
 		return change_refuse(c, STATUS_NOT_FOUND, "user", NULL);
 	change_stream(c, STREAM_USER(rq->user_id));
-	return channel_target_refused(c, change_target(c, 0));
+	st = channel_target_refused(c, change_target(c, 0));
+	/* Nobody, however high: who is to be banned is made an ordinary member first. */
+	struct eval_answer target = eval_rights(&change_target(c, 0)->eval, EVAL_ASK_NOTHING);
+	if (st == STATUS_OK && target.channel_role == CHANNEL_ROLE_OWNER)
+		st = change_refuse(c, STATUS_FORBIDDEN, "channel_owner", NULL);
+	return st;
 }
 
 /* H for who has the channel's own key, and U. */

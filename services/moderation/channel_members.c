@@ -24,7 +24,7 @@ enum status channel_place_refused(struct change *c)
 {
 	const struct facts *f = change_actor(c);
 
-	if (f->channel.deleted || (f->eval.team != NULL && f->team.deleted))
+	if (f->channel.deleted)
 		return change_refuse(c, STATUS_NOT_FOUND, NULL, NULL);
 	if (f->eval.team == NULL)
 		return change_refuse(c, STATUS_FORBIDDEN, "conversation", NULL);

@@ -31,12 +31,8 @@ int channel_rank_compare(const struct facts *actor, const struct facts *target)
 
 enum status channel_target_refused(struct change *c, const struct facts *target)
 {
-	struct eval_answer t = eval_rights(&target->eval, EVAL_ASK_NOTHING);
-
 	if (target->eval.team != NULL && target->team.owner_id == target->person.id)
 		return change_refuse(c, STATUS_FORBIDDEN, "owner", NULL);
-	if (t.channel_role == CHANNEL_ROLE_OWNER)
-		return change_refuse(c, STATUS_FORBIDDEN, "channel_owner", NULL);
 	if (change_by_system(c) || channel_rank_compare(change_actor(c), target) > 0)
 		return STATUS_OK;
 	return change_refuse(c, STATUS_FORBIDDEN, "rank", NULL);

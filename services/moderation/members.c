@@ -16,7 +16,7 @@ static enum status load_joiner(struct change *c, uint64_t team_id, uint64_t user
 	if (st != STATUS_OK)
 		return st;
 	const struct facts *f = change_target(c, 0);
-	if (f->team.deleted || f->team.suspended)
+	if (f->team.suspended)
 		return change_refuse(c, STATUS_NOT_FOUND, NULL, NULL);
 	return STATUS_OK;
 }

@@ -27,10 +27,11 @@ enum status rows_put_person(struct change *c, const pb_UserView *user)
 
 enum status rows_put_people(struct change *c)
 {
-	enum status st = STATUS_OK;
-	if (c->call != NULL && c->call->header->has_actor)
-		st = rows_put_person(c, &c->call->header->actor);
-	if (st == STATUS_OK && c->known != NULL)
+	const pb_UserView *actor =
+		c->call != NULL && c->call->header->has_actor ? &c->call->header->actor : NULL;
+	enum status st = actor != NULL ? rows_put_person(c, actor) : STATUS_OK;
+
+	if (st == STATUS_OK && c->known != NULL && (actor == NULL || actor->id != c->known->id))
 		st = rows_put_person(c, c->known);
 	return st;
 }

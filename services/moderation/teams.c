@@ -354,8 +354,6 @@ static enum status prepare_delete_team(struct change *c)
 	if (st != STATUS_OK)
 		return st;
 	const struct facts *f = change_actor(c);
-	if (f->team.deleted)
-		return change_refuse(c, STATUS_NOT_FOUND, NULL, NULL);
 	if (!change_by_system(c) && f->team.owner_id != change_actor_id(c))
 		return change_refuse(c, STATUS_FORBIDDEN, "owner", NULL);
 	return STATUS_OK;

@@ -390,8 +390,10 @@ START_TEST(a_channel_moderator_bans_members_but_not_his_equals_nor_the_owners)
 	REFUSED(h, status, why, cid, ban_channel_user, NEVERMIND(ban_channel_user), .scope_id = channel,     \
 		.user_id = (target)->id)
 	BAN(STATUS_FORBIDDEN, "rank", dan);
-	BAN(STATUS_FORBIDDEN, "channel_owner", bob);
+	BAN(STATUS_FORBIDDEN, "rank", bob);
 	BAN(STATUS_FORBIDDEN, "owner", ann);
+	REFUSED(h, STATUS_FORBIDDEN, "channel_owner", ann, ban_channel_user, NEVERMIND(ban_channel_user), .scope_id = channel,
+		.user_id = bob->id);
 	BAN(STATUS_FORBIDDEN, "rank", cid);
 	BAN(STATUS_OK, NULL, eve);
 	REFUSED(h, STATUS_NOT_FOUND, NULL, eve, ban_channel_user, NEVERMIND(ban_channel_user), .scope_id = channel,

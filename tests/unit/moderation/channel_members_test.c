@@ -96,8 +96,6 @@ START_TEST(who_manages_members_takes_others_out_and_nobody_else_does)
 
 	REFUSED(h, STATUS_FORBIDDEN, "manage_channel_members", cid, leave_channel, NEVERMIND(leave_channel),
 		.channel_id = channel, .user_id = bob->id);
-	REFUSED(h, STATUS_FORBIDDEN, "channel_owner", ann, leave_channel, NEVERMIND(leave_channel), .channel_id = channel,
-		.user_id = bob->id);
 	OK(h, bob, leave_channel, NEVERMIND(leave_channel), .channel_id = channel, .user_id = cid->id);
 	struct written *t =
 		expect_events(h, STREAM_TEAM(team), before, "channel_member_left", key(h, "team", team), NULL);
@@ -105,6 +103,9 @@ START_TEST(who_manages_members_takes_others_out_and_nobody_else_does)
 	ck_assert_uint_eq(t[0].body.body.channel_member_left.user.id, cid->id);
 	REFUSED(h, STATUS_NOT_FOUND, "member", bob, leave_channel, NEVERMIND(leave_channel), .channel_id = channel,
 		.user_id = ann->id);
+	/* the team's owner stands above the channel's */
+	OK(h, ann, kick_channel_member, NEVERMIND(kick_channel_member), .channel_id = channel, .user_id = bob->id);
+	ck_assert_uint_eq(judged(h, bob, 0, channel).channel_role, CHANNEL_ROLE_NONE);
 	house_close(h);
 }
 END_TEST

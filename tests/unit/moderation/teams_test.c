@@ -363,6 +363,10 @@ START_TEST(a_deleted_team_tells_its_members_last_and_is_gone)
 	ck_assert_uint_eq(judged(h, ann, team, 0).status, STATUS_NOT_FOUND);
 	REFUSED(h, STATUS_NOT_FOUND, NULL, bob, join_team, NEVERMIND(join_team), .team_id = team);
 	REFUSED(h, STATUS_NOT_FOUND, NULL, ann, get_team, NEVERMIND(get_team), .team_id = team);
+	REFUSED(h, STATUS_NOT_FOUND, NULL, the_system, remove_member, NEVERMIND(remove_member), .team_id = team,
+		.user_id = bob->id);
+	OK(h, the_system, erase_person, NEVERMIND(erase_person), .user_id = bob->id);
+	ck_assert_uint_eq(head(h, STREAM_TEAM(team)), before + 1); /* nothing follows team_deleted */
 	pb_ListTeamsReply list;
 	OK(h, ann, list_teams, &list, .user_id = ann->id);
 	ck_assert_uint_eq(list.teams_count, 0);
