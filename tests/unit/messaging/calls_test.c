@@ -89,13 +89,13 @@ START_TEST(creating_a_channel_takes_the_right_for_its_kind)
 	pb_ChannelReply reply;
 
 	fixture_create(&fx);
-	fx.bits[5] = without(PERMISSION_create_private_channels);
+	TELL(&fx, bits[5] = without(PERMISSION_create_private_channels));
 	made_channel(&fx, false);
 	ck_assert_int_eq(DO(&fx, true, create_channel, pb_CreateChannelRequest, &reply, .team_id = TEAM, .kind = CHANNEL_TEXT,
 				 .name = (char *)"x", .private = true),
 		STATUS_FORBIDDEN);
 	ck_assert_str_eq(fx.outcome.why, "create_private_channels");
-	fx.hidden[5] = true;
+	TELL(&fx, hidden[5] = true);
 	ck_assert_int_eq(DO(&fx, true, create_channel, pb_CreateChannelRequest, &reply, .team_id = TEAM, .kind = CHANNEL_TEXT,
 				 .name = (char *)"x"),
 		STATUS_NOT_FOUND);
@@ -186,7 +186,7 @@ START_TEST(privacy_is_a_change_of_rights_told_with_the_key_that_holds_after_it)
 	ck_assert_str_eq(audience, key);
 	ck_assert_int_eq(number(&fx, "SELECT authz_epoch FROM log.streams WHERE rank = 1"), 1);
 	ck_assert_int_eq(number(&fx, "SELECT c.rights_seq - s.seq FROM messaging.channels c, log.streams s WHERE s.rank = 1"), -1);
-	fx.open_audience = "team:1000";
+	TELL(&fx, open_audience = "team:1000");
 	ck_assert_int_eq(DO(&fx, true, update_channel, pb_UpdateChannelRequest, &reply, .channel_id = channel, .has_private = true, .private = false),
 		STATUS_OK);
 	ck_assert_int_eq(event_back(&fx, STREAM_TEAM(TEAM), 1, audience).which_body, EVENT_KIND_audience_recheck);
@@ -321,10 +321,10 @@ START_TEST(a_refusal_never_comes_from_the_cache)
 
 	fixture_create(&fx);
 	uint64_t channel = made_channel(&fx, false);
-	fx.bits[5] = without(PERMISSION_send_messages);
+	TELL(&fx, bits[5] = without(PERMISSION_send_messages));
 	ck_assert_int_eq(DO(&fx, true, post_message, pb_PostMessageRequest, &reply, .channel_id = channel, .content = (char *)"x"), STATUS_FORBIDDEN);
 	ck_assert_str_eq(fx.outcome.why, "send_messages");
-	fx.bits[5] = OWNED_ROLES; /* given without raising an epoch */
+	TELL(&fx, bits[5] = OWNED_ROLES); /* given without raising an epoch */
 	posted(&fx, channel, "now", 0);
 	fixture_destroy(&fx);
 }
@@ -338,7 +338,7 @@ START_TEST(a_right_that_was_taken_is_noticed_at_the_commit)
 	fixture_create(&fx);
 	uint64_t channel = made_channel(&fx, false);
 	posted(&fx, channel, "one", 0);
-	fx.hidden[5] = true;
+	TELL(&fx, hidden[5] = true);
 	pg_exec(fx.url, "UPDATE moderation.members SET epoch = epoch + 1 WHERE user_id = 5");
 	ck_assert_int_eq(DO(&fx, true, post_message, pb_PostMessageRequest, &reply, .channel_id = channel, .content = (char *)"x"), STATUS_NOT_FOUND);
 	ck_assert_int_eq(number(&fx, "SELECT count(*) FROM messaging.messages"), 1);
@@ -354,7 +354,7 @@ START_TEST(a_post_judged_by_old_rights_is_judged_again_and_goes_through)
 	uint64_t channel = made_channel(&fx, false);
 	posted(&fx, channel, "one", 0);
 	pg_exec(fx.url, "UPDATE log.streams SET authz_epoch = authz_epoch + 1 WHERE rank = 1");
-	fx.stale_answers = 2;
+	TELL(&fx, stale_answers = 2);
 	posted(&fx, channel, "two", 0);
 	ck_assert_int_eq(number(&fx, "SELECT count(*) FROM messaging.messages"), 2);
 	fixture_destroy(&fx);
@@ -370,7 +370,7 @@ START_TEST(rights_that_never_stand_still_end_busy)
 	fixture_create(&fx);
 	uint64_t channel = made_channel(&fx, false);
 	pg_exec(fx.url, "UPDATE log.streams SET authz_epoch = authz_epoch + 1 WHERE rank = 1");
-	fx.stale_answers = 1000;
+	TELL(&fx, stale_answers = 1000);
 	ck_assert_int_eq(DO(&fx, true, post_message, pb_PostMessageRequest, &reply, .channel_id = channel, .content = (char *)"x"), STATUS_BUSY);
 	ck_assert_int_eq(DO(&fx, false, list_messages, pb_ListMessagesRequest, &page, .channel_id = channel), STATUS_BUSY);
 	fixture_destroy(&fx);
@@ -485,13 +485,13 @@ START_TEST(slow_mode_says_when_the_next_post_is_taken)
 	ck_assert_int_eq(DO(&fx, true, update_channel, pb_UpdateChannelRequest, &channel_reply, .channel_id = channel, .has_slow_mode_s = true,
 				 .slow_mode_s = 600),
 		STATUS_OK);
-	fx.bits[5] = bits_without(without(PERMISSION_bypass_slow_mode), PERMISSION_delete_any_message);
+	TELL(&fx, bits[5] = bits_without(without(PERMISSION_bypass_slow_mode), PERMISSION_delete_any_message));
 	pg_exec(fx.url, "UPDATE moderation.members SET epoch = epoch + 1 WHERE user_id = 5");
 	posted(&fx, channel, "one", 0);
 	ck_assert_int_eq(DO(&fx, true, post_message, pb_PostMessageRequest, &reply, .channel_id = channel, .content = (char *)"two"), STATUS_SLOW_MODE);
 	ck_assert_uint_gt(fx.outcome.retry_after_ms, 500000);
 	ck_assert_uint_le(fx.outcome.retry_after_ms, 600000);
-	fx.bits[5] = OWNED_ROLES; /* a right to pass was given: the cache does not know */
+	TELL(&fx, bits[5] = OWNED_ROLES); /* a right to pass was given: the cache does not know */
 	posted(&fx, channel, "three", 0);
 	fixture_destroy(&fx);
 }
@@ -564,13 +564,13 @@ START_TEST(others_messages_take_the_right_for_any)
 	uint64_t channel = made_channel(&fx, false), other = made_channel(&fx, false);
 	pb_MessageView message = posted(&fx, channel, "one", 0);
 	fx.user = 6;
-	fx.bits[6] = bits_without(without(PERMISSION_edit_any_message), PERMISSION_delete_any_message);
+	TELL(&fx, bits[6] = bits_without(without(PERMISSION_edit_any_message), PERMISSION_delete_any_message));
 	ck_assert_int_eq(DO(&fx, true, update_message, pb_UpdateMessageRequest, &reply, .channel_id = channel, .message_id = message.id,
 				 .content = (char *)"mine"),
 		STATUS_FORBIDDEN);
 	ck_assert_str_eq(fx.outcome.why, "edit_any_message");
 	ck_assert_int_eq(DO(&fx, true, delete_message, pb_MessageRequest, &empty, .channel_id = channel, .message_id = message.id), STATUS_FORBIDDEN);
-	fx.bits[6] = OWNED_ROLES;
+	TELL(&fx, bits[6] = OWNED_ROLES);
 	ck_assert_int_eq(DO(&fx, true, update_message, pb_UpdateMessageRequest, &reply, .channel_id = other, .message_id = message.id,
 				 .content = (char *)"mine"),
 		STATUS_NOT_FOUND);
@@ -659,7 +659,7 @@ START_TEST(history_takes_its_right)
 
 	fixture_create(&fx);
 	uint64_t channel = made_channel(&fx, false);
-	fx.bits[5] = without(PERMISSION_read_history);
+	TELL(&fx, bits[5] = without(PERMISSION_read_history));
 	ck_assert_int_eq(DO(&fx, false, list_messages, pb_ListMessagesRequest, &page, .channel_id = channel), STATUS_FORBIDDEN);
 	ck_assert_str_eq(fx.outcome.why, "read_history");
 	fixture_destroy(&fx);
@@ -674,7 +674,7 @@ START_TEST(an_answer_judged_by_rights_that_were_taken_is_not_sent)
 	fixture_create(&fx);
 	uint64_t channel = made_channel(&fx, false);
 	posted(&fx, channel, "one", 0); /* the rights are cached now */
-	fx.hidden[5] = true;
+	TELL(&fx, hidden[5] = true);
 	pg_exec(fx.url, "UPDATE log.streams SET authz_epoch = authz_epoch + 1 WHERE rank = 1");
 	ck_assert_int_eq(DO(&fx, false, list_messages, pb_ListMessagesRequest, &page, .channel_id = channel), STATUS_NOT_FOUND);
 	fixture_destroy(&fx);
@@ -774,7 +774,7 @@ START_TEST(the_system_deletes_a_channel_without_being_judged)
 	fixture_create(&fx);
 	uint64_t channel = made_channel(&fx, false);
 	fx.user = 0;
-	fx.bits[0] = (struct bits){0};
+	TELL(&fx, bits[0] = (struct bits){0});
 	ck_assert_int_eq(DO(&fx, true, post_message, pb_PostMessageRequest, &reply, .channel_id = channel, .content = (char *)"x"), STATUS_FORBIDDEN);
 	ck_assert_int_eq(DO(&fx, true, delete_channel, pb_DeleteChannelRequest, &empty, .channel_id = channel), STATUS_OK);
 	pb_Event event = event_back(&fx, STREAM_TEAM(TEAM), 0, audience);

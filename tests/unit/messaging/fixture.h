@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,12 @@
 
 #define TEAM         UINT64_C(1000)
 #define PATIENCE_MS  20000 /* nothing waits this long unless it is broken */
+#define TELL(fx, setting)                                                                                            \
+	do {                                                                                                         \
+		pthread_mutex_lock(&(fx)->lock);                                                                     \
+		(fx)->setting;                                                                                       \
+		pthread_mutex_unlock(&(fx)->lock);                                                                   \
+	} while (0)
 #define OWNED_ROLES  ((struct bits){UINT64_MAX, UINT64_MAX})
 
 struct fixture {
@@ -34,7 +41,8 @@ struct fixture {
 	struct service service;
 	struct rpc_server *moderation, *messaging;
 	struct rpc_client *client;
-	/* -- what moderation answers */
+	/* -- what moderation answers; under the lock, set with TELL */
+	pthread_mutex_t lock;
 	struct bits bits[8];      /* by user */
 	_Atomic int judged;       /* how often it was asked */
 	const char *why;
@@ -51,7 +59,7 @@ struct fixture {
 
 /* ---- moderation */
 
-static inline void fake_rights(struct fixture *fx, struct rpc_call *call, uint64_t user, uint64_t channel, uint64_t team, pb_Rights *out)
+static inline void fake_answer(struct fixture *fx, struct rpc_call *call, uint64_t user, uint64_t channel, uint64_t team, pb_Rights *out)
 {
 	static const struct db_stmt facts = {"fake_facts",
 		"SELECT s.seq, s.authz_epoch, coalesce(m.epoch, 0), c.id, c.name, c.kind, c.private, c.archived_at_ms, c.deleted_at_ms"
@@ -99,6 +107,13 @@ static inline void fake_rights(struct fixture *fx, struct rpc_call *call, uint64
 	out->audience = out->channel.private ? arena_printf(call->mem, "channel:%llu", (unsigned long long)channel)
 					     : arena_printf(call->mem, "team:%llu", (unsigned long long)TEAM);
 	out->open_audience = (char *)fx->open_audience;
+}
+
+static inline void fake_rights(struct fixture *fx, struct rpc_call *call, uint64_t user, uint64_t channel, uint64_t team, pb_Rights *out)
+{
+	pthread_mutex_lock(&fx->lock);
+	fake_answer(fx, call, user, channel, team, out);
+	pthread_mutex_unlock(&fx->lock);
 }
 
 static inline void fake_judge(void *service, struct rpc_call *call, const void *request, void *reply)
@@ -156,6 +171,7 @@ static inline void fixture_create(struct fixture *fx)
 	struct service *s = &fx->service;
 
 	*fx = (struct fixture){.mem = arena_create(), .user = 5};
+	pthread_mutex_init(&fx->lock, NULL);
 	log_init("test", LOG_ERROR);
 	pg_database_create(fx->url);
 	pg_exec(fx->url, "INSERT INTO log.streams (rank, id) VALUES (1, 1000), (2, 5), (2, 6), (2, 7);"
