@@ -71,6 +71,9 @@ struct commit_op {
 	const uint8_t *body_hash; /* 32 bytes or NULL */
 	int64_t deadline_mono_ms; /* past it before the lock: STATUS_LATE */
 
+	/* step lane, optional: work changes nothing rights are judged by (no epoch, member, ban, role, override, channel fact).
+	 * Ops behind it in the same transaction are then spared a statement: they need not be judged again. */
+	bool keeps_rights;
 	/* step lane: runs on the committer's thread under the locks; must be quick. Its statements go through log_tx_query.
 	 * Returning anything but OK rolls this op back to its savepoint. NULL in the set lane.
 	 * It may run more than once for one op (a transaction that failed for another op's sake is repeated), each time as if

@@ -218,7 +218,7 @@ void log_tx_raise_epoch(struct log_tx *tx, struct stream s)
 {
 	struct tx_stream *t = own_stream(tx, s);
 
-	assert(t != NULL);
+	assert(t != NULL && !tx->op->keeps_rights);
 	t->raised++;
 	t->epoch++;
 	t->touched = true;

@@ -277,7 +277,7 @@ static bool facts_outdated(const struct lane *lane, size_t index)
 	const struct commit_op *op = lane->ops[index];
 
 	for (size_t i = 0; i < index; i++) {
-		if (!lane->written[i])
+		if (!lane->written[i] || lane->ops[i]->keeps_rights)
 			continue;
 		for (size_t k = 0; k < op->check_count; k++)
 			if (names_stream(lane->ops[i], op->checks[k].stream))

@@ -51,6 +51,7 @@ static struct commit_op *slot_op(struct slot *s)
 	op->check_actor = true;
 	op->checks[0] = (struct commit_check){.stream = op->streams[0], .check_stream = true, .user_id = op->actor_id};
 	op->check_count = 1;
+	op->keeps_rights = true;
 	op->request_id = s->request;
 	op->request_id_length = sizeof s->request;
 	op->body_hash = s->hash;
