@@ -227,11 +227,15 @@ int main(int argc, char **argv)
 	read_plan(&load);
 	for (size_t i = 0; i < load.group_count; i++)
 		sockets += load.groups[i].sockets;
-	for (size_t i = 0; i < load.process_count; i++)
+	for (size_t i = 0; i < load.process_count; i++) {
 		load.processes[i].rss_begin_kib = process_rss_kib(load.processes[i].pid);
+		load.processes[i].cpu_begin_s = process_cpu_s(load.processes[i].pid);
+	}
 	struct ws *ws = ws_create(&load);
 	if (!ws_connect(ws, &connect_s))
 		return 2;
+	for (size_t i = 0; i < load.process_count; i++)
+		load.processes[i].cpu_end_s = process_cpu_s(load.processes[i].pid);
 	turns_until(ws, NULL, now_ns() + (int64_t)(load.settle_s * 1e9));
 	for (size_t i = 0; i < load.process_count; i++)
 		load.processes[i].rss_ready_kib = process_rss_kib(load.processes[i].pid);

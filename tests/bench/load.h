@@ -36,9 +36,8 @@ void histogram_print(const struct histogram *h, const char *name, FILE *out);
 struct process {
 	char name[32];
 	int pid;
-	double cpu_begin_s, cpu_end_s; /* utime + stime at both ends of the measured time */
-	long rss_begin_kib, rss_ready_kib,
-		rss_end_kib; /* no sockets yet; all ready and settled; after the measured time */
+	double cpu_begin_s, cpu_end_s; /* utime + stime around the measured time; idle: around the connecting */
+	long rss_begin_kib, rss_ready_kib, rss_end_kib; /* no sockets yet; all ready and settled; at the end */
 };
 double process_cpu_s(
 	int pid); /* with its living children, as of PostgreSQL; -1 when there is no such process */

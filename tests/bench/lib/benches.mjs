@@ -95,7 +95,7 @@ export const benches = {
       const groups = world.channels.slice(0, 10).map((channel, i) => ({ topic: `channel:${channel.id}`, sockets: sockets / 10, first: (i * sockets) / 10, users: sockets / 10 }));
       const report = await load(planOf(world, world.people.slice(0, sockets), groups, []), { mode: 'idle', settle: 3 });
       const { rss_begin_kib: before, rss_ready_kib: after } = report.processes.gateway;
-      return { values: { kib_per_socket: (after - before) / sockets, ready_per_s: report.ready_per_s }, faults: faultsOf(report), detail: { ready_ms: report.ready_ms, busy: report.busy } };
+      return { values: { kib_per_socket: (after - before) / sockets, ready_per_s: report.ready_per_s }, faults: faultsOf(report), detail: { ready_ms: report.ready_ms, busy: report.busy, connect_cpu_s: cpuOf(report) } };
     },
   },
   B3: {
