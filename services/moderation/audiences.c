@@ -1,8 +1,9 @@
 /*
- * audiences - which keys a person holds in a stream, and since when nothing of that has changed: what a gateway opens
- * streams and resumes sockets by. Everything from one repeatable-read snapshot, so that keys, as_of and unchanged_since
- * belong together. People of one class (the same roles, no exceptions) are evaluated once and share a set of keys;
- * what memberships, bans and overrides of one person change is his own `gained` and `lost`.
+ * audiences - which keys a person holds in a stream, and since when nothing of that has changed: what a
+ * gateway opens streams and resumes sockets by. Everything from one repeatable-read snapshot, so that keys,
+ * as_of and unchanged_since belong together. People of one class (the same roles, no exceptions) are
+ * evaluated once and share a set of keys; what memberships, bans and overrides of one person change is his
+ * own `gained` and `lost`.
  */
 #include <string.h>
 
@@ -14,11 +15,13 @@
 
 /* Permissions that are audiences (the home of can:T:x is T). */
 static const enum permission can_keys[] = {PERMISSION_ban_members, PERMISSION_create_invites,
-	PERMISSION_read_applications, PERMISSION_moderate_members, PERMISSION_view_audit_log, PERMISSION_read_settings};
+	PERMISSION_read_applications, PERMISSION_moderate_members, PERMISSION_view_audit_log,
+	PERMISSION_read_settings};
 #define CAN_COUNT (sizeof can_keys / sizeof *can_keys)
 
 /* One set of roles in one team. */
-struct class {
+struct class
+{
 	bool owner;
 	const uint64_t *role_ids;
 	size_t role_count;
@@ -108,21 +111,23 @@ static const struct class *class_of(struct answers *a, struct board *b, const st
 	for (size_t i = 0; i < b->class_count; i++) {
 		const struct class *c = &b->classes[i];
 		if (c->owner == owner && c->role_count == m->standing.role_count &&
-			(c->role_count == 0 ||
-				memcmp(c->role_ids, m->standing.role_ids, c->role_count * sizeof(uint64_t)) == 0))
+			(c->role_count == 0 || memcmp(c->role_ids, m->standing.role_ids,
+						       c->role_count * sizeof(uint64_t)) == 0))
 			return c;
 	}
 	if (b->class_count == b->class_room) {
 		size_t room = b->class_room == 0 ? 8 : b->class_room * 2;
-		b->classes = arena_grow(
-			a->mem, b->classes, b->class_room * sizeof(struct class), room * sizeof(struct class));
+		b->classes = arena_grow(a->mem, b->classes, b->class_room * sizeof(struct class),
+			room * sizeof(struct class));
 		b->class_room = room;
 	}
 	struct class *c = &b->classes[b->class_count++];
-	struct roster_member nobody = {
-		.standing = {.member = true, .role_ids = m->standing.role_ids, .role_count = m->standing.role_count}};
+	struct roster_member nobody = {.standing = {.member = true,
+					       .role_ids = m->standing.role_ids,
+					       .role_count = m->standing.role_count}};
 	uint64_t user = owner ? m->user_id : 0;
-	*c = (struct class){.owner = owner, .role_ids = m->standing.role_ids, .role_count = m->standing.role_count};
+	*c = (struct class){
+		.owner = owner, .role_ids = m->standing.role_ids, .role_count = m->standing.role_count};
 	c->views = ARENA_ARRAY(a->mem, b->channel_count, bool);
 
 	char **keys = ARENA_ARRAY(a->mem, 1 + c->role_count + CAN_COUNT + b->channel_count, char *);
@@ -141,20 +146,23 @@ static const struct class *class_of(struct answers *a, struct board *b, const st
 	return c;
 }
 
-/* Overrides of his own for the team or a category, or a timeout: nothing of the class is taken for granted. */
+/* Overrides of his own for the team or a category, or a timeout: nothing of the class is taken for granted.
+ */
 static bool all_his_own(const struct board *b, const struct roster_member *m)
 {
 	if (m->standing.timeout_until_ms != 0)
 		return true;
 	for (size_t i = 0; i < b->team->override_count; i++) {
 		const struct eval_override *o = &b->team->overrides[i];
-		if (o->scope != OVERRIDE_CHANNEL && o->subject_kind == OVERRIDE_OF_USER && o->subject_id == m->user_id)
+		if (o->scope != OVERRIDE_CHANNEL && o->subject_kind == OVERRIDE_OF_USER &&
+			o->subject_id == m->user_id)
 			return true;
 	}
 	return false;
 }
 
-/* Marks the channels (mine, one flag each) where he is not what his class is: a row, a ban, an override, his own making. */
+/* Marks the channels (mine, one flag each) where he is not what his class is: a row, a ban, an override, his
+ * own making. */
 static void mark_his_own(const struct board *b, const struct roster_member *m, bool *mine)
 {
 	size_t place_count, channel = 0;
@@ -178,8 +186,8 @@ static void mark_his_own(const struct board *b, const struct roster_member *m, b
 	}
 }
 
-static void exceptions(
-	struct answers *a, const struct board *b, const struct class *c, const struct roster_member *m, pb_AudienceAnswer *out)
+static void exceptions(struct answers *a, const struct board *b, const struct class *c,
+	const struct roster_member *m, pb_AudienceAnswer *out)
 {
 	bool all = all_his_own(b, m);
 	char **gained = b->gained, **lost = b->lost;
@@ -220,8 +228,8 @@ static pb_AudienceAnswer *add_answer(struct answers *a, uint64_t user, uint64_t 
 
 	if (reply->answers_count == a->answer_room) {
 		size_t room = a->answer_room == 0 ? 64 : a->answer_room * 2;
-		reply->answers = arena_grow(a->mem, reply->answers, a->answer_room * sizeof(pb_AudienceAnswer),
-			room * sizeof(pb_AudienceAnswer));
+		reply->answers = arena_grow(a->mem, reply->answers,
+			a->answer_room * sizeof(pb_AudienceAnswer), room * sizeof(pb_AudienceAnswer));
 		a->answer_room = room;
 	}
 	pb_AudienceAnswer *out = &reply->answers[reply->answers_count++];
@@ -249,8 +257,8 @@ static void answer(struct answers *a, struct board *b, uint64_t user, const stru
 /* repeated fields count in 16 bits, and a reply has 4 MiB. */
 #define AUDIENCE_ANSWERS_MAX 16384
 
-enum status audiences_list(struct db_conn *conn, struct arena *mem, const pb_ListAudiencesRequest *rq, int64_t now_ms,
-	pb_ListAudiencesReply *out)
+enum status audiences_list(struct db_conn *conn, struct arena *mem, const pb_ListAudiencesRequest *rq,
+	int64_t now_ms, pb_ListAudiencesReply *out)
 {
 	struct answers a = {.mem = mem, .reply = out};
 	uint64_t *teams = ARENA_ARRAY(mem, rq->streams_count, uint64_t);

@@ -1,6 +1,6 @@
 /*
- * calls - which handler serves which call. The arms of ModerationRequest are the list; a row that is missing here is
- * found at start (rpc_bindings_complete) and by a test.
+ * calls - which handler serves which call. The arms of ModerationRequest are the list; a row that is missing
+ * here is found at start (rpc_bindings_complete) and by a test.
  */
 #include "common/db/log.h"
 #include "common/rpc/stubs.h"
@@ -18,7 +18,10 @@ void serve_stream_heads(void *service, struct rpc_call *call, const void *reques
 	log_serve_stream_heads(m->db, call, request, reply);
 }
 
-#define CALL(name) {&rpc_moderation_##name, serve_##name}
+#define CALL(name)                                                                                           \
+	{                                                                                                    \
+		&rpc_moderation_##name, serve_##name                                                         \
+	}
 static const struct rpc_binding bindings[] = {
 	CALL(judge),
 	CALL(judge_many),

@@ -100,8 +100,8 @@ enum status change_load(
 	return STATUS_OK;
 }
 
-static const struct db_stmt session_stmt = {"moderation_session",
-	"SELECT authz_epoch FROM log.streams WHERE rank = 2 AND id = $1"};
+static const struct db_stmt session_stmt = {
+	"moderation_session", "SELECT authz_epoch FROM log.streams WHERE rank = 2 AND id = $1"};
 
 static enum status session_load(struct db_conn *conn, const struct rpc_call *call, struct arena *mem)
 {
@@ -203,14 +203,15 @@ static void op_begin(struct change *c)
 }
 
 /*
- * A refusal may only mean that this very request was done already (who left is no member any more), so one that carries
- * a request id is looked up like any other before it is told.
+ * A refusal may only mean that this very request was done already (who left is no member any more), so one
+ * that carries a request id is looked up like any other before it is told.
  */
 static enum status refuse_unless_repeated(struct change *c, enum status refused, struct commit_result *out)
 {
 	struct refusal r = {.c = c, .status = refused};
 
-	*out = (struct commit_result){.status = refused, .why = c->why, .field = c->field, .detail = c->detail};
+	*out = (struct commit_result){
+		.status = refused, .why = c->why, .field = c->field, .detail = c->detail};
 	if (c->op.request_id_length == 0 || change_by_system(c))
 		return refused;
 	c->op.stream_count = 0;
@@ -265,8 +266,8 @@ void change_run(struct change *c)
 	if (result.replayed && st == STATUS_OK) {
 		st = result.reply == NULL
 			     ? STATUS_INTERNAL
-			     : pb_decode_sized(c->mem, c->call->method->reply, c->call->method->reply_size, c->reply,
-				       result.reply, result.reply_length);
+			     : pb_decode_sized(c->mem, c->call->method->reply, c->call->method->reply_size,
+				       c->reply, result.reply, result.reply_length);
 		if (st == STATUS_OK)
 			rpc_finish_replayed(c->call);
 		else
@@ -333,8 +334,8 @@ enum status change_audience(struct change *c, struct stream s, uint64_t user_id,
 	return change_append(c, s, "", ev, out_seq);
 }
 
-enum status change_query(
-	struct change *c, const struct db_stmt *stmt, const struct db_params *params, struct db_rows *out_rows)
+enum status change_query(struct change *c, const struct db_stmt *stmt, const struct db_params *params,
+	struct db_rows *out_rows)
 {
 	return log_tx_query(c->tx, stmt, params, out_rows);
 }
@@ -346,8 +347,8 @@ void change_params(struct change *c, struct db_params *out)
 
 /* ---- reading calls */
 
-enum status read_begin(struct moderation *service, struct rpc_call *call, uint64_t team_id, uint64_t channel_id,
-	int permission, struct db_conn **out_conn, struct facts *out_facts)
+enum status read_begin(struct moderation *service, struct rpc_call *call, uint64_t team_id,
+	uint64_t channel_id, int permission, struct db_conn **out_conn, struct facts *out_facts)
 {
 	struct db_conn *conn = NULL;
 	struct eval_answer answer = {0};

@@ -1,6 +1,6 @@
 /*
- * channel_bans - bans from one channel. The first ban of a channel that everybody could view gives it a key of its own,
- * for good: a wide change. Later ones take one person's key.
+ * channel_bans - bans from one channel. The first ban of a channel that everybody could view gives it a key
+ * of its own, for good: a wide change. Later ones take one person's key.
  */
 #include "services/moderation/bans.h"
 #include "services/moderation/channel_rank.h"
@@ -46,7 +46,8 @@ static enum status prepare_ban_channel_user(struct change *c)
 }
 
 /* H for who has the channel's own key, and U. */
-static enum status tell(struct change *c, uint32_t which, const pb_BanRequest *rq, bool was_member, uint64_t *out_seq)
+static enum status tell(
+	struct change *c, uint32_t which, const pb_BanRequest *rq, bool was_member, uint64_t *out_seq)
 {
 	const struct facts *f = change_target(c, 0);
 	char key[AUDIENCE_SIZE];
@@ -96,7 +97,8 @@ static enum status work_ban_channel_user(struct change *c, struct log_tx *tx)
 	if (st != STATUS_OK || f->place.banned)
 		return st; /* it held already */
 	audience_key(key, "channel", f->channel.id);
-	st = f->restricted ? change_audience(c, f->stream, rq->user_id, NULL, key, &seq) : own_key(c, f, &seq);
+	st = f->restricted ? change_audience(c, f->stream, rq->user_id, NULL, key, &seq)
+			   : own_key(c, f, &seq);
 	if (st == STATUS_OK && was_member)
 		st = rows_channel_leave(c, f, rq->user_id);
 	if (st == STATUS_OK)

@@ -9,8 +9,8 @@
 enum status channel_place_refused(struct change *c);
 /* Would the member see the channel with the facts as they stand? */
 bool channel_can_view(const struct facts *f);
-/* In work: the person is `role` in the channel from now on (NONE: left). When that gives or takes the view, writes the
- * audience event; out_seq is its seq, else 0. Changes f, not the rows. */
+/* In work: the person is `role` in the channel from now on (NONE: left). When that gives or takes the view,
+ * writes the audience event; out_seq is its seq, else 0. Changes f, not the rows. */
 enum status channel_place_change(struct change *c, struct facts *f, uint32_t role, uint64_t *out_seq);
 /* In work: channel_member_joined in H and U. */
 enum status channel_tell_joined(struct change *c, const struct facts *f, uint32_t role, bool promoted);

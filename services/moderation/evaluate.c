@@ -4,7 +4,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-/* The bits of one evaluation on their way through the rules; notes which rule last changed the bit asked for. */
+/* The bits of one evaluation on their way through the rules; notes which rule last changed the bit asked for.
+ */
 struct run {
 	struct bits bits;
 	int asked;
@@ -48,8 +49,8 @@ struct bits eval_view_bits(void)
 
 static void run_set(struct run *run, struct bits next, enum eval_rule rule, uint64_t subject)
 {
-	if (run->asked >= 0 &&
-		bits_has(run->bits, (enum permission)run->asked) != bits_has(next, (enum permission)run->asked)) {
+	if (run->asked >= 0 && bits_has(run->bits, (enum permission)run->asked) !=
+				       bits_has(next, (enum permission)run->asked)) {
 		run->rule = rule;
 		run->subject = subject;
 	}
@@ -88,7 +89,8 @@ static bool has_role(const struct eval_facts *f, uint64_t role)
 
 enum subjects { SUBJECT_BASE, SUBJECT_ROLES, SUBJECT_USER };
 
-static bool override_concerns(const struct eval_facts *f, const struct eval_override *o, enum subjects subjects)
+static bool override_concerns(
+	const struct eval_facts *f, const struct eval_override *o, enum subjects subjects)
 {
 	switch (subjects) {
 	case SUBJECT_BASE:
@@ -103,8 +105,8 @@ static bool override_concerns(const struct eval_facts *f, const struct eval_over
 }
 
 /* First all denies of these subjects, then all their allows: among a person's roles allow beats deny. */
-static void override_apply(
-	struct run *run, const struct eval_facts *f, enum override_scope scope, uint64_t scope_id, enum subjects subjects)
+static void override_apply(struct run *run, const struct eval_facts *f, enum override_scope scope,
+	uint64_t scope_id, enum subjects subjects)
 {
 	if (f->override_count == 0)
 		return;
@@ -112,7 +114,8 @@ static void override_apply(
 	for (int pass = 0; pass < 2; pass++) {
 		for (size_t i = 0; i < f->override_count; i++) {
 			const struct eval_override *o = &f->overrides[i];
-			if (o->scope != scope || o->scope_id != scope_id || !override_concerns(f, o, subjects))
+			if (o->scope != scope || o->scope_id != scope_id ||
+				!override_concerns(f, o, subjects))
 				continue;
 			run_set(run,
 				pass == 0 ? bits_minus(run->bits, bits_and(o->deny, mask))
@@ -125,7 +128,8 @@ static void override_apply(
 
 /* ---- the channel's own memberships */
 
-/* The creator of a channel of his own counts as owner until a row says otherwise: rows come by a second commit. */
+/* The creator of a channel of his own counts as owner until a row says otherwise: rows come by a second
+ * commit. */
 static uint32_t role_in(const struct eval_facts *f, const struct eval_channel *c, const struct eval_place *p)
 {
 	if (p->known)
@@ -143,7 +147,8 @@ static struct bits role_allows(uint32_t role)
 	set = bits_or(set, bits_range(PERMISSION_join_channel, PERMISSION_leave_channel));
 	if (role == CHANNEL_ROLE_MODERATOR || role == CHANNEL_ROLE_OWNER) {
 		set = bits_or(set, bits_range(PERMISSION_delete_any_message, PERMISSION_pin_messages));
-		set = bits_or(set, bits_range(PERMISSION_manage_channel_members, PERMISSION_moderate_channel));
+		set = bits_or(
+			set, bits_range(PERMISSION_manage_channel_members, PERMISSION_moderate_channel));
 	}
 	if (role == CHANNEL_ROLE_OWNER)
 		set = bits_or(set, bits_range(PERMISSION_update_channel, PERMISSION_manage_channel_webhooks));
@@ -157,7 +162,8 @@ static void imply_wide(struct run *run, struct bits team_wide)
 {
 	struct bits more = {0};
 	if (bits_has(team_wide, PERMISSION_manage_channels)) {
-		more = bits_or(more, bits_range(PERMISSION_update_channel, PERMISSION_manage_channel_members));
+		more = bits_or(
+			more, bits_range(PERMISSION_update_channel, PERMISSION_manage_channel_members));
 		more = bits_with(more, PERMISSION_manage_overrides);
 	}
 	if (bits_has(team_wide, PERMISSION_manage_webhooks)) {
@@ -214,7 +220,8 @@ static enum eval_rule close_down(struct run *run, const struct eval_facts *f)
 	return RULE_NONE;
 }
 
-static struct eval_answer finish(struct eval_answer a, const struct run *run, enum eval_rule whole, bool asked)
+static struct eval_answer finish(
+	struct eval_answer a, const struct run *run, enum eval_rule whole, bool asked)
 {
 	a.bits = run->bits;
 	a.rule = asked ? run->rule : whole;
@@ -253,12 +260,14 @@ static struct eval_answer conversation(const struct eval_facts *f, int asked)
 		set = bits_with(set, PERMISSION_leave_channel);
 		set = bits_with(set, PERMISSION_manage_channel_members);
 		if (c->created_by == f->user_id)
-			set = bits_or(set, bits_range(PERMISSION_update_channel, PERMISSION_undelete_channel));
+			set = bits_or(
+				set, bits_range(PERMISSION_update_channel, PERMISSION_undelete_channel));
 	}
 	run_add(&run, set, RULE_CONVERSATION);
 	enum eval_rule whole = RULE_NONE;
 	if (c->kind == CHANNEL_DIRECT && f->blocked) {
-		run_set(&run, bits_minus(run.bits, bits_range(PERMISSION_send_messages, PERMISSION_attach_files)),
+		run_set(&run,
+			bits_minus(run.bits, bits_range(PERMISSION_send_messages, PERMISSION_attach_files)),
 			RULE_BLOCKED, 0);
 		whole = RULE_BLOCKED;
 	}
@@ -277,11 +286,13 @@ static struct eval_answer outsider(const struct eval_facts *f, struct eval_answe
 	if (!f->team->public_read)
 		return nothing(a, RULE_MEMBERSHIP);
 	if (at != NULL) {
-		/* `private` and a closed group outweigh `public_read`: an outsider never reads what a member may not. */
+		/* `private` and a closed group outweigh `public_read`: an outsider never reads what a member
+		 * may not. */
 		if (!at->public_read || at->private || (f->group != NULL && !f->group->public))
 			return nothing(a, RULE_MEMBERSHIP);
 		if (f->place->banned || (f->parent != NULL && f->parent_place->banned)) {
-			ends_at(&a, f->place->banned ? f->place->ban_until_ms : f->parent_place->ban_until_ms);
+			ends_at(&a,
+				f->place->banned ? f->place->ban_until_ms : f->parent_place->ban_until_ms);
 			return nothing(a, RULE_CHANNEL_BAN);
 		}
 		set = bits_with((struct bits){0}, channel_kind_view(at->kind));
@@ -343,7 +354,8 @@ static enum eval_rule restrict_person(struct run *run, const struct eval_facts *
 		whole = RULE_MUTED;
 	}
 	if (st->deafened) {
-		run_set(run, bits_minus(run->bits, bits_with(voice, PERMISSION_voice_hear)), RULE_DEAFENED, 0);
+		run_set(run, bits_minus(run->bits, bits_with(voice, PERMISSION_voice_hear)), RULE_DEAFENED,
+			0);
 		whole = RULE_DEAFENED;
 	}
 	if (st->timeout_until_ms > f->now_ms) {
@@ -432,7 +444,8 @@ struct eval_answer eval_rights(const struct eval_facts *f, int asked)
 			hidden.rule_subject = run.subject;
 			return hidden;
 		}
-		return eval_rights(f, EVAL_ASK_NOTHING); /* the rule that hides it is what was not asked for */
+		return eval_rights(
+			f, EVAL_ASK_NOTHING); /* the rule that hides it is what was not asked for */
 	}
 	/* 8, 9 */
 	if (!a.owner)
@@ -470,7 +483,8 @@ bool eval_channel_restricted(const struct eval_team *team, const struct eval_rol
 	return false;
 }
 
-enum status eval_need(const struct eval_facts *facts, enum permission permission, struct eval_answer *out_answer)
+enum status eval_need(
+	const struct eval_facts *facts, enum permission permission, struct eval_answer *out_answer)
 {
 	struct eval_answer a = eval_rights(facts, (int)permission);
 	if (out_answer != NULL)

@@ -1,6 +1,7 @@
 /*
- * expiry - the job that ends bans whose time has come, as ordinary changes with their events: rights do not end by the
- * clock alone (a key that came back without an event would let a resume replay what was hidden meanwhile).
+ * expiry - the job that ends bans whose time has come, as ordinary changes with their events: rights do not
+ * end by the clock alone (a key that came back without an event would let a resume replay what was hidden
+ * meanwhile).
  */
 #pragma once
 

@@ -37,7 +37,8 @@ static void fill_answer(const struct eval_facts *facts, struct arena *mem, pb_Ri
 	}
 }
 
-/* The key that the channel's events would have were it not private: whoever opens it tells of it with this key. */
+/* The key that the channel's events would have were it not private: whoever opens it tells of it with this
+ * key. */
 static char *open_audience(const struct facts *f, struct arena *mem)
 {
 	char key[AUDIENCE_SIZE];
@@ -47,14 +48,15 @@ static char *open_audience(const struct facts *f, struct arena *mem)
 		facts_audience(f, key);
 	else {
 		open.private = false;
-		bool own = eval_channel_restricted(&f->team, f->eval.roles, f->eval.role_count, f->eval.overrides,
-			f->eval.override_count, &open);
+		bool own = eval_channel_restricted(&f->team, f->eval.roles, f->eval.role_count,
+			f->eval.overrides, f->eval.override_count, &open);
 		audience_key(key, own ? "channel" : "team", own ? open.id : f->team.id);
 	}
 	return arena_strdup(mem, key);
 }
 
-static void rights_of_facts(const struct facts *f, const pb_JudgeRequest *rq, struct arena *mem, pb_Rights *out)
+static void rights_of_facts(
+	const struct facts *f, const pb_JudgeRequest *rq, struct arena *mem, pb_Rights *out)
 {
 	char key[AUDIENCE_SIZE];
 
@@ -112,14 +114,13 @@ void serve_judge(void *service, struct rpc_call *call, const void *request, void
 	rpc_finish(call);
 }
 
-static void rights_of_channel(
-	const struct roster *r, uint64_t user, const struct roster_channel *c, struct arena *mem, pb_Rights *out)
+static void rights_of_channel(const struct roster *r, uint64_t user, const struct roster_channel *c,
+	struct arena *mem, pb_Rights *out)
 {
 	const struct roster_member *member =
 		c->team == NULL ? NULL : roster_member(r, c->team->eval.id, user);
 	struct eval_facts facts = roster_facts(r, user, c->team, c, member);
-	const struct roster_channel *judged =
-		facts.parent != NULL ? roster_channel(r, facts.parent->id) : c;
+	const struct roster_channel *judged = facts.parent != NULL ? roster_channel(r, facts.parent->id) : c;
 	char key[AUDIENCE_SIZE];
 
 	*out = (pb_Rights){.team_id = c->view.team_id,
@@ -178,8 +179,7 @@ void serve_judge_many(void *service, struct rpc_call *call, const void *request,
 	enum status st = roster_load(conn, call->mem, &query, &r);
 	if (st != STATUS_OK)
 		goto out;
-	out->rights = ARENA_ARRAY(
-		call->mem, listed ? rq->channel_ids_count : r.channel_count, pb_Rights);
+	out->rights = ARENA_ARRAY(call->mem, listed ? rq->channel_ids_count : r.channel_count, pb_Rights);
 	if (listed) {
 		/* One answer for each, in the order asked. */
 		for (size_t i = 0; i < rq->channel_ids_count; i++) {

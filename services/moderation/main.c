@@ -1,6 +1,6 @@
 /*
- * guildhall-moderation - wires configuration, database, bus, committer and calls together, and takes them apart in order:
- * first no new calls, then the changes that wait, then what they are published through.
+ * guildhall-moderation - wires configuration, database, bus, committer and calls together, and takes them
+ * apart in order: first no new calls, then the changes that wait, then what they are published through.
  */
 #include <sodium.h>
 #include <stdio.h>
@@ -56,13 +56,13 @@ static bool settings_complete(const struct config *config)
 {
 	if (config->db_url[0] != '\0' && config->rpc_listen[0] != '\0' && config->pub_listen[0] != '\0')
 		return true;
-	fprintf(stderr,
-		"guildhall-moderation: set GUILDHALL_DB_URL, GUILDHALL_RPC_LISTEN and GUILDHALL_PUB_LISTEN\n");
+	fprintf(stderr, "guildhall-moderation: set GUILDHALL_DB_URL, GUILDHALL_RPC_LISTEN and "
+			"GUILDHALL_PUB_LISTEN\n");
 	return false;
 }
 
-/* Everything but the server, in the order of what needs what. A replica is of no use here: rights are read where they
- * are written, or every judgement in its lag would be stale at commit. */
+/* Everything but the server, in the order of what needs what. A replica is of no use here: rights are read
+ * where they are written, or every judgement in its lag would be stale at commit. */
 static enum status start(struct process *p)
 {
 	const struct config *config = &p->config;
@@ -73,7 +73,8 @@ static enum status start(struct process *p)
 		st = db_open(&(struct db_options){.url = config->db_url,
 				     .service = "guildhall-moderation",
 				     .connections = (int)config->db_readers + JOB_CONNECTIONS,
-				     .generic_plans = true}, /* planning the facts of one judgement takes ten times its run */
+				     .generic_plans = true}, /* planning the facts of one judgement takes ten
+								times its run */
 			&m->db);
 	if (st == STATUS_OK)
 		st = bus_publisher_create(&(struct bus_publisher_options){.listen = config->pub_listen,
@@ -107,7 +108,8 @@ static void stop(struct process *p)
 	if (p->server != NULL)
 		rpc_server_stop(p->server);
 	if (p->publisher != NULL)
-		bus_publisher_destroy(p->publisher); /* "leaving" for 300 ms: what was committed is on the way */
+		bus_publisher_destroy(
+			p->publisher); /* "leaving" for 300 ms: what was committed is on the way */
 	if (m->committer != NULL)
 		committer_destroy(m->committer);
 	if (p->ops != NULL)
@@ -138,8 +140,9 @@ int main(int argc, char **argv)
 		goto out;
 	}
 	p->service.config = &p->config;
-	p->service.instance = p->config.instance[0] != '\0' ? p->config.instance
-							    : arena_printf(mem, "moderation-%d", (int)getpid());
+	p->service.instance = p->config.instance[0] != '\0'
+				      ? p->config.instance
+				      : arena_printf(mem, "moderation-%d", (int)getpid());
 	ids_init(&p->ids);
 	if (!rpc_bindings_complete("moderation", bindings, binding_count))
 		goto out;

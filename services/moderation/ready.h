@@ -1,6 +1,6 @@
 /*
- * ready - what /readyz asks: the database, with the schema that this build knows. A database that is away at start or
- * later is waited for; one with a schema of another version ends the process.
+ * ready - what /readyz asks: the database, with the schema that this build knows. A database that is away at
+ * start or later is waited for; one with a schema of another version ends the process.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /*
- * roster - the facts of many people and many channels from one snapshot, in a handful of statements however many they
- * are. What facts.h is for one place, this is for whole teams: the channels of a list, the keys of everybody on a gateway.
- * All arrays are sorted, looked up by bisection, and live in the arena of the load.
+ * roster - the facts of many people and many channels from one snapshot, in a handful of statements however
+ * many they are. What facts.h is for one place, this is for whole teams: the channels of a list, the keys of
+ * everybody on a gateway. All arrays are sorted, looked up by bisection, and live in the arena of the load.
  */
 #pragma once
 
@@ -15,17 +15,18 @@ struct roster_team {
 	size_t override_count;
 	size_t team_override_count; /* the first of them are those of the team's scope */
 	uint64_t stream_epoch, as_of;
-	uint64_t rights_seq; /* of the last wide change: of the team, its overrides, its channels (deleted ones too) */
+	uint64_t rights_seq; /* of the last wide change: of the team, its overrides, its channels (deleted
+				ones too) */
 };
 
 struct roster_channel {
 	struct eval_channel eval;
 	pb_ChannelView view;
 	struct stream stream;
-	uint64_t stream_epoch, as_of;     /* of a conversation; a team's are in roster_team */
-	const struct roster_team *team;   /* NULL: a conversation */
-	const struct eval_group *group;   /* NULL: the base group */
-	struct eval_override *overrides;  /* those that concern it: team, category, channel */
+	uint64_t stream_epoch, as_of;    /* of a conversation; a team's are in roster_team */
+	const struct roster_team *team;  /* NULL: a conversation */
+	const struct eval_group *group;  /* NULL: the base group */
+	struct eval_override *overrides; /* those that concern it: team, category, channel */
 	size_t override_count;
 	bool restricted;
 };
@@ -64,7 +65,8 @@ enum roster_channels {
 struct roster_query {
 	const uint64_t *user_ids;
 	size_t user_count;
-	const uint64_t *team_ids; /* none: the teams in which one of the users is a member (not with ROSTER_LISTED) */
+	const uint64_t *
+		team_ids; /* none: the teams in which one of the users is a member (not with ROSTER_LISTED) */
 	size_t team_count;
 	enum roster_channels channels;
 	const uint64_t *channel_ids;
@@ -72,7 +74,8 @@ struct roster_query {
 	int64_t now_ms;
 };
 /* conn has a snapshot open. STATUS_OK, BUSY, INTERNAL. */
-enum status roster_load(struct db_conn *conn, struct arena *mem, const struct roster_query *query, struct roster *out);
+enum status roster_load(
+	struct db_conn *conn, struct arena *mem, const struct roster_query *query, struct roster *out);
 
 const struct roster_team *roster_team(const struct roster *r, uint64_t team_id);
 const struct roster_channel *roster_channel(const struct roster *r, uint64_t channel_id);
@@ -83,6 +86,7 @@ const struct eval_place *roster_place(const struct roster *r, uint64_t channel_i
 /* Everywhere the person has a row or a ban, by channel. */
 const struct roster_place *roster_places_of(const struct roster *r, uint64_t user_id, size_t *out_count);
 
-/* What eval_rights needs for a person in a team (channel NULL) or a channel. member may be NULL: never was there. */
+/* What eval_rights needs for a person in a team (channel NULL) or a channel. member may be NULL: never was
+ * there. */
 struct eval_facts roster_facts(const struct roster *r, uint64_t user_id, const struct roster_team *team,
 	const struct roster_channel *channel, const struct roster_member *member);

@@ -1,12 +1,14 @@
 /*
- * rows - the statements on members, channel members and people that several changes share. All run in a change's work,
- * under the locks of its streams. changed_seq is the seq of the audience event; 0 leaves it (the keys did not change).
+ * rows - the statements on members, channel members and people that several changes share. All run in a
+ * change's work, under the locks of its streams. changed_seq is the seq of the audience event; 0 leaves it
+ * (the keys did not change).
  */
 #pragma once
 
 #include "services/moderation/change.h"
 
-/* What this owner knows of people. Written only where something differs, so that no row is locked in passing. */
+/* What this owner knows of people. Written only where something differs, so that no row is locked in passing.
+ */
 enum status rows_put_person(struct change *c, const pb_UserView *user);
 /* The actor and the target whom the request described. */
 enum status rows_put_people(struct change *c);
@@ -16,7 +18,8 @@ enum status rows_put_people(struct change *c);
 enum status rows_join(struct change *c, uint64_t team_id, uint64_t user_id, uint64_t changed_seq);
 /* Ends it, and his memberships of the team's channels. */
 enum status rows_leave(struct change *c, uint64_t team_id, uint64_t user_id, uint64_t changed_seq);
-/* Raises a member's epoch; one who never was a member gets a row of one who left, so that there is an epoch. */
+/* Raises a member's epoch; one who never was a member gets a row of one who left, so that there is an epoch.
+ */
 enum status rows_raise(struct change *c, uint64_t team_id, uint64_t user_id, uint64_t changed_seq);
 enum status rows_count_members(struct change *c, uint64_t team_id, int by, uint64_t *out_count);
 /* Live memberships of an account. */

@@ -1,6 +1,6 @@
 /*
- * service - what all files of moderation share: the one context made in main, the handlers of its calls (bound in
- * calls.c) and bounds of the domain model's section "Limits".
+ * service - what all files of moderation share: the one context made in main, the handlers of its calls
+ * (bound in calls.c) and bounds of the domain model's section "Limits".
  */
 #pragma once
 
@@ -13,7 +13,7 @@
 
 struct moderation {
 	const struct config *config;
-	struct db *db;               /* the primary: rights and what is read by them come from the same server */
+	struct db *db; /* the primary: rights and what is read by them come from the same server */
 	struct committer *committer;
 	const char *instance;
 };
