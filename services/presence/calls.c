@@ -25,12 +25,18 @@ static void on_changed(void *arg, const struct presence_change *change)
 	announce_presence(p->publisher, change, clock_wall_ms());
 }
 
-static void on_remember(void *arg, uint64_t user_id, enum presence_state shown, enum presence_state chosen,
-	int64_t last_seen_at_ms)
+static void on_remember(void *arg, uint64_t user_id, enum presence_state shown, int64_t last_seen_at_ms)
 {
 	struct presence *p = arg;
 
-	keeper_remember(p->keeper, user_id, shown, chosen, last_seen_at_ms);
+	keeper_remember(p->keeper, user_id, shown, last_seen_at_ms);
+}
+
+static void on_chose(void *arg, uint64_t user_id, enum presence_state chosen)
+{
+	struct presence *p = arg;
+
+	keeper_chose(p->keeper, user_id, chosen);
 }
 
 static void on_active(void *arg, uint64_t user_id)
@@ -49,7 +55,7 @@ static void on_typing(void *arg, const struct typing_subject *subject, bool is_t
 
 void presence_init(struct presence *p)
 {
-	const struct sockets_callbacks callbacks = {on_changed, on_remember, on_active, p};
+	const struct sockets_callbacks callbacks = {on_changed, on_remember, on_chose, on_active, p};
 
 	pthread_mutex_init(&p->lock, NULL);
 	p->sockets = sockets_create(&callbacks, clock_mono_ms());
@@ -96,17 +102,22 @@ static bool is_person(struct rpc_call *call)
 	return false;
 }
 
-static void fill_now(struct presence *p, uint64_t user_id, bool own, pb_PresenceView *out)
+/* True: memory knows. False right after a start as well, when the gateways have not registered again yet and what was
+ * announced last is the better answer. */
+static bool fill_now(struct presence *p, uint64_t user_id, bool own, pb_PresenceView *out)
 {
 	struct presence_now now;
+	bool warm;
 
 	pthread_mutex_lock(&p->lock);
 	sockets_get(p->sockets, user_id, clock_wall_ms(), &now);
+	warm = sockets_warm(p->sockets, clock_mono_ms());
 	pthread_mutex_unlock(&p->lock);
 	out->user_id = user_id;
 	out->shown = now.shown;
 	out->chosen = own && now.chosen_known ? now.chosen : 0;
 	out->last_seen_at_ms = (uint64_t)now.last_seen_at_ms;
+	return now.shown_known || warm;
 }
 
 static void fill_status(const struct person_status *status, int64_t now_wall_ms, pb_PresenceView *out)
@@ -128,8 +139,22 @@ static enum status encode_actor(struct rpc_call *call, const uint8_t **out_bytes
 	return pb_encode_arena(call->mem, pb_UserView_fields, &view, out_bytes, out_length);
 }
 
+static void add_row(const struct person_row *row, bool known, bool own, int64_t now_wall_ms, pb_PresenceView *out)
+{
+	fill_status(&row->status, now_wall_ms, out);
+	if (!known && row->announced != PRESENCE_OFFLINE) {
+		out->shown = row->announced;
+		out->last_seen_at_ms = (uint64_t)now_wall_ms;
+	}
+	if (out->last_seen_at_ms == 0)
+		out->last_seen_at_ms = (uint64_t)row->last_seen_at_ms;
+	if (own && out->chosen == 0)
+		out->chosen = row->chosen;
+}
+
 /* Adds what only the database has to views that memory has filled. Without it the views stay as they are. */
-static enum status add_stored(struct presence *p, struct rpc_call *call, pb_PresenceView *views, size_t count)
+static enum status add_stored(struct presence *p, struct rpc_call *call, pb_PresenceView *views, const bool *known,
+	size_t count)
 {
 	int64_t now_wall_ms = clock_wall_ms(), until = clock_mono_ms() + READ_WAIT_MS;
 	uint64_t *ids = ARENA_ARRAY(call->mem, count, uint64_t);
@@ -145,17 +170,10 @@ static enum status add_stored(struct presence *p, struct rpc_call *call, pb_Pres
 	db_release(conn);
 	for (size_t i = 0; i < count; i++)
 		views[i].status_unknown = st != STATUS_OK;
-	for (size_t r = 0; r < row_count; r++) {
-		for (size_t i = 0; i < count; i++) {
-			if (views[i].user_id != rows[r].user_id)
-				continue;
-			fill_status(&rows[r].status, now_wall_ms, &views[i]);
-			if (views[i].last_seen_at_ms == 0)
-				views[i].last_seen_at_ms = (uint64_t)rows[r].last_seen_at_ms;
-			if (views[i].user_id == call->header->actor_id && views[i].chosen == 0)
-				views[i].chosen = rows[r].chosen;
-		}
-	}
+	for (size_t r = 0; r < row_count; r++)
+		for (size_t i = 0; i < count; i++)
+			if (views[i].user_id == rows[r].user_id)
+				add_row(&rows[r], known[i], views[i].user_id == call->header->actor_id, now_wall_ms, &views[i]);
 	for (size_t i = 0; i < count; i++)
 		if (st == STATUS_OK && views[i].user_id == call->header->actor_id && views[i].chosen == 0)
 			views[i].chosen = PRESENCE_ONLINE; /* nothing stored: never chose */
@@ -168,6 +186,7 @@ static void serve_get_presence(void *service, struct rpc_call *call, const void 
 	const pb_GetPresenceRequest *rq = request;
 	pb_GetPresenceReply *rs = reply;
 	size_t count = rq->user_ids_count;
+	bool known[PRESENCE_GET_MOST];
 
 	if (count > PRESENCE_GET_MOST) {
 		rpc_fail(call, STATUS_FIELD_INVALID, NULL, "user_ids", "at most 200");
@@ -176,9 +195,9 @@ static void serve_get_presence(void *service, struct rpc_call *call, const void 
 	rs->presences = ARENA_ARRAY(call->mem, count, pb_PresenceView);
 	rs->presences_count = (pb_size_t)count;
 	for (size_t i = 0; i < count; i++)
-		fill_now(p, rq->user_ids[i], rq->user_ids[i] == call->header->actor_id, &rs->presences[i]);
+		known[i] = fill_now(p, rq->user_ids[i], rq->user_ids[i] == call->header->actor_id, &rs->presences[i]);
 	if (count > 0)
-		(void)add_stored(p, call, rs->presences, count); /* the views say status_unknown then */
+		(void)add_stored(p, call, rs->presences, known, count); /* the views say status_unknown then */
 	rpc_finish(call);
 }
 
@@ -234,10 +253,10 @@ static void serve_set_presence(void *service, struct rpc_call *call, const void 
 		pthread_mutex_unlock(&p->lock);
 	}
 	rs->has_presence = true;
-	fill_now(p, choice.user_id, true, &rs->presence);
+	(void)fill_now(p, choice.user_id, true, &rs->presence);
 	if (rs->presence.chosen == 0)
 		rs->presence.chosen = choice.chosen;
-	(void)add_stored(p, call, &rs->presence, 1);
+	(void)add_stored(p, call, &rs->presence, &(bool){true}, 1); /* just chosen: memory knows, connected or not */
 	if (result.replayed)
 		rpc_finish_replayed(call);
 	else
@@ -305,7 +324,7 @@ static void change_status(struct presence *p, struct rpc_call *call, const struc
 	if (kept > CUSTOM_STATUS_TEAMS)
 		keeper_wake_jobs(p->keeper);
 	rs->has_presence = true;
-	fill_now(p, call->header->actor_id, true, &rs->presence);
+	(void)fill_now(p, call->header->actor_id, true, &rs->presence);
 	fill_status(status, clock_wall_ms(), &rs->presence);
 	if (result.replayed)
 		rpc_finish_replayed(call);

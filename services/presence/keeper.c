@@ -27,7 +27,7 @@
 /* What the database has to be told of one person. */
 struct remembered {
 	uint64_t user_id;
-	enum presence_state shown;
+	enum presence_state shown;  /* 0: nothing was announced */
 	enum presence_state chosen; /* 0: no choice to store */
 	int64_t last_seen_at_ms;
 	UT_hash_handle hh;
@@ -79,24 +79,39 @@ void keeper_wake_jobs(struct keeper *k)
 	keeper_wake(k);
 }
 
-void keeper_remember(struct keeper *k, uint64_t user_id, enum presence_state shown, enum presence_state chosen,
-	int64_t last_seen_at_ms)
+/* The person's entry, made if need be; with the lock held. */
+static struct remembered *remembered_of(struct keeper *k, uint64_t user_id)
 {
 	struct remembered *r = NULL;
 
-	if (k == NULL)
-		return;
-	pthread_mutex_lock(&k->lock);
 	HASH_FIND(hh, k->remembered, &user_id, sizeof user_id, r);
 	if (r == NULL) {
 		r = must(calloc(1, sizeof *r));
 		r->user_id = user_id;
 		HASH_ADD(hh, k->remembered, user_id, sizeof r->user_id, r);
 	}
+	return r;
+}
+
+void keeper_remember(struct keeper *k, uint64_t user_id, enum presence_state shown, int64_t last_seen_at_ms)
+{
+	struct remembered *r;
+
+	if (k == NULL)
+		return;
+	pthread_mutex_lock(&k->lock);
+	r = remembered_of(k, user_id);
 	r->shown = shown;
 	r->last_seen_at_ms = last_seen_at_ms;
-	if (chosen != 0)
-		r->chosen = chosen;
+	pthread_mutex_unlock(&k->lock);
+}
+
+void keeper_chose(struct keeper *k, uint64_t user_id, enum presence_state chosen)
+{
+	if (k == NULL)
+		return;
+	pthread_mutex_lock(&k->lock);
+	remembered_of(k, user_id)->chosen = chosen;
 	pthread_mutex_unlock(&k->lock);
 }
 
@@ -175,6 +190,16 @@ static struct remembered *remembered_take(struct keeper *k)
 	return all;
 }
 
+static void remembered_merge(struct remembered *newer, const struct remembered *older)
+{
+	if (newer->chosen == 0)
+		newer->chosen = older->chosen;
+	if (newer->shown == 0) {
+		newer->shown = older->shown;
+		newer->last_seen_at_ms = older->last_seen_at_ms;
+	}
+}
+
 static void remembered_end(struct keeper *k, struct remembered *all, bool written)
 {
 	struct remembered *r, *next, *newer;
@@ -187,8 +212,8 @@ static void remembered_end(struct keeper *k, struct remembered *all, bool writte
 			HASH_FIND(hh, k->remembered, &r->user_id, sizeof r->user_id, newer);
 			if (newer == NULL)
 				HASH_ADD(hh, k->remembered, user_id, sizeof r->user_id, r);
-			else if (newer->chosen == 0)
-				newer->chosen = r->chosen;
+			else
+				remembered_merge(newer, r);
 			pthread_mutex_unlock(&k->lock);
 		}
 		if (newer != NULL)
@@ -207,12 +232,13 @@ static enum status flush(struct keeper *k, struct db_conn *conn, struct arena *m
 		return STATUS_OK;
 	seen = ARENA_ARRAY(mem, count, struct person_seen);
 	HASH_ITER(hh, all, r, next) {
-		seen[n++] = (struct person_seen){r->user_id, r->shown, r->last_seen_at_ms};
+		if (r->shown != 0)
+			seen[n++] = (struct person_seen){r->user_id, r->shown, r->last_seen_at_ms};
 		if (r->chosen != 0 && st == STATUS_OK)
 			st = people_choose(conn, mem, r->user_id, r->chosen);
 	}
-	for (size_t i = 0; i < count && st == STATUS_OK; i += LOAD_BATCH)
-		st = people_remember(conn, mem, seen + i, count - i < LOAD_BATCH ? count - i : LOAD_BATCH);
+	for (size_t i = 0; i < n && st == STATUS_OK; i += LOAD_BATCH)
+		st = people_remember(conn, mem, seen + i, n - i < LOAD_BATCH ? n - i : LOAD_BATCH);
 	remembered_end(k, all, st == STATUS_OK);
 	return st;
 }

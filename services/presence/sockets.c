@@ -17,7 +17,8 @@ struct person {
 	uint64_t id;
 	enum presence_state chosen; /* meaningless until loaded */
 	enum presence_state shown;  /* as announced */
-	bool loaded;
+	bool loaded;       /* what was announced, and with it the choice, is known from the row */
+	bool choice_given; /* before that: the row's choice is the older one */
 	bool registered_again; /* known from a full report: being there is no sign of activity */
 	unsigned connections;
 	int64_t linger_until_mono_ms; /* without connections: shown as before until then; 0: not lingering */
@@ -165,7 +166,7 @@ static void person_settle(struct sockets *s, struct person *p, bool chosen_chang
 		p->last_seen_at_ms = now_wall_ms;
 	p->shown = after;
 	tell(s, p, p->team_ids, p->team_count, connected, now_wall_ms);
-	s->callbacks.remember(s->callbacks.arg, p->id, after, 0, p->last_seen_at_ms);
+	s->callbacks.remember(s->callbacks.arg, p->id, after, p->last_seen_at_ms);
 	if (after == PRESENCE_ONLINE && (before == PRESENCE_IDLE || before == PRESENCE_OFFLINE) && !p->registered_again)
 		s->callbacks.active(s->callbacks.arg, p->id);
 }
@@ -321,6 +322,16 @@ static uint64_t new_epoch(void)
 	return epoch;
 }
 
+/* True when it is another choice than before, as far as that is known. */
+static bool person_choose(struct person *p, enum presence_state chosen)
+{
+	bool changed = !p->loaded || p->chosen != chosen;
+
+	p->choice_given = true;
+	p->chosen = chosen;
+	return changed;
+}
+
 static void socket_report(struct sockets *s, struct gateway *g, const pb_SocketOpened *report, bool full,
 	int64_t now_wall_ms)
 {
@@ -351,15 +362,10 @@ static void socket_report(struct sockets *s, struct gateway *g, const pb_SocketO
 	person_teams_set(s, p, report->team_ids, report->team_ids_count, true, now_wall_ms);
 	/* A full report repeats what a socket brought long ago; the row knows better what was chosen since. */
 	if (choice && !full) {
-		bool changed = !p->loaded || p->chosen != report->chosen;
+		bool changed = person_choose(p, (enum presence_state)report->chosen);
 
-		p->chosen = (enum presence_state)report->chosen;
 		if (changed)
-			s->callbacks.remember(s->callbacks.arg, p->id, p->shown, p->chosen, p->last_seen_at_ms);
-		if (!p->loaded) {
-			DL_DELETE2(s->unloaded, p, prev_unloaded, next_unloaded);
-			p->loaded = true;
-		}
+			s->callbacks.chose(s->callbacks.arg, p->id, p->chosen);
 		person_settle(s, p, changed, now_wall_ms);
 	} else {
 		person_settle(s, p, false, now_wall_ms);
@@ -458,11 +464,12 @@ void sockets_loaded(struct sockets *s, uint64_t user_id, enum presence_state cho
 		return;
 	DL_DELETE2(s->unloaded, p, prev_unloaded, next_unloaded);
 	p->loaded = true;
-	p->chosen = valid_choice(chosen) ? chosen : PRESENCE_ONLINE;
+	if (!p->choice_given)
+		p->chosen = valid_choice(chosen) ? chosen : PRESENCE_ONLINE;
 	if (valid_choice(announced))
 		p->shown = presence_shown(announced, true);
 	p->last_seen_at_ms = last_seen_at_ms;
-	person_settle(s, p, false, now_wall_ms);
+	person_settle(s, p, p->choice_given, now_wall_ms);
 }
 
 void sockets_choose(struct sockets *s, uint64_t user_id, enum presence_state chosen, const uint8_t *view,
@@ -474,13 +481,8 @@ void sockets_choose(struct sockets *s, uint64_t user_id, enum presence_state cho
 	if (p == NULL)
 		return; /* not connected: the row has it when they come */
 	person_view_set(p, view, view_length);
-	changed = !p->loaded || p->chosen != chosen;
-	if (!p->loaded) {
-		DL_DELETE2(s->unloaded, p, prev_unloaded, next_unloaded);
-		p->loaded = true;
-	}
+	changed = person_choose(p, chosen);
 	p->registered_again = false; /* who chooses is there */
-	p->chosen = chosen;
 	person_settle(s, p, changed, now_wall_ms);
 }
 
@@ -491,10 +493,11 @@ bool sockets_get(const struct sockets *s, uint64_t user_id, int64_t now_wall_ms,
 	*out = (struct presence_now){.shown = PRESENCE_OFFLINE, .chosen = PRESENCE_ONLINE};
 	if (p == NULL)
 		return false;
-	out->shown = p->shown;
 	out->chosen = p->chosen;
-	out->chosen_known = p->loaded;
-	out->last_seen_at_ms = p->shown == PRESENCE_OFFLINE ? p->last_seen_at_ms : now_wall_ms;
+	out->chosen_known = p->loaded || p->choice_given;
+	out->shown_known = out->chosen_known;
+	out->shown = p->loaded || !p->choice_given ? p->shown : presence_shown(p->chosen, true);
+	out->last_seen_at_ms = out->shown == PRESENCE_OFFLINE ? p->last_seen_at_ms : now_wall_ms;
 	return true;
 }
 

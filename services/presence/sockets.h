@@ -43,10 +43,10 @@ struct presence_change {
 struct sockets_callbacks {
 	/* Shown or chosen changed, or teams were added to a person who is present. */
 	void (*changed)(void *arg, const struct presence_change *change);
-	/* What a restart has to know changed: shown as announced, last_seen_at_ms, and chosen when a socket
-	 * brought one. 0 in chosen: as stored. */
-	void (*remember)(void *arg, uint64_t user_id, enum presence_state shown, enum presence_state chosen,
-		int64_t last_seen_at_ms);
+	/* What a restart has to know changed: what was announced, and when the person was there last. */
+	void (*remember)(void *arg, uint64_t user_id, enum presence_state shown, int64_t last_seen_at_ms);
+	/* A socket brought a choice that is to be stored. */
+	void (*chose)(void *arg, uint64_t user_id, enum presence_state chosen);
 	/* The person came back from idle or from being away: a status that ends with that may go. */
 	void (*active)(void *arg, uint64_t user_id);
 	void *arg;
@@ -71,10 +71,11 @@ enum status sockets_sync(struct sockets *s, const pb_SyncSocketsRequest *rq, int
 /* Leases and graces that are over. */
 void sockets_tick(struct sockets *s, int64_t now_mono_ms, int64_t now_wall_ms);
 
-/* People whose stored choice is not known yet: at most `most` ids. They are shown to nobody until
- * sockets_loaded; a person who chose to be invisible must not appear because the database was slow. */
+/* People whose row is not read yet: at most `most` ids. Nothing is announced of them until sockets_loaded: a person who
+ * chose to be invisible must not appear because the database was slow, and only the row knows what others saw last. */
 size_t sockets_unloaded(const struct sockets *s, uint64_t *out_ids, size_t most);
-/* What the database has of a person (no row: online, offline, 0). Ignored unless it is still missing. */
+/* What the database has of a person (no row: online, offline, 0). Ignored unless it is still missing; a choice made
+ * meanwhile stays. */
 void sockets_loaded(struct sockets *s, uint64_t user_id, enum presence_state chosen, enum presence_state announced,
 	int64_t last_seen_at_ms, int64_t now_wall_ms);
 
@@ -85,6 +86,7 @@ void sockets_choose(struct sockets *s, uint64_t user_id, enum presence_state cho
 struct presence_now {
 	enum presence_state shown, chosen;
 	bool chosen_known;
+	bool shown_known; /* false: the row is not read yet */
 	int64_t last_seen_at_ms; /* 0: not known here */
 };
 /* False: not connected; out is then offline with nothing known. */

@@ -22,7 +22,6 @@ struct fixture {
 	struct told told[64];
 	size_t told_count;
 	enum presence_state remembered_shown, remembered_chosen;
-	size_t remembered_count;
 	uint64_t active[16];
 	size_t active_count;
 	int64_t now;
@@ -40,15 +39,21 @@ static void on_changed(void *arg, const struct presence_change *c)
 		t->team_ids[i] = c->team_ids[i];
 }
 
-static void on_remember(void *arg, uint64_t user_id, enum presence_state shown, enum presence_state chosen, int64_t seen)
+static void on_remember(void *arg, uint64_t user_id, enum presence_state shown, int64_t seen)
 {
 	struct fixture *fx = arg;
 
 	(void)user_id;
 	(void)seen;
 	fx->remembered_shown = shown;
+}
+
+static void on_chose(void *arg, uint64_t user_id, enum presence_state chosen)
+{
+	struct fixture *fx = arg;
+
+	(void)user_id;
 	fx->remembered_chosen = chosen;
-	fx->remembered_count++;
 }
 
 static void on_active(void *arg, uint64_t user_id)
@@ -62,7 +67,7 @@ static void on_active(void *arg, uint64_t user_id)
 static struct fixture *fixture_create(void)
 {
 	struct fixture *fx = calloc(1, sizeof *fx);
-	struct sockets_callbacks callbacks = {on_changed, on_remember, on_active, fx};
+	struct sockets_callbacks callbacks = {on_changed, on_remember, on_chose, on_active, fx};
 
 	fx->s = sockets_create(&callbacks, 0);
 	fx->now = SOCKETS_LEASE_MS;
@@ -402,6 +407,23 @@ START_TEST(a_choice_that_came_while_the_row_was_read_wins)
 }
 END_TEST
 
+START_TEST(who_becomes_invisible_before_the_row_is_read_is_announced_as_gone)
+{
+	struct fixture *fx = fixture_create_just_started();
+	uint64_t teams[] = {60};
+	pb_SocketOpened o = opened(1, ANN, teams, 1);
+
+	sync_full(fx, "g1", 1, &o, 1, true);
+	sockets_choose(fx->s, ANN, PRESENCE_INVISIBLE, NULL, 0, WALL);
+	ck_assert_uint_eq(fx->told_count, 0);
+	load(fx, ANN, PRESENCE_ONLINE, PRESENCE_DND);
+	ck_assert_uint_eq(fx->told_count, 1);
+	ck_assert_int_eq(last(fx)->shown, PRESENCE_OFFLINE);
+	ck_assert_uint_eq(last(fx)->team_count, 1);
+	fixture_destroy(fx);
+}
+END_TEST
+
 START_TEST(a_choice_a_socket_brings_is_shown_and_remembered)
 {
 	struct fixture *fx = fixture_create();
@@ -409,9 +431,9 @@ START_TEST(a_choice_a_socket_brings_is_shown_and_remembered)
 
 	o.chosen = PRESENCE_IDLE;
 	sync_full(fx, "g1", 1, &o, 1, false);
+	ck_assert_int_eq(fx->remembered_chosen, PRESENCE_IDLE);
+	load(fx, ANN, PRESENCE_ONLINE, PRESENCE_OFFLINE);
 	ck_assert_int_eq(shown(fx, ANN), PRESENCE_IDLE);
-	ck_assert_uint_gt(fx->remembered_count, 0);
-	ck_assert_uint_eq(sockets_unloaded(fx->s, &(uint64_t){0}, 1), 0);
 	fixture_destroy(fx);
 }
 END_TEST
@@ -423,6 +445,7 @@ START_TEST(a_full_report_does_not_bring_back_an_old_choice)
 
 	o.chosen = PRESENCE_IDLE;
 	sync_full(fx, "g1", 1, &o, 1, false);
+	load(fx, ANN, PRESENCE_ONLINE, PRESENCE_OFFLINE);
 	sockets_choose(fx->s, ANN, PRESENCE_INVISIBLE, NULL, 0, WALL);
 	sync_full(fx, "g1", 1, &o, 1, true);
 	ck_assert_int_eq(shown(fx, ANN), PRESENCE_OFFLINE);
@@ -511,6 +534,7 @@ TESTS("presence-sockets", who_connects_is_announced_to_each_team_and_to_oneself,
 	in_the_first_lease_period_nobody_is_declared_offline,
 	after_a_restart_only_differences_are_announced,
 	a_choice_that_came_while_the_row_was_read_wins,
+	who_becomes_invisible_before_the_row_is_read_is_announced_as_gone,
 	a_choice_a_socket_brings_is_shown_and_remembered,
 	a_full_report_does_not_bring_back_an_old_choice,
 	a_team_that_is_joined_while_present_is_told_alone,
