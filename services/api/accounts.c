@@ -40,7 +40,8 @@ const char *account_email_fault(const char *email)
 	if (dot == NULL || dot == at + 1 || email[length - 1] == '.')
 		return "must be an e-mail address";
 	for (size_t i = 0; i < length; i++) {
-		if ((unsigned char)email[i] <= ' ' || email[i] == 0x7f || strchr("<>,;\"\\", email[i]) != NULL)
+		if ((unsigned char)email[i] <= ' ' || email[i] == 0x7f ||
+			strchr("<>,;\"\\", email[i]) != NULL)
 			return "must be an e-mail address";
 	}
 	return NULL;
@@ -73,9 +74,11 @@ static enum status check_new(const struct account_new *f, struct rpc_outcome *ou
 	fault = f->email == NULL ? NULL : account_email_fault(f->email);
 	if (fault != NULL)
 		return change_refuse(out, STATUS_FIELD_INVALID, "email", fault);
-	if (f->display_name != NULL && (f->display_name[0] == '\0' ||
-		text_code_points(f->display_name, strlen(f->display_name)) > ACCOUNT_NAME_MOST))
-		return change_refuse(out, STATUS_FIELD_INVALID, "display_name", "must have 1 to 64 characters");
+	if (f->display_name != NULL &&
+		(f->display_name[0] == '\0' ||
+			text_code_points(f->display_name, strlen(f->display_name)) > ACCOUNT_NAME_MOST))
+		return change_refuse(
+			out, STATUS_FIELD_INVALID, "display_name", "must have 1 to 64 characters");
 	return STATUS_OK;
 }
 
@@ -120,10 +123,11 @@ static enum status read_rows(struct api *api, struct arena *mem, const struct db
 }
 
 static const struct db_stmt get_own = {"accounts_get_own",
-	"SELECT " ACCOUNT_COLUMNS ", a.email, a.email_verified FROM auth.accounts a WHERE a.id = $1 AND a.erased_at_ms IS NULL"};
+	"SELECT " ACCOUNT_COLUMNS
+	", a.email, a.email_verified FROM auth.accounts a WHERE a.id = $1 AND a.erased_at_ms IS NULL"};
 
-enum status accounts_get_own(struct api *api, struct arena *mem, uint64_t id, int64_t deadline_mono_ms,
-	struct account_own *out)
+enum status accounts_get_own(
+	struct api *api, struct arena *mem, uint64_t id, int64_t deadline_mono_ms, struct account_own *out)
 {
 	struct db_params params;
 	struct db_rows rows;
@@ -141,7 +145,8 @@ enum status accounts_get_own(struct api *api, struct arena *mem, uint64_t id, in
 	return STATUS_OK;
 }
 
-enum status accounts_get(struct api *api, struct arena *mem, uint64_t id, int64_t deadline_mono_ms, pb_UserView *out)
+enum status accounts_get(
+	struct api *api, struct arena *mem, uint64_t id, int64_t deadline_mono_ms, pb_UserView *out)
 {
 	struct account_own own;
 	enum status st = accounts_get_own(api, mem, id, deadline_mono_ms, &own);
@@ -152,8 +157,10 @@ enum status accounts_get(struct api *api, struct arena *mem, uint64_t id, int64_
 }
 
 static const struct db_stmt get_many = {"accounts_get_many",
-	"SELECT st.authz_epoch, " ACCOUNT_COLUMNS " FROM unnest($1::bigint[]) WITH ORDINALITY AS w (id, place) "
-	"JOIN auth.accounts a ON a.id = w.id JOIN log.streams st ON st.rank = 2 AND st.id = a.id ORDER BY w.place"};
+	"SELECT st.authz_epoch, " ACCOUNT_COLUMNS
+	" FROM unnest($1::bigint[]) WITH ORDINALITY AS w (id, place) "
+	"JOIN auth.accounts a ON a.id = w.id JOIN log.streams st ON st.rank = 2 AND st.id = a.id ORDER BY "
+	"w.place"};
 
 enum status accounts_get_many(struct api *api, struct arena *mem, const uint64_t *ids, size_t count,
 	int64_t deadline_mono_ms, pb_UserView **out_accounts, uint64_t **out_epochs, size_t *out_count)
@@ -182,7 +189,8 @@ enum status accounts_get_many(struct api *api, struct arena *mem, const uint64_t
 }
 
 static const struct db_stmt find_by_name = {"accounts_find",
-	"SELECT st.authz_epoch, " ACCOUNT_COLUMNS " FROM auth.accounts a JOIN log.streams st ON st.rank = 2 AND st.id = a.id "
+	"SELECT st.authz_epoch, " ACCOUNT_COLUMNS
+	" FROM auth.accounts a JOIN log.streams st ON st.rank = 2 AND st.id = a.id "
 	"WHERE lower(a.username) = lower($1::text)"};
 
 enum status accounts_find(struct api *api, struct arena *mem, const char *username, int64_t deadline_mono_ms,
@@ -206,16 +214,18 @@ enum status accounts_find(struct api *api, struct arena *mem, const char *userna
 
 /* ---- search. Usernames are unique, so an id is as good a cursor as the name it stands for. */
 
-/* Comparing bytes (~<~) is what the index on prefixes is for; 127 lies behind every character a username may have. */
-#define SEARCH_FROM                                                                                                \
-	"SELECT " ACCOUNT_COLUMNS " FROM auth.accounts a WHERE lower(a.username) ~>=~ $1::text "                   \
-	"AND lower(a.username) ~<~ ($1::text || chr(127)) AND a.erased_at_ms IS NULL AND a.disabled_at_ms IS NULL "
+/* Comparing bytes (~<~) is what the index on prefixes is for; 127 lies behind every character a username may
+ * have. */
+#define SEARCH_FROM                                                                                          \
+	"SELECT " ACCOUNT_COLUMNS " FROM auth.accounts a WHERE lower(a.username) ~>=~ $1::text "             \
+	"AND lower(a.username) ~<~ ($1::text || chr(127)) AND a.erased_at_ms IS NULL AND a.disabled_at_ms "  \
+	"IS NULL "
 #define SEARCH_NAME "(SELECT lower(c.username) FROM auth.accounts c WHERE c.id = $2)"
 static const struct db_stmt search_after = {"accounts_search_after",
 	SEARCH_FROM "AND ($2::bigint = 0 OR lower(a.username) ~>~ " SEARCH_NAME
-		") ORDER BY lower(a.username) USING ~<~ LIMIT $3"};
-static const struct db_stmt search_before = {"accounts_search_before",
-	SEARCH_FROM "AND lower(a.username) ~<~ " SEARCH_NAME " ORDER BY lower(a.username) USING ~>~ LIMIT $3"};
+		    ") ORDER BY lower(a.username) USING ~<~ LIMIT $3"};
+static const struct db_stmt search_before = {"accounts_search_before", SEARCH_FROM
+	"AND lower(a.username) ~<~ " SEARCH_NAME " ORDER BY lower(a.username) USING ~>~ LIMIT $3"};
 
 static const char *lower_case(struct arena *mem, const char *text)
 {
@@ -228,8 +238,9 @@ static const char *lower_case(struct arena *mem, const char *text)
 	return lower;
 }
 
-enum status accounts_search(struct api *api, struct arena *mem, const char *query, uint64_t before, uint64_t after,
-	uint32_t limit, int64_t deadline_mono_ms, pb_UserView **out_accounts, size_t *out_count, bool *out_more)
+enum status accounts_search(struct api *api, struct arena *mem, const char *query, uint64_t before,
+	uint64_t after, uint32_t limit, int64_t deadline_mono_ms, pb_UserView **out_accounts,
+	size_t *out_count, bool *out_more)
 {
 	bool backwards = before != 0 && after == 0;
 	struct db_params params;
@@ -239,7 +250,8 @@ enum status accounts_search(struct api *api, struct arena *mem, const char *quer
 	db_put_text(&params, lower_case(mem, query));
 	db_put_id(&params, backwards ? before : after);
 	db_put_i64(&params, (int64_t)limit + 1);
-	enum status st = read_rows(api, mem, backwards ? &search_before : &search_after, &params, deadline_mono_ms, &rows);
+	enum status st = read_rows(
+		api, mem, backwards ? &search_before : &search_after, &params, deadline_mono_ms, &rows);
 	if (st != STATUS_OK)
 		return st;
 	bool more = (uint32_t)rows.count > limit;
@@ -264,7 +276,8 @@ struct create {
 	pb_UserView *out;
 };
 
-/* Conflicts leave no row instead of an error, which would end the transaction's savepoint before the reason is known. */
+/* Conflicts leave no row instead of an error, which would end the transaction's savepoint before the reason
+ * is known. */
 static const struct db_stmt insert = {"accounts_insert",
 	"INSERT INTO auth.accounts AS a (id, username, display_name, email, password_hash, created_at_ms) "
 	"VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING RETURNING " ACCOUNT_COLUMNS};
@@ -318,7 +331,8 @@ static enum status create_work(struct log_tx *tx, void *arg)
 	st = log_tx_append(tx, STREAM_USER(c->id), audience, &event, NULL);
 	if (st != STATUS_OK)
 		return st;
-	log_tx_reply(tx, pb_CreateAccountReply_fields, &(pb_CreateAccountReply){.has_account = true, .account = view});
+	log_tx_reply(tx, pb_CreateAccountReply_fields,
+		&(pb_CreateAccountReply){.has_account = true, .account = view});
 	user_view_copy(c->mem, &view, c->out);
 	return STATUS_OK;
 }
@@ -333,8 +347,8 @@ enum status accounts_create(struct api *api, struct arena *mem, const struct rpc
 	enum status st = check_new(fields, out);
 	if (st == STATUS_OK) {
 		*out = (struct rpc_outcome){0};
-		st = out->status = passwords_hash(api->passwords, mem, fields->password, by->deadline_mono_ms,
-			&c.password_hash);
+		st = out->status = passwords_hash(
+			api->passwords, mem, fields->password, by->deadline_mono_ms, &c.password_hash);
 	}
 	if (st != STATUS_OK)
 		return st;
@@ -352,8 +366,8 @@ enum status accounts_create(struct api *api, struct arena *mem, const struct rpc
 	}
 	if (st == STATUS_OK && result.replayed) {
 		pb_CreateAccountReply reply;
-		if (result.reply == NULL || pb_decode_arena(mem, pb_CreateAccountReply_fields, &reply, result.reply,
-						     result.reply_length) != STATUS_OK)
+		if (result.reply == NULL || pb_decode_arena(mem, pb_CreateAccountReply_fields, &reply,
+						    result.reply, result.reply_length) != STATUS_OK)
 			return change_refuse(out, STATUS_INTERNAL, NULL, NULL);
 		*out_account = reply.account;
 	}

@@ -11,8 +11,8 @@
 #include "services/api/passwords.h"
 #include "services/api/tokens.h"
 
-/* Above this many sessions ended at once, one event says "every one" and the sockets of the session that stays open have to
- * connect again. */
+/* Above this many sessions ended at once, one event says "every one" and the sockets of the session that
+ * stays open have to connect again. */
 #define SESSION_EVENTS_MOST 64
 #define CHANGED_MOST        8
 #define EVENTS_BLANKED      1000
@@ -23,14 +23,16 @@ static const struct db_stmt password_of = {"accounts_password",
 /* Not wrong_credentials: the token was right, and a client that gets a 401 throws it away. */
 static enum status refuse_password(struct rpc_outcome *out, const char *field)
 {
-	*out = (struct rpc_outcome){.status = STATUS_FORBIDDEN, .why = "wrong_password", .field = field,
+	*out = (struct rpc_outcome){.status = STATUS_FORBIDDEN,
+		.why = "wrong_password",
+		.field = field,
 		.detail = "the password is wrong"};
 	return STATUS_FORBIDDEN;
 }
 
 /* The stored hash, after the password was compared with it. */
-static enum status prove(struct api *api, struct arena *mem, const struct rpc_context *by, const char *password,
-	const char *field, const char **out_hash, struct rpc_outcome *out)
+static enum status prove(struct api *api, struct arena *mem, const struct rpc_context *by,
+	const char *password, const char *field, const char **out_hash, struct rpc_outcome *out)
 {
 	struct db_conn *conn = NULL;
 	struct db_params params;
@@ -54,8 +56,9 @@ static enum status prove(struct api *api, struct arena *mem, const struct rpc_co
 
 /* ---- ending sessions, inside a commit that has the user's stream */
 
-static const struct db_stmt end_sessions = {"accounts_end_sessions",
-	"UPDATE auth.sessions SET revoked_at_ms = $3 WHERE account_id = $1 AND id <> $2 AND revoked_at_ms IS NULL RETURNING id"};
+static const struct db_stmt end_sessions = {
+	"accounts_end_sessions", "UPDATE auth.sessions SET revoked_at_ms = $3 WHERE account_id = $1 AND id "
+				 "<> $2 AND revoked_at_ms IS NULL RETURNING id"};
 
 static enum status append_revoked(struct log_tx *tx, const pb_UserView *account, uint64_t session_id)
 {
@@ -63,7 +66,9 @@ static enum status append_revoked(struct log_tx *tx, const pb_UserView *account,
 		.has_actor = true,
 		.actor = *account,
 		.which_body = pb_Event_session_revoked_tag,
-		.body.session_revoked = {.user_id = account->id, .session_id = session_id, .why = CLOSE_WHY_REVOKED},
+		.body.session_revoked = {.user_id = account->id,
+			.session_id = session_id,
+			.why = CLOSE_WHY_REVOKED},
 	};
 	char audience[AUDIENCE_SIZE];
 
@@ -103,10 +108,12 @@ struct update {
 };
 
 static const struct db_stmt current = {"accounts_current",
-	"SELECT a.username, a.display_name, a.avatar, a.banner, a.bio, a.tagline, a.email FROM auth.accounts a "
+	"SELECT a.username, a.display_name, a.avatar, a.banner, a.bio, a.tagline, a.email FROM auth.accounts "
+	"a "
 	"WHERE a.id = $1 AND a.erased_at_ms IS NULL"};
 static const struct db_stmt apply = {"accounts_apply",
-	"UPDATE auth.accounts AS a SET username = $2, display_name = $3, avatar = $4, banner = $5, bio = $6, tagline = $7, "
+	"UPDATE auth.accounts AS a SET username = $2, display_name = $3, avatar = $4, banner = $5, bio = $6, "
+	"tagline = $7, "
 	"email_verified = a.email_verified AND a.email IS NOT DISTINCT FROM $8, email = $8, "
 	"password_hash = coalesce($9, a.password_hash), updated_at_ms = $10 "
 	"WHERE a.id = $1 AND ($9::text IS NULL OR a.password_hash = $11) "
@@ -121,7 +128,8 @@ static bool same(const char *a, const char *b)
 }
 
 /* What the field becomes, and its name among the changed ones when it differs. */
-static const char *becomes(bool has, const char *wanted, const char *is, const char *name, char **changed, size_t *count)
+static const char *becomes(
+	bool has, const char *wanted, const char *is, const char *name, char **changed, size_t *count)
 {
 	if (!has || same(wanted, is))
 		return is;
@@ -146,13 +154,17 @@ static enum status update_work(struct log_tx *tx, void *arg)
 		return st;
 	if (rows.count == 0)
 		return STATUS_NOT_FOUND;
-	const char *username = becomes(c->has_username, c->username, db_text(&rows, 0, 0), "username", changed, &count);
-	const char *display_name = becomes(c->has_display_name, c->display_name, db_text(&rows, 0, 1), "display_name",
-		changed, &count);
-	const char *avatar = becomes(c->has_avatar, c->avatar, db_text(&rows, 0, 2), "avatar", changed, &count);
-	const char *banner = becomes(c->has_banner, c->banner, db_text(&rows, 0, 3), "banner", changed, &count);
+	const char *username =
+		becomes(c->has_username, c->username, db_text(&rows, 0, 0), "username", changed, &count);
+	const char *display_name = becomes(
+		c->has_display_name, c->display_name, db_text(&rows, 0, 1), "display_name", changed, &count);
+	const char *avatar =
+		becomes(c->has_avatar, c->avatar, db_text(&rows, 0, 2), "avatar", changed, &count);
+	const char *banner =
+		becomes(c->has_banner, c->banner, db_text(&rows, 0, 3), "banner", changed, &count);
 	const char *bio = becomes(c->has_bio, c->bio, db_text(&rows, 0, 4), "bio", changed, &count);
-	const char *tagline = becomes(c->has_tagline, c->tagline, db_text(&rows, 0, 5), "tagline", changed, &count);
+	const char *tagline =
+		becomes(c->has_tagline, c->tagline, db_text(&rows, 0, 5), "tagline", changed, &count);
 	size_t public_count = count; /* the rest is nobody else's business */
 	u->profile_changed = public_count > 0;
 	const char *email = becomes(c->has_email, c->email, db_text(&rows, 0, 6), "email", changed, &count);
@@ -201,7 +213,9 @@ static enum status update_work(struct log_tx *tx, void *arg)
 			.has_actor = true,
 			.actor = own.view,
 			.which_body = pb_Event_account_updated_tag,
-			.body.account_updated = {.has_user = true, .user = own.view, .changed_count = (pb_size_t)count,
+			.body.account_updated = {.has_user = true,
+				.user = own.view,
+				.changed_count = (pb_size_t)count,
 				.changed = changed},
 		};
 		char audience[AUDIENCE_SIZE];
@@ -249,18 +263,24 @@ static enum status check_change(const struct account_change *c, struct rpc_outco
 	if (c->has_password) {
 		size_t length = text_code_points(c->password, strlen(c->password));
 		if (length < ACCOUNT_PASSWORD_LEAST || length > ACCOUNT_PASSWORD_MOST)
-			return change_refuse(out, STATUS_FIELD_INVALID, "password", "must have 10 to 128 characters");
+			return change_refuse(
+				out, STATUS_FIELD_INVALID, "password", "must have 10 to 128 characters");
 	}
 	/* Whoever holds a stolen token must not be able to take the account over for good. */
 	if ((c->has_password || c->has_email) && c->current_password == NULL)
-		return change_refuse(out, STATUS_FIELD_INVALID, "current_password", "is required for this change");
+		return change_refuse(
+			out, STATUS_FIELD_INVALID, "current_password", "is required for this change");
 	return STATUS_OK;
 }
 
 enum status accounts_update(struct api *api, struct arena *mem, const struct rpc_context *by,
 	const struct account_change *change, struct account_own *out_account, struct rpc_outcome *out)
 {
-	struct update u = {.mem = mem, .id = by->actor_id, .session_id = by->session_id, .change = change, .out = out_account};
+	struct update u = {.mem = mem,
+		.id = by->actor_id,
+		.session_id = by->session_id,
+		.change = change,
+		.out = out_account};
 	struct commit_op op;
 	enum status st = check_change(change, out);
 
@@ -292,9 +312,12 @@ struct close {
 };
 
 static const struct db_stmt erase = {"accounts_erase",
-	"UPDATE auth.accounts AS a SET username = NULL, display_name = NULL, email = NULL, email_verified = false, "
-	"password_hash = NULL, avatar = NULL, banner = NULL, bio = NULL, tagline = NULL, flags = 0, updated_at_ms = $3, "
-	"deleted_at_ms = $3, erased_at_ms = $3 WHERE a.id = $1 AND a.password_hash = $2 RETURNING " ACCOUNT_COLUMNS};
+	"UPDATE auth.accounts AS a SET username = NULL, display_name = NULL, email = NULL, email_verified = "
+	"false, "
+	"password_hash = NULL, avatar = NULL, banner = NULL, bio = NULL, tagline = NULL, flags = 0, "
+	"updated_at_ms = $3, "
+	"deleted_at_ms = $3, erased_at_ms = $3 WHERE a.id = $1 AND a.password_hash = $2 "
+	"RETURNING " ACCOUNT_COLUMNS};
 
 static enum status append_closed(struct log_tx *tx, const pb_UserView *account, enum close_why why)
 {
@@ -308,8 +331,8 @@ static enum status append_closed(struct log_tx *tx, const pb_UserView *account, 
 	return log_tx_append(tx, STREAM_USER(account->id), audience, &event, NULL);
 }
 
-/* The name is in earlier events of the user's own stream as well; what the log still has of them is blanked. Older ones fall to
- * the log's retention. */
+/* The name is in earlier events of the user's own stream as well; what the log still has of them is blanked.
+ * Older ones fall to the log's retention. */
 static enum status blank_events(struct log_tx *tx, uint64_t id)
 {
 	uint64_t head = log_tx_seq(tx, STREAM_USER(id));
@@ -354,8 +377,8 @@ static enum status close_work(struct log_tx *tx, void *arg)
 	return st == STATUS_OK ? jobs_add_erase(tx, c->id) : st;
 }
 
-enum status accounts_close(struct api *api, struct arena *mem, const struct rpc_context *by, const char *password,
-	struct rpc_outcome *out)
+enum status accounts_close(struct api *api, struct arena *mem, const struct rpc_context *by,
+	const char *password, struct rpc_outcome *out)
 {
 	struct close c = {.id = by->actor_id};
 	struct commit_op op;
@@ -383,7 +406,8 @@ struct disable {
 };
 
 static const struct db_stmt set_disabled = {"accounts_set_disabled",
-	"UPDATE auth.accounts AS a SET disabled_at_ms = CASE WHEN $2 THEN coalesce(a.disabled_at_ms, $3) END, updated_at_ms = $3 "
+	"UPDATE auth.accounts AS a SET disabled_at_ms = CASE WHEN $2 THEN coalesce(a.disabled_at_ms, $3) "
+	"END, updated_at_ms = $3 "
 	"FROM (SELECT id, disabled_at_ms IS NOT NULL AS was FROM auth.accounts WHERE id = $1) before "
 	"WHERE a.id = before.id AND a.erased_at_ms IS NULL RETURNING " ACCOUNT_COLUMNS ", before.was"};
 
@@ -414,7 +438,10 @@ static enum status disable_work(struct log_tx *tx, void *arg)
 	char *changed[] = {(char *)"disabled"};
 	pb_Event event = {
 		.which_body = pb_Event_account_updated_tag,
-		.body.account_updated = {.has_user = true, .user = view, .changed_count = 1, .changed = changed},
+		.body.account_updated = {.has_user = true,
+			.user = view,
+			.changed_count = 1,
+			.changed = changed},
 	};
 	char audience[AUDIENCE_SIZE];
 	audience_key(audience, "user", d->id);

@@ -1,6 +1,7 @@
 /*
- * api - what hangs from main in guildhall-api: settings, database, committer, the other owners, and api's own parts. Set up by
- * main before the first request and not changed afterwards, except for what is atomic. Owned by main; everybody borrows.
+ * api - what hangs from main in guildhall-api: settings, database, committer, the other owners, and api's own
+ * parts. Set up by main before the first request and not changed afterwards, except for what is atomic. Owned
+ * by main; everybody borrows.
  */
 #pragma once
 
@@ -36,9 +37,11 @@ struct api {
 	struct limits *limits;
 	struct jobs *jobs;
 	struct api_owner owners[OWNER_COUNT];
-	int owner_share; /* most workers one owner may hold: half of them, so that a slow one leaves the rest alive */
+	int owner_share; /* most workers one owner may hold: half of them, so that a slow one leaves the rest
+			    alive */
 	int peers;       /* copies of api, this one included: limits are per process and divided by it */
-	const struct mount *const *mounts; /* NULL-terminated; the first one answers paths that are nobody's */
+	const struct mount *const
+		*mounts; /* NULL-terminated; the first one answers paths that are nobody's */
 };
 
 /* This copy's part of a limit; 0 stays "off". */

@@ -62,8 +62,8 @@ static void resolve_token(void *service, struct rpc_call *call, const void *requ
 	const char *why = NULL;
 
 	/* Asked when a socket opens, which then lives on what it is told here: always fresh. */
-	enum status st = tokens_resolve(api->tokens, call->mem, text_or_empty(rq->token), true, call->deadline_mono_ms, &answer,
-		&why);
+	enum status st = tokens_resolve(api->tokens, call->mem, text_or_empty(rq->token), true,
+		call->deadline_mono_ms, &answer, &why);
 	if (st != STATUS_OK) {
 		rpc_fail(call, st, why, NULL, NULL);
 		return;
@@ -140,8 +140,8 @@ static void create_token(void *service, struct rpc_call *call, const void *reque
 
 	if (!by_system(call))
 		return;
-	if (sessions_open_for(service, call->mem, &by, text_or_empty(rq->username), rq->client_label, rq->days, &session,
-		    &outcome) == STATUS_OK)
+	if (sessions_open_for(service, call->mem, &by, text_or_empty(rq->username), rq->client_label,
+		    rq->days, &session, &outcome) == STATUS_OK)
 		session_reply(call->mem, &session, reply);
 	finish(call, &outcome);
 }
@@ -156,7 +156,8 @@ static void disable_account(void *service, struct rpc_call *call, const void *re
 	if (!by_system(call))
 		return;
 	out->has_account = true;
-	accounts_set_disabled(service, call->mem, &by, text_or_empty(rq->username), rq->disabled, &out->account, &outcome);
+	accounts_set_disabled(
+		service, call->mem, &by, text_or_empty(rq->username), rq->disabled, &out->account, &outcome);
 	finish(call, &outcome);
 }
 
@@ -176,10 +177,11 @@ static void get_accounts(void *service, struct rpc_call *call, const void *reque
 		out->accounts = ARENA_NEW(call->mem, pb_UserView);
 		epochs = ARENA_NEW(call->mem, uint64_t);
 		count = 1;
-		st = accounts_find(service, call->mem, rq->username, call->deadline_mono_ms, out->accounts, epochs);
+		st = accounts_find(
+			service, call->mem, rq->username, call->deadline_mono_ms, out->accounts, epochs);
 	} else {
-		st = accounts_get_many(service, call->mem, rq->ids, rq->ids_count, call->deadline_mono_ms, &out->accounts, &epochs,
-			&count);
+		st = accounts_get_many(service, call->mem, rq->ids, rq->ids_count, call->deadline_mono_ms,
+			&out->accounts, &epochs, &count);
 	}
 	if (st != STATUS_OK) {
 		rpc_fail(call, st, NULL, rq->username != NULL ? "username" : NULL, NULL);

@@ -24,8 +24,8 @@ void change_stream(struct commit_op *op, struct stream s)
 	op->streams[op->stream_count++] = s;
 }
 
-enum status change_commit(struct api *api, struct arena *mem, struct commit_op *op, struct commit_result *out_result,
-	struct rpc_outcome *out)
+enum status change_commit(struct api *api, struct arena *mem, struct commit_op *op,
+	struct commit_result *out_result, struct rpc_outcome *out)
 {
 	struct commit_result result = {0};
 	enum status st = committer_run(api->committer, mem, op, &result);

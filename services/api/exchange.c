@@ -4,7 +4,8 @@
 
 #include "common/base/clock.h"
 
-enum status exchange_fail(struct exchange *x, enum status st, const char *why, const char *field, const char *detail)
+enum status exchange_fail(
+	struct exchange *x, enum status st, const char *why, const char *field, const char *detail)
 {
 	x->outcome = (struct rpc_outcome){.status = st, .why = why, .field = field, .detail = detail};
 	return st;
@@ -15,8 +16,8 @@ enum status exchange_guess(struct exchange *x)
 	int64_t burst = api_share(x->api, x->api->config->limit_logins_per_min);
 	struct limit_state state;
 
-	if (limits_take(x->api->limits, LIMIT_LOGINS, 0, x->actor.id, (struct limit_rate){burst, 60000}, clock_mono_ms(),
-		    &state))
+	if (limits_take(x->api->limits, LIMIT_LOGINS, 0, x->actor.id, (struct limit_rate){burst, 60000},
+		    clock_mono_ms(), &state))
 		return STATUS_OK;
 	x->limit = state;
 	exchange_fail(x, STATUS_RATE_LIMITED, NULL, NULL, NULL);

@@ -1,9 +1,11 @@
 /*
- * exchange - one HTTP request being answered, whichever dialect it speaks. The core (serve.c) finds the route, the person and
- * the limits; the dialect's handler decodes, calls, renders. Everything lives in the request's arena. One worker thread.
+ * exchange - one HTTP request being answered, whichever dialect it speaks. The core (serve.c) finds the
+ * route, the person and the limits; the dialect's handler decodes, calls, renders. Everything lives in the
+ * request's arena. One worker thread.
  *
- * A handler returns STATUS_OK with the response filled, or another status with `outcome` saying more; it fills nothing then, and
- * the dialect's refuse() renders the status. It may be run a second time when the token had to be resolved anew.
+ * A handler returns STATUS_OK with the response filled, or another status with `outcome` saying more; it
+ * fills nothing then, and the dialect's refuse() renders the status. It may be run a second time when the
+ * token had to be resolved anew.
  */
 #pragma once
 
@@ -25,9 +27,11 @@ struct mount {
 	const char *path; /* "/v1" */
 	const struct route *routes;
 	size_t route_count;
-	const char *(*token)(struct exchange *x);               /* what the client shows, or NULL */
-	void (*refuse)(struct exchange *x, enum status status); /* renders outcome; any time after the dialect is known */
-	void (*decorate)(struct exchange *x);                   /* headers that every response has; last */
+	const char *(*token)(struct exchange *x); /* what the client shows, or NULL */
+	/* Renders outcome; any time after the dialect is known. */
+	void (*refuse)(struct exchange *x, enum status status);
+	/* Headers that every response has; last. */
+	void (*decorate)(struct exchange *x);
 };
 
 /* Who asks. account is borrowed from mem. */
@@ -54,14 +58,16 @@ struct exchange {
 	uint8_t request_id[REQUEST_ID_BYTES]; /* of this change */
 	uint8_t body_hash[REQUEST_HASH_BYTES];
 	bool has_body_hash;
-	const char *key_field; /* what the client named this change by, or NULL: the field to blame for another body under it */
+	const char *key_field; /* what the client named this change by, or NULL: the field to blame for
+				  another body under it */
 
-	struct rpc_context call; /* as exchange_context left it */
+	struct rpc_context call;    /* as exchange_context left it */
 	struct rpc_outcome outcome; /* of the latest call, or what exchange_fail said */
 };
 
 /* Records why and returns st. Strings are borrowed until the response is written. */
-enum status exchange_fail(struct exchange *x, enum status st, const char *why, const char *field, const char *detail);
+enum status exchange_fail(
+	struct exchange *x, enum status st, const char *why, const char *field, const char *detail);
 
 /* Counts an attempt at the password of the actor's own account, so that a stolen token is no way to guess it.
  * STATUS_RATE_LIMITED. */
@@ -84,11 +90,13 @@ enum status exchange_leave(struct exchange *x, enum owner owner, enum status st)
  *
  * Gives the call's status; x->outcome has the rest.
  */
-#define CALL(x, owner, arm, pick, request, out_reply) EXCHANGE_CALL_(x, owner, arm, pick, true, request, out_reply)
-#define ASK(x, owner, arm, pick, request, out_reply)  EXCHANGE_CALL_(x, owner, arm, pick, false, request, out_reply)
-#define EXCHANGE_CALL_(x, owner, arm, pick, writes, request, out_reply)                                            \
-	(exchange_enter((x), OWNER_##owner, (pick), (writes))                                                      \
-			? exchange_leave((x), OWNER_##owner,                                                       \
-				  owner##_##arm((x)->api->owners[OWNER_##owner].client, (x)->mem, &(x)->call,       \
-					  (request), (out_reply), &(x)->outcome))                                  \
+#define CALL(x, owner, arm, pick, request, out_reply)                                                        \
+	EXCHANGE_CALL_(x, owner, arm, pick, true, request, out_reply)
+#define ASK(x, owner, arm, pick, request, out_reply)                                                         \
+	EXCHANGE_CALL_(x, owner, arm, pick, false, request, out_reply)
+#define EXCHANGE_CALL_(x, owner, arm, pick, writes, request, out_reply)                                      \
+	(exchange_enter((x), OWNER_##owner, (pick), (writes))                                                \
+			? exchange_leave((x), OWNER_##owner,                                                 \
+				  owner##_##arm((x)->api->owners[OWNER_##owner].client, (x)->mem,            \
+					  &(x)->call, (request), (out_reply), &(x)->outcome))                \
 			: STATUS_BUSY)

@@ -1,14 +1,15 @@
 /*
- * idempotency - what makes a repeated call the same call: its id, which with the actor is the key of log.requests, and the hash
- * of what the client sent, by which another body under the same id is recognised. Pure, except for the random id.
- * The tags and the order of what is hashed are permanent for 24 hours: answers are kept under them.
+ * idempotency - what makes a repeated call the same call: its id, which with the actor is the key of
+ * log.requests, and the hash of what the client sent, by which another body under the same id is recognised.
+ * Pure, except for the random id. The tags and the order of what is hashed are permanent for 24 hours:
+ * answers are kept under them.
  */
 #pragma once
 
 #include <stddef.h>
 #include <stdint.h>
 
-#define REQUEST_ID_BYTES 32
+#define REQUEST_ID_BYTES   32
 #define REQUEST_HASH_BYTES 32
 
 /* A call that nobody can repeat but api itself. */

@@ -1,6 +1,5 @@
 #include "services/api/jobs.h"
 
-#include <jansson.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -21,8 +20,8 @@
 #define STEP_DEADLINE_MS 5000
 #define TEAMS_A_COMMIT   15
 /* Much longer than all calls of one step may take; a copy that died holds its job no longer. */
-#define LEASE_S          "60"
-#define STACK_BYTES      ((size_t)512 << 10)
+#define LEASE_S     "60"
+#define STACK_BYTES ((size_t)512 << 10)
 
 struct jobs {
 	struct api *api;
@@ -48,8 +47,8 @@ static enum status add_job(struct log_tx *tx, const char *kind, uint64_t account
 	return log_tx_query(tx, &add, &params, NULL);
 }
 
-enum status jobs_add_profile(struct log_tx *tx, uint64_t account_id, char *const *changed, size_t changed_count,
-	uint64_t event_id)
+enum status jobs_add_profile(
+	struct log_tx *tx, uint64_t account_id, char *const *changed, size_t changed_count, uint64_t event_id)
 {
 	struct json_writer w;
 	size_t length;
@@ -77,23 +76,30 @@ enum status jobs_add_erase(struct log_tx *tx, uint64_t account_id)
 
 struct job {
 	uint64_t id, account_id;
-	const char *kind, *state;
+	const char *kind;
 	int64_t attempts;
+	/* of profile jobs */
+	uint64_t event_id, after; /* teams up to `after` were told */
+	const char *changed;      /* names apart by commas */
 };
 
 static const struct db_stmt claim = {"jobs_claim",
-	"UPDATE auth.jobs SET attempts = attempts + 1, leased_until = clock_timestamp() + interval '" LEASE_S " seconds' "
+	"UPDATE auth.jobs SET attempts = attempts + 1, leased_until = clock_timestamp() + interval '" LEASE_S
+	" seconds' "
 	"WHERE id = (SELECT id FROM auth.jobs WHERE run_at <= clock_timestamp() "
-	"AND (leased_until IS NULL OR leased_until < clock_timestamp()) ORDER BY run_at, id LIMIT 1 FOR UPDATE SKIP LOCKED) "
-	"RETURNING id, account_id, kind, state::text, attempts"};
+	"AND (leased_until IS NULL OR leased_until < clock_timestamp()) ORDER BY run_at, id LIMIT 1 FOR "
+	"UPDATE SKIP LOCKED) "
+	"RETURNING id, account_id, kind, attempts, state ->> 'event_id', state ->> 'after', "
+	"array_to_string(ARRAY(SELECT jsonb_array_elements_text(state -> 'changed')), ',')"};
 static const struct db_stmt done = {"jobs_done", "DELETE FROM auth.jobs WHERE id = $1"};
 /* From 1 s doubling to 5 minutes. */
 static const struct db_stmt later = {"jobs_later",
 	"UPDATE auth.jobs SET leased_until = NULL, "
-	"run_at = clock_timestamp() + least(300, power(2, least(attempts, 9)) / 2) * interval '1 second' WHERE id = $1"};
+	"run_at = clock_timestamp() + least(300, power(2, least(attempts, 9)) / 2) * interval '1 second' "
+	"WHERE id = $1"};
 
-static enum status on_connection(struct api *api, struct arena *mem, const struct db_stmt *stmt, const uint64_t *id,
-	struct db_rows *out_rows)
+static enum status on_connection(struct api *api, struct arena *mem, const struct db_stmt *stmt,
+	const uint64_t *id, struct db_rows *out_rows)
 {
 	struct db_conn *conn = NULL;
 	struct db_params params;
@@ -121,7 +127,7 @@ static void step_begin(struct step *s, struct arena *mem, const struct job *job,
 	uint8_t of_job[REQUEST_ID_BYTES];
 
 	request_id_from_key(of_job, arena_printf(mem, "auth.jobs/%llu/%llu", (unsigned long long)job->id,
-		(unsigned long long)job->account_id));
+					    (unsigned long long)job->account_id));
 	request_id_derive(s->request_id, of_job, name);
 	s->ctx = (struct rpc_context){
 		.request_id = s->request_id,
@@ -131,7 +137,8 @@ static void step_begin(struct step *s, struct arena *mem, const struct job *job,
 	};
 }
 
-static enum status tell_people(struct api *api, struct arena *mem, const struct job *job, const pb_UserView *user)
+static enum status tell_people(
+	struct api *api, struct arena *mem, const struct job *job, const pb_UserView *user)
 {
 	struct rpc_outcome outcome;
 	struct step s;
@@ -173,8 +180,10 @@ static enum status copies_work(struct log_tx *tx, void *arg)
 			.actor = *c->user,
 			.event_id = c->event_id,
 			.which_body = pb_Event_account_updated_tag,
-			.body.account_updated = {.has_user = true, .user = *c->user,
-				.changed_count = (pb_size_t)c->changed_count, .changed = c->changed},
+			.body.account_updated = {.has_user = true,
+				.user = *c->user,
+				.changed_count = (pb_size_t)c->changed_count,
+				.changed = c->changed},
 		};
 		char audience[AUDIENCE_SIZE];
 		audience_key(audience, "team", c->teams[i]);
@@ -184,7 +193,8 @@ static enum status copies_work(struct log_tx *tx, void *arg)
 		return st;
 	db_params_begin(&params, log_tx_mem(tx));
 	db_put_id(&params, c->job->id);
-	db_put_text(&params, arena_printf(log_tx_mem(tx), "%llu", (unsigned long long)c->teams[c->team_count - 1]));
+	db_put_text(&params,
+		arena_printf(log_tx_mem(tx), "%llu", (unsigned long long)c->teams[c->team_count - 1]));
 	return log_tx_query(tx, &advance, &params, NULL);
 }
 
@@ -195,21 +205,15 @@ static int by_id(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static enum status tell_teams(struct api *api, struct arena *mem, const struct job *job, const pb_UserView *user,
-	const json_t *state)
+static enum status tell_teams(
+	struct api *api, struct arena *mem, const struct job *job, const pb_UserView *user)
 {
-	const char *event_id = json_string_value(json_object_get(state, "event_id"));
-	const char *after_text = json_string_value(json_object_get(state, "after"));
-	const json_t *changed = json_object_get(state, "changed");
-	uint64_t after = after_text == NULL ? 0 : strtoull(after_text, NULL, 10);
-	struct copies c = {.job = job, .user = user, .event_id = event_id == NULL ? 0 : strtoull(event_id, NULL, 10)};
+	struct copies c = {.job = job, .user = user, .event_id = job->event_id};
 	struct rpc_outcome outcome;
 	pb_TeamIdsReply teams;
 	struct step s;
 
-	c.changed = ARENA_ARRAY(mem, json_array_size(changed), char *);
-	for (size_t i = 0; i < json_array_size(changed); i++)
-		c.changed[c.changed_count++] = (char *)json_string_value(json_array_get(changed, i));
+	c.changed = (char **)config_list(mem, job->changed, &c.changed_count);
 	step_begin(&s, mem, job, "teams");
 	s.ctx.request_id = NULL;
 	s.ctx.request_id_length = 0;
@@ -221,8 +225,9 @@ static enum status tell_teams(struct api *api, struct arena *mem, const struct j
 		qsort(teams.team_ids, teams.team_ids_count, sizeof *teams.team_ids, by_id);
 	for (size_t i = 0; st == STATUS_OK && i < teams.team_ids_count; i += c.team_count) {
 		c.teams = teams.team_ids + i;
-		c.team_count = teams.team_ids_count - i < TEAMS_A_COMMIT ? teams.team_ids_count - i : TEAMS_A_COMMIT;
-		if (c.teams[0] <= after) { /* told before the last attempt failed */
+		c.team_count =
+			teams.team_ids_count - i < TEAMS_A_COMMIT ? teams.team_ids_count - i : TEAMS_A_COMMIT;
+		if (c.teams[0] <= job->after) { /* told before the last attempt failed */
 			c.team_count = 1;
 			continue;
 		}
@@ -240,20 +245,15 @@ static enum status do_profile(struct api *api, struct arena *mem, const struct j
 {
 	pb_UserView *user;
 	size_t count;
-	enum status st = accounts_get_many(api, mem, &job->account_id, 1, clock_mono_ms() + STEP_DEADLINE_MS, &user, NULL,
-		&count);
+	enum status st = accounts_get_many(
+		api, mem, &job->account_id, 1, clock_mono_ms() + STEP_DEADLINE_MS, &user, NULL, &count);
 
 	if (st != STATUS_OK)
 		return st;
 	if (count == 0 || user->erased) /* the job that erases says all there is to say */
 		return STATUS_OK;
 	st = tell_people(api, mem, job, user);
-	if (st != STATUS_OK)
-		return st;
-	json_t *state = json_loads(job->state, 0, NULL);
-	st = tell_teams(api, mem, job, user, state);
-	json_decref(state);
-	return st;
+	return st == STATUS_OK ? tell_teams(api, mem, job, user) : st;
 }
 
 static enum status do_erase(struct api *api, struct arena *mem, const struct job *job)
@@ -263,8 +263,8 @@ static enum status do_erase(struct api *api, struct arena *mem, const struct job
 	pb_Empty nothing;
 	struct step s;
 	size_t count;
-	enum status st = accounts_get_many(api, mem, &job->account_id, 1, clock_mono_ms() + STEP_DEADLINE_MS, &user, NULL,
-		&count);
+	enum status st = accounts_get_many(
+		api, mem, &job->account_id, 1, clock_mono_ms() + STEP_DEADLINE_MS, &user, NULL, &count);
 
 	if (st != STATUS_OK || count == 0)
 		return st;
@@ -272,6 +272,11 @@ static enum status do_erase(struct api *api, struct arena *mem, const struct job
 	st = moderation_erase_person(api->owners[OWNER_moderation].client, mem, &s.ctx,
 		&(pb_ErasePersonRequest){.user_id = job->account_id}, &nothing, &outcome);
 	return st == STATUS_OK ? tell_people(api, mem, job, user) : st;
+}
+
+static uint64_t number_of(const char *text)
+{
+	return text == NULL ? 0 : strtoull(text, NULL, 10);
 }
 
 /* One job, if any is due. False: there was none, or the database is away. */
@@ -286,8 +291,10 @@ static bool take_one(struct jobs *jobs, struct arena *mem)
 		.id = db_id(&rows, 0, 0),
 		.account_id = db_id(&rows, 0, 1),
 		.kind = db_text(&rows, 0, 2),
-		.state = db_text(&rows, 0, 3),
-		.attempts = db_i64(&rows, 0, 4),
+		.attempts = db_i64(&rows, 0, 3),
+		.event_id = number_of(db_text(&rows, 0, 4)),
+		.after = number_of(db_text(&rows, 0, 5)),
+		.changed = db_text(&rows, 0, 6),
 	};
 	char trace[IDS_TRACE_SIZE];
 	ids_trace(trace);
@@ -302,7 +309,8 @@ static bool take_one(struct jobs *jobs, struct arena *mem)
 	else
 		log_warn("job_postponed", LOG_STR("kind", job.kind), LOG_ID("account", job.account_id),
 			LOG_I64("attempts", job.attempts), LOG_STATUS("why", st));
-	(void)on_connection(api, mem, st == STATUS_OK ? &done : &later, &job.id, NULL); /* else the lease ends by itself */
+	(void)on_connection(api, mem, st == STATUS_OK ? &done : &later, &job.id,
+		NULL); /* else the lease ends by itself */
 	log_set_trace(NULL);
 	return true;
 }
@@ -312,7 +320,9 @@ static void purge_sessions(struct jobs *jobs, struct arena *mem)
 	int64_t before_ms = clock_wall_ms() - jobs->api->config->purge_after_days * INT64_C(86400000);
 	size_t count = 0;
 
-	if (sessions_purge(jobs->api, mem, before_ms, clock_mono_ms() + STEP_DEADLINE_MS, &count) == STATUS_OK && count > 0)
+	if (sessions_purge(jobs->api, mem, before_ms, clock_mono_ms() + STEP_DEADLINE_MS, &count) ==
+			STATUS_OK &&
+		count > 0)
 		log_info("sessions_purged", LOG_U64("count", count));
 }
 
@@ -324,7 +334,8 @@ static bool wait_for_work(struct jobs *jobs)
 	struct timespec until = {.tv_sec = at_ms / 1000, .tv_nsec = at_ms % 1000 * 1000000};
 
 	pthread_mutex_lock(&jobs->lock);
-	while (!jobs->nudged && !jobs->stopping && pthread_cond_timedwait(&jobs->wake, &jobs->lock, &until) == 0)
+	while (!jobs->nudged && !jobs->stopping &&
+		pthread_cond_timedwait(&jobs->wake, &jobs->lock, &until) == 0)
 		;
 	jobs->nudged = false;
 	bool go_on = !jobs->stopping;

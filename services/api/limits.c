@@ -76,8 +76,8 @@ static struct bucket *find(struct bucket *set, uint64_t tag, struct limit_rate r
 	return oldest;
 }
 
-bool limits_take(struct limits *l, enum limit_class class_, uint64_t key_a, uint64_t key_b, struct limit_rate rate,
-	int64_t now_mono_ms, struct limit_state *out_state)
+bool limits_take(struct limits *l, enum limit_class class_, uint64_t key_a, uint64_t key_b,
+	struct limit_rate rate, int64_t now_mono_ms, struct limit_state *out_state)
 {
 	uint64_t what[3] = {(uint64_t)class_, key_a, key_b};
 

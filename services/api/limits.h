@@ -1,7 +1,8 @@
 /*
- * limits - token buckets in a table of fixed size, for requests per token, posts per token and channel, logins per address.
- * They are per process: a rate is divided by the number of api copies. A bucket that is full again is the same as none, so
- * when a row of the table is crowded the one longest untouched gives way. Thread-safe; time is passed in.
+ * limits - token buckets in a table of fixed size, for requests per token, posts per token and channel,
+ * logins per address. They are per process: a rate is divided by the number of api copies. A bucket that is
+ * full again is the same as none, so when a row of the table is crowded the one longest untouched gives way.
+ * Thread-safe; time is passed in.
  */
 #pragma once
 
@@ -20,11 +21,11 @@ struct limit_rate {
 };
 
 struct limit_state {
-	bool limited;       /* a limit is in force; false leaves the rest 0 */
+	bool limited; /* a limit is in force; false leaves the rest 0 */
 	int64_t limit;
 	int64_t remaining;
-	int64_t reset_ms;   /* until the bucket is full again */
-	int64_t retry_ms;   /* until the next one is allowed; 0 when this one was */
+	int64_t reset_ms; /* until the bucket is full again */
+	int64_t retry_ms; /* until the next one is allowed; 0 when this one was */
 };
 
 /* slots is rounded up to a multiple of 8. NULL when memory is out. */

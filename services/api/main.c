@@ -1,6 +1,7 @@
 /*
- * guildhall-api - wires configuration, database, bus, the owners' clients, calls and HTTP together, and takes them apart in
- * order: first no new requests, then no new calls, then the changes that wait, then what they are published through.
+ * guildhall-api - wires configuration, database, bus, the owners' clients, calls and HTTP together, and takes
+ * them apart in order: first no new requests, then no new calls, then the changes that wait, then what they
+ * are published through.
  */
 #include <sodium.h>
 #include <stdatomic.h>
@@ -95,8 +96,8 @@ static bool check_listening(void *arg, char *detail, size_t detail_size)
 
 static bool settings_complete(const struct config *c)
 {
-	if (c->db_url[0] != '\0' && c->rpc_listen[0] != '\0' && c->pub_listen[0] != '\0' && c->rpc_messaging[0] != '\0' &&
-		c->rpc_moderation[0] != '\0' && c->rpc_presence[0] != '\0')
+	if (c->db_url[0] != '\0' && c->rpc_listen[0] != '\0' && c->pub_listen[0] != '\0' &&
+		c->rpc_messaging[0] != '\0' && c->rpc_moderation[0] != '\0' && c->rpc_presence[0] != '\0')
 		return true;
 	fprintf(stderr, "guildhall-api: set GUILDHALL_DB_URL, GUILDHALL_RPC_LISTEN, GUILDHALL_PUB_LISTEN, "
 			"GUILDHALL_RPC_MESSAGING, GUILDHALL_RPC_MODERATION and GUILDHALL_RPC_PRESENCE\n");
@@ -108,11 +109,14 @@ static enum status connect_owners(struct process *p)
 	const struct config *c = &p->config;
 	bool insecure = c->bus_insecure != 0;
 
-	enum status st = rpc_client_create("messaging", c->rpc_messaging, insecure, &p->api.owners[OWNER_messaging].client);
+	enum status st = rpc_client_create(
+		"messaging", c->rpc_messaging, insecure, &p->api.owners[OWNER_messaging].client);
 	if (st == STATUS_OK)
-		st = rpc_client_create("moderation", c->rpc_moderation, insecure, &p->api.owners[OWNER_moderation].client);
+		st = rpc_client_create(
+			"moderation", c->rpc_moderation, insecure, &p->api.owners[OWNER_moderation].client);
 	if (st == STATUS_OK)
-		st = rpc_client_create("presence", c->rpc_presence, insecure, &p->api.owners[OWNER_presence].client);
+		st = rpc_client_create(
+			"presence", c->rpc_presence, insecure, &p->api.owners[OWNER_presence].client);
 	return st;
 }
 
@@ -130,7 +134,9 @@ static enum status make_parts(struct process *p, struct arena *mem)
 	if (api->limits == NULL)
 		return STATUS_INTERNAL;
 	enum status st = tokens_create(api->db, TOKEN_SLOTS, &api->tokens);
-	return st == STATUS_OK ? passwords_create((int)p->config.password_threads, PASSWORD_QUEUE, &api->passwords) : st;
+	return st == STATUS_OK
+		       ? passwords_create((int)p->config.password_threads, PASSWORD_QUEUE, &api->passwords)
+		       : st;
 }
 
 /* Everything but what listens to clients, in the order of what needs what. */
@@ -143,7 +149,8 @@ static enum status start(struct process *p, struct arena *mem)
 	enum status st = ops_start(config, "api", &p->ops);
 	if (st == STATUS_OK) {
 		ops_add_check(p->ops, "http", check_listening, &p->listening);
-		st = db_open(&(struct db_options){.url = config->db_url, .service = "guildhall-api",
+		st = db_open(&(struct db_options){.url = config->db_url,
+				     .service = "guildhall-api",
 				     .connections = (int)config->db_readers + WRITE_CONNECTIONS},
 			&api->db);
 	}
@@ -160,12 +167,12 @@ static enum status start(struct process *p, struct arena *mem)
 						  .arg = api},
 			&p->publisher);
 	if (st == STATUS_OK && config->pub_peers[0] != '\0')
-		st = bus_listener_create(config->pub_peers, insecure, (int)config->fault_bus_drop_percent, heard, api,
-			&p->listener);
+		st = bus_listener_create(config->pub_peers, insecure, (int)config->fault_bus_drop_percent,
+			heard, api, &p->listener);
 	if (st == STATUS_OK)
-		st = committer_create(&(struct committer_options){.config = config,
-					      .service = "guildhall-api",
-					      .publisher = p->publisher},
+		st = committer_create(
+			&(struct committer_options){
+				.config = config, .service = "guildhall-api", .publisher = p->publisher},
 			&api->committer);
 	if (st == STATUS_OK)
 		st = log_upkeep_start(config, api->db, p->instance, &p->ids, &p->upkeep);
@@ -210,7 +217,8 @@ static void stop(struct process *p)
 	if (p->listener != NULL)
 		bus_listener_destroy(p->listener);
 	if (p->publisher != NULL)
-		bus_publisher_destroy(p->publisher); /* "leaving" for 300 ms: what was committed is on the way */
+		bus_publisher_destroy(
+			p->publisher); /* "leaving" for 300 ms: what was committed is on the way */
 	if (api->committer != NULL)
 		committer_destroy(api->committer);
 	if (p->ops != NULL)
@@ -247,7 +255,8 @@ int main(int argc, char **argv)
 	}
 	p->api.config = &p->config;
 	p->api.ids = &p->ids;
-	p->instance = p->config.instance[0] != '\0' ? p->config.instance : arena_printf(mem, "api-%d", (int)getpid());
+	p->instance = p->config.instance[0] != '\0' ? p->config.instance
+						    : arena_printf(mem, "api-%d", (int)getpid());
 	ids_init(&p->ids);
 	if (!rpc_bindings_complete("api", api_bindings, api_binding_count))
 		goto out;

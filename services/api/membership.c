@@ -24,10 +24,11 @@ enum status team_member_put(struct exchange *x, uint64_t team_id, uint64_t user_
 	return st == STATUS_OK ? CALL(x, moderation, add_member, team_id, &request, out) : st;
 }
 
-enum status channel_member_put(struct exchange *x, uint64_t channel_id, uint64_t user_id, pb_ChannelMemberReply *out)
+enum status channel_member_put(
+	struct exchange *x, uint64_t channel_id, uint64_t user_id, pb_ChannelMemberReply *out)
 {
-	pb_ChannelMemberRequest request = {.channel_id = channel_id, .user_id = user_id, .role = CHANNEL_ROLE_MEMBER,
-		.has_user = true};
+	pb_ChannelMemberRequest request = {
+		.channel_id = channel_id, .user_id = user_id, .role = CHANNEL_ROLE_MEMBER, .has_user = true};
 
 	if (user_id == x->actor.id) {
 		request.user = *x->actor.account;
@@ -37,8 +38,8 @@ enum status channel_member_put(struct exchange *x, uint64_t channel_id, uint64_t
 	return st == STATUS_OK ? CALL(x, moderation, add_channel_member, channel_id, &request, out) : st;
 }
 
-enum status ban_request(struct exchange *x, uint64_t scope_id, uint64_t user_id, const char *motive, int64_t expires_at_ms,
-	pb_BanRequest *out)
+enum status ban_request(struct exchange *x, uint64_t scope_id, uint64_t user_id, const char *motive,
+	int64_t expires_at_ms, pb_BanRequest *out)
 {
 	*out = (pb_BanRequest){
 		.scope_id = scope_id,
@@ -50,8 +51,8 @@ enum status ban_request(struct exchange *x, uint64_t scope_id, uint64_t user_id,
 	return person(x, user_id, &out->user);
 }
 
-enum status channel_create(struct exchange *x, const pb_CreateChannelRequest *request, const uint64_t *members,
-	size_t member_count, pb_ChannelReply *out)
+enum status channel_create(struct exchange *x, const pb_CreateChannelRequest *request,
+	const uint64_t *members, size_t member_count, pb_ChannelReply *out)
 {
 	pb_UserView *people = ARENA_ARRAY(x->mem, member_count + 1, pb_UserView);
 	size_t people_count = 1;
@@ -62,15 +63,17 @@ enum status channel_create(struct exchange *x, const pb_CreateChannelRequest *re
 	people[0] = *x->actor.account;
 	if (member_count > SEEDED_MOST)
 		return exchange_fail(x, STATUS_FIELD_INVALID, NULL, "members", "at most 200");
-	enum status st = accounts_get_many(x->api, x->mem, members, member_count, x->deadline_mono_ms, &found, NULL,
-		&found_count);
+	enum status st = accounts_get_many(
+		x->api, x->mem, members, member_count, x->deadline_mono_ms, &found, NULL, &found_count);
 	if (st != STATUS_OK)
 		return exchange_fail(x, st, NULL, NULL, NULL);
 	if (found_count != member_count)
-		return exchange_fail(x, STATUS_FIELD_INVALID, NULL, "members", "names somebody who does not exist");
+		return exchange_fail(
+			x, STATUS_FIELD_INVALID, NULL, "members", "names somebody who does not exist");
 	for (size_t i = 0; i < found_count; i++) {
 		if (found[i].erased)
-			return exchange_fail(x, STATUS_FIELD_INVALID, NULL, "members", "names somebody who does not exist");
+			return exchange_fail(x, STATUS_FIELD_INVALID, NULL, "members",
+				"names somebody who does not exist");
 		if (found[i].id != x->actor.id)
 			people[people_count++] = found[i];
 	}
@@ -80,8 +83,10 @@ enum status channel_create(struct exchange *x, const pb_CreateChannelRequest *re
 	struct rpc_outcome created = x->outcome;
 	exchange_next_step(x, "seed");
 	st = CALL(x, moderation, seed_channel, request->team_id,
-		&((pb_SeedChannelRequest){.channel_id = out->channel.id, .users_count = (pb_size_t)people_count,
-			.users = people}), &nothing);
+		&((pb_SeedChannelRequest){.channel_id = out->channel.id,
+			.users_count = (pb_size_t)people_count,
+			.users = people}),
+		&nothing);
 	if (st == STATUS_OK)
 		x->outcome = created;
 	return st;
@@ -101,18 +106,24 @@ enum status typing_set(struct exchange *x, uint64_t channel_id, bool is_typing)
 	if (st != STATUS_OK)
 		return exchange_fail(x, st, r->why, NULL, NULL);
 	struct bits bits = {r->bits.low, r->bits.high};
-	if (!bits_has(bits, r->channel.kind == CHANNEL_THREAD ? PERMISSION_send_in_threads : PERMISSION_send_messages))
-		return exchange_fail(x, STATUS_FORBIDDEN, r->why != NULL ? r->why : "send_messages", NULL, NULL);
+	if (!bits_has(bits, r->channel.kind == CHANNEL_THREAD ? PERMISSION_send_in_threads
+							      : PERMISSION_send_messages))
+		return exchange_fail(
+			x, STATUS_FORBIDDEN, r->why != NULL ? r->why : "send_messages", NULL, NULL);
 	const pb_ChannelView *channel = &r->channel;
 	return CALL(x, presence, set_typing, channel_id,
 		&((pb_SetTypingRequest){
 			.has_channel = true,
-			.channel = {.id = channel->id, .team_id = channel->team_id, .kind = channel->kind,
-				.name = channel->name, .private = channel->private},
+			.channel = {.id = channel->id,
+				.team_id = channel->team_id,
+				.kind = channel->kind,
+				.name = channel->name,
+				.private = channel->private},
 			.has_target = true,
 			.target = {.rank = r->rank, .stream_id = r->stream_id, .audience = r->audience},
 			.is_typing = is_typing,
-		}), &nothing);
+		}),
+		&nothing);
 }
 
 enum status status_set(struct exchange *x, const char *text, const char *emoji, int64_t expires_at_ms,
@@ -120,13 +131,20 @@ enum status status_set(struct exchange *x, const char *text, const char *emoji, 
 {
 	pb_TeamIdsReply teams;
 
-	enum status st = ASK(x, moderation, list_team_ids, x->actor.id, &((pb_TeamIdsRequest){.user_id = x->actor.id}), &teams);
+	enum status st = ASK(x, moderation, list_team_ids, x->actor.id,
+		&((pb_TeamIdsRequest){.user_id = x->actor.id}), &teams);
 	if (st != STATUS_OK)
 		return st;
 	if (text == NULL && emoji == NULL)
 		return CALL(x, presence, clear_status, x->actor.id,
-			&((pb_ClearStatusRequest){.team_ids_count = teams.team_ids_count, .team_ids = teams.team_ids}), out);
+			&((pb_ClearStatusRequest){
+				.team_ids_count = teams.team_ids_count, .team_ids = teams.team_ids}),
+			out);
 	return CALL(x, presence, set_status, x->actor.id,
-		&((pb_SetStatusRequest){.text = (char *)text, .emoji = (char *)emoji, .expires_at_ms = (uint64_t)expires_at_ms,
-			.team_ids_count = teams.team_ids_count, .team_ids = teams.team_ids}), out);
+		&((pb_SetStatusRequest){.text = (char *)text,
+			.emoji = (char *)emoji,
+			.expires_at_ms = (uint64_t)expires_at_ms,
+			.team_ids_count = teams.team_ids_count,
+			.team_ids = teams.team_ids}),
+		out);
 }

@@ -1,6 +1,6 @@
 /*
- * membership - calls of dialects that are one thing to a client and several to the owners: joining oneself or adding another,
- * a channel with its members, typing. Each gives a status; x->outcome has the rest.
+ * membership - calls of dialects that are one thing to a client and several to the owners: joining oneself or
+ * adding another, a channel with its members, typing. Each gives a status; x->outcome has the rest.
  */
 #pragma once
 
@@ -12,16 +12,17 @@
 
 /* The actor joins, or adds somebody else. STATUS_NOT_FOUND with field user: no such account. */
 enum status team_member_put(struct exchange *x, uint64_t team_id, uint64_t user_id, pb_MemberReply *out);
-enum status channel_member_put(struct exchange *x, uint64_t channel_id, uint64_t user_id, pb_ChannelMemberReply *out);
+enum status channel_member_put(
+	struct exchange *x, uint64_t channel_id, uint64_t user_id, pb_ChannelMemberReply *out);
 
 /* What a ban tells the owner about somebody who may never have been a member. scope: a team or a channel. */
-enum status ban_request(struct exchange *x, uint64_t scope_id, uint64_t user_id, const char *motive, int64_t expires_at_ms,
-	pb_BanRequest *out);
+enum status ban_request(struct exchange *x, uint64_t scope_id, uint64_t user_id, const char *motive,
+	int64_t expires_at_ms, pb_BanRequest *out);
 
-/* The channel and the rows of its members, the actor as owner: two steps of one change. Repeating completes it.
- * STATUS_FIELD_INVALID with field members when one of them does not exist. */
-enum status channel_create(struct exchange *x, const pb_CreateChannelRequest *request, const uint64_t *members,
-	size_t member_count, pb_ChannelReply *out);
+/* The channel and the rows of its members, the actor as owner: two steps of one change. Repeating completes
+ * it. STATUS_FIELD_INVALID with field members when one of them does not exist. */
+enum status channel_create(struct exchange *x, const pb_CreateChannelRequest *request,
+	const uint64_t *members, size_t member_count, pb_ChannelReply *out);
 
 /* Tells those who read the channel, if the actor may write there. */
 enum status typing_set(struct exchange *x, uint64_t channel_id, bool is_typing);

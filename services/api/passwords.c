@@ -10,10 +10,11 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 
-/* OWASP's floor for argon2id is 19 MiB with two passes; somewhat more, as only `threads` of them run at a time. */
-#define OPSLIMIT     2
-#define MEMLIMIT     ((size_t)32 << 20)
-#define STACK_BYTES  ((size_t)256 << 10)
+/* OWASP's floor for argon2id is 19 MiB with two passes; somewhat more, as only `threads` of them run at a
+ * time. */
+#define OPSLIMIT    2
+#define MEMLIMIT    ((size_t)32 << 20)
+#define STACK_BYTES ((size_t)256 << 10)
 _Static_assert(PASSWORD_HASH_SIZE == crypto_pwhash_STRBYTES, "size of a stored hash");
 
 enum work_state { WORK_WAITING, WORK_RUNNING, WORK_DONE };
@@ -42,7 +43,8 @@ struct passwords {
 
 static enum status hash(char out[PASSWORD_HASH_SIZE], const char *password)
 {
-	if (crypto_pwhash_str_alg(out, password, strlen(password), OPSLIMIT, MEMLIMIT, crypto_pwhash_ALG_ARGON2ID13) == 0)
+	if (crypto_pwhash_str_alg(
+		    out, password, strlen(password), OPSLIMIT, MEMLIMIT, crypto_pwhash_ALG_ARGON2ID13) == 0)
 		return STATUS_OK;
 	log_error("password_hash_failed", LOG_STR("why", "out of memory"));
 	return STATUS_BUSY;
@@ -54,8 +56,8 @@ static void work_run(struct work *w)
 		w->status = hash(w->made, w->password);
 	else
 		w->status = crypto_pwhash_str_verify(w->hash, w->password, strlen(w->password)) == 0
-			? STATUS_OK
-			: STATUS_WRONG_CREDENTIALS;
+				    ? STATUS_OK
+				    : STATUS_WRONG_CREDENTIALS;
 }
 
 static void *worker(void *arg)
@@ -157,7 +159,8 @@ static void take_out(struct passwords *p, struct work *w)
 
 static enum status run(struct passwords *p, struct work *w, int64_t deadline_mono_ms)
 {
-	struct timespec until = {.tv_sec = deadline_mono_ms / 1000, .tv_nsec = deadline_mono_ms % 1000 * 1000000};
+	struct timespec until = {
+		.tv_sec = deadline_mono_ms / 1000, .tv_nsec = deadline_mono_ms % 1000 * 1000000};
 	pthread_condattr_t attr;
 
 	if (clock_mono_ms() >= deadline_mono_ms)
@@ -177,7 +180,8 @@ static enum status run(struct passwords *p, struct work *w, int64_t deadline_mon
 		while (w->state != WORK_DONE) {
 			if (w->state == WORK_RUNNING) {
 				pthread_cond_wait(&w->done, &p->lock);
-			} else if (pthread_cond_timedwait(&w->done, &p->lock, &until) != 0 && w->state == WORK_WAITING) {
+			} else if (pthread_cond_timedwait(&w->done, &p->lock, &until) != 0 &&
+				   w->state == WORK_WAITING) {
 				take_out(p, w);
 				w->status = STATUS_LATE;
 				w->state = WORK_DONE;
@@ -201,8 +205,8 @@ enum status passwords_hash(struct passwords *passwords, struct arena *mem, const
 	return st;
 }
 
-enum status passwords_verify(struct passwords *passwords, const char *hash, const char *password,
-	int64_t deadline_mono_ms)
+enum status passwords_verify(
+	struct passwords *passwords, const char *hash, const char *password, int64_t deadline_mono_ms)
 {
 	struct work w = {.password = password, .hash = hash != NULL ? hash : passwords->nobody};
 	enum status st = run(passwords, &w, deadline_mono_ms);

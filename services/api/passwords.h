@@ -1,6 +1,6 @@
 /*
- * passwords - argon2id on threads of its own, so that logins can neither take all workers nor all memory: the bounds are
- * `threads` hashes at a time and a short queue. Callers block; any thread.
+ * passwords - argon2id on threads of its own, so that logins can neither take all workers nor all memory: the
+ * bounds are `threads` hashes at a time and a short queue. Callers block; any thread.
  */
 #pragma once
 
@@ -19,10 +19,11 @@ enum status passwords_create(int threads, size_t queue_limit, struct passwords *
 /* Those that wait get STATUS_BUSY. NULL is fine. */
 void passwords_destroy(struct passwords *passwords);
 
-/* The hash to store, in mem. STATUS_BUSY: the queue is full; STATUS_LATE: the deadline passed before it began. */
+/* The hash to store, in mem. STATUS_BUSY: the queue is full; STATUS_LATE: the deadline passed before it
+ * began. */
 enum status passwords_hash(struct passwords *passwords, struct arena *mem, const char *password,
 	int64_t deadline_mono_ms, const char **out_hash);
-/* hash NULL (no such account, or one without a password): the same work against a hash of nobody's password, so that the time
- * does not tell. STATUS_WRONG_CREDENTIALS, STATUS_BUSY, STATUS_LATE. */
-enum status passwords_verify(struct passwords *passwords, const char *hash, const char *password,
-	int64_t deadline_mono_ms);
+/* hash NULL (no such account, or one without a password): the same work against a hash of nobody's password,
+ * so that the time does not tell. STATUS_WRONG_CREDENTIALS, STATUS_BUSY, STATUS_LATE. */
+enum status passwords_verify(
+	struct passwords *passwords, const char *hash, const char *password, int64_t deadline_mono_ms);

@@ -27,7 +27,8 @@ static bool fits(const char *template, const char *path)
 		if (*template != '/' || *path != '/')
 			return *template == *path;
 		struct segment t = segment_at(++template), p = segment_at(++path);
-		if (is_param(t) ? p.length == 0 : t.length != p.length || memcmp(t.begin, p.begin, t.length) != 0)
+		if (is_param(t) ? p.length == 0
+				: t.length != p.length || memcmp(t.begin, p.begin, t.length) != 0)
 			return false;
 		template += t.length;
 		path += p.length;
@@ -47,7 +48,8 @@ static bool more_literal(const char *a, const char *b)
 	return false;
 }
 
-static enum status take_params(struct arena *mem, const char *template, const char *path, struct route_match *match)
+static enum status take_params(
+	struct arena *mem, const char *template, const char *path, struct route_match *match)
 {
 	while (*template == '/' && *path == '/') {
 		struct segment t = segment_at(++template), p = segment_at(++path);
@@ -65,16 +67,16 @@ static enum status take_params(struct arena *mem, const char *template, const ch
 	return STATUS_OK;
 }
 
-static const char *allow_of(const struct route *routes, size_t count, struct arena *mem, const char *path,
-	const char *template)
+static const char *allow_of(
+	const struct route *routes, size_t count, struct arena *mem, const char *path, const char *template)
 {
 	const char *allow = "OPTIONS";
 
 	for (size_t i = count; i-- > 0;) {
 		if (!fits(routes[i].path, path) || strcmp(routes[i].path, template) != 0)
 			continue;
-		allow = arena_printf(mem, "%s%s, %s", routes[i].method, strcmp(routes[i].method, "GET") == 0 ? ", HEAD" : "",
-			allow);
+		allow = arena_printf(mem, "%s%s, %s", routes[i].method,
+			strcmp(routes[i].method, "GET") == 0 ? ", HEAD" : "", allow);
 	}
 	return allow;
 }
@@ -85,7 +87,8 @@ enum status router_match(const struct route *routes, size_t count, struct arena 
 	const char *wanted = strcmp(method, "HEAD") == 0 ? "GET" : method;
 	const struct route *best = NULL;
 
-	/* The most literal template that fits, whatever its method: /sessions/current is not /sessions/{session}. */
+	/* The most literal template that fits, whatever its method: /sessions/current is not
+	 * /sessions/{session}. */
 	for (size_t i = 0; i < count; i++) {
 		if (fits(routes[i].path, path) && (best == NULL || more_literal(routes[i].path, best->path)))
 			best = &routes[i];

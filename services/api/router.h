@@ -1,6 +1,6 @@
 /*
- * router - which handler answers a method and a path. Tables are routes.tbl.h of each dialect; templates are segments,
- * {name} takes one whole segment. Pure.
+ * router - which handler answers a method and a path. Tables are routes.tbl.h of each dialect; templates are
+ * segments, {name} takes one whole segment. Pure.
  */
 #pragma once
 
@@ -21,7 +21,8 @@ enum route_cost {
 	COST_READ,
 	COST_WRITE, /* changes something: gets a request id */
 	COST_POST,  /* a write that also counts as a post to the channel in the path's {channel} */
-	COST_LOGIN, /* guessing or registering: limited by address. Its body holds a password and is never hashed or kept */
+	COST_LOGIN, /* guessing or registering: limited by address. Its body holds a password and is never
+		       hashed or kept */
 };
 
 struct route {
@@ -36,7 +37,7 @@ struct route {
 #define ROUTE_PARAMS_MAX 4
 struct route_match {
 	const struct route *route;
-	const char *names[ROUTE_PARAMS_MAX]; /* point into the template: up to '}' */
+	const char *names[ROUTE_PARAMS_MAX];  /* point into the template: up to '}' */
 	const char *values[ROUTE_PARAMS_MAX]; /* decoded, in mem */
 	size_t count;
 };

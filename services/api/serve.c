@@ -23,7 +23,8 @@ static const struct mount *mount_of(const struct api *api, const char *path, con
 {
 	for (size_t i = 0; api->mounts[i] != NULL; i++) {
 		size_t length = strlen(api->mounts[i]->path);
-		if (strncmp(path, api->mounts[i]->path, length) == 0 && (path[length] == '/' || path[length] == '\0')) {
+		if (strncmp(path, api->mounts[i]->path, length) == 0 &&
+			(path[length] == '/' || path[length] == '\0')) {
 			*out_below = path + length;
 			return api->mounts[i];
 		}
@@ -42,8 +43,8 @@ static enum status check_body(struct exchange *x)
 	if (rq->body_broken)
 		return exchange_fail(x, STATUS_MALFORMED, NULL, NULL, "the body is not as long as announced");
 	/* A body without a type is read as JSON: simple clients leave it out. */
-	if (rq->body_length > 0 && type != NULL && strcmp(rq->method, "GET") != 0 && strcmp(rq->method, "HEAD") != 0 &&
-		!serve_is_json(type))
+	if (rq->body_length > 0 && type != NULL && strcmp(rq->method, "GET") != 0 &&
+		strcmp(rq->method, "HEAD") != 0 && !serve_is_json(type))
 		return exchange_fail(x, STATUS_BAD_MEDIA, NULL, NULL, "the body must be application/json");
 	return STATUS_OK;
 }
@@ -56,7 +57,8 @@ static enum status authenticate(struct exchange *x, bool fresh)
 
 	if (token == NULL)
 		return exchange_fail(x, STATUS_UNAUTHENTICATED, NULL, NULL, NULL);
-	enum status st = tokens_resolve(x->api->tokens, x->mem, token, fresh, x->deadline_mono_ms, answer, &why);
+	enum status st =
+		tokens_resolve(x->api->tokens, x->mem, token, fresh, x->deadline_mono_ms, answer, &why);
 	if (st != STATUS_OK)
 		return exchange_fail(x, st, why, NULL, NULL);
 	x->actor = (struct actor){&answer->account, answer->account.id, answer->epoch, answer->session_id,
@@ -66,12 +68,12 @@ static enum status authenticate(struct exchange *x, bool fresh)
 }
 
 /* Takes one from the bucket; the state that is nearest to its end is what the client is told. */
-static enum status take(struct exchange *x, enum limit_class class_, uint64_t a, uint64_t b, int64_t burst,
-	int64_t period_ms)
+static enum status take(
+	struct exchange *x, enum limit_class class_, uint64_t a, uint64_t b, int64_t burst, int64_t period_ms)
 {
 	struct limit_state state;
-	bool allowed = limits_take(x->api->limits, class_, a, b, (struct limit_rate){burst, period_ms}, clock_mono_ms(),
-		&state);
+	bool allowed = limits_take(
+		x->api->limits, class_, a, b, (struct limit_rate){burst, period_ms}, clock_mono_ms(), &state);
 
 	if (state.limited && (!x->limit.limited || state.remaining <= x->limit.remaining))
 		x->limit = state;
@@ -92,19 +94,21 @@ static enum status check_limits(struct exchange *x)
 		st = take(x, LIMIT_LOGINS, limits_key(x->api->limits, x->rq->remote), 0,
 			api_share(x->api, config->limit_logins_per_min), 60000);
 	if (st == STATUS_OK && x->actor.session_id != 0)
-		st = take(x, LIMIT_REQUESTS, x->actor.session_id, 0, api_share(x->api, config->limit_requests_per_s), 1000);
+		st = take(x, LIMIT_REQUESTS, x->actor.session_id, 0,
+			api_share(x->api, config->limit_requests_per_s), 1000);
 	if (st == STATUS_OK && route->cost == COST_POST) {
 		const char *channel = route_param(&x->match, "channel");
 		uint64_t id = 0;
 		/* A path that names no channel is refused by the handler soon enough. */
 		if (channel != NULL && ids_from_uuid(channel, strlen(channel), &id) == STATUS_OK)
-			st = take(x, LIMIT_POSTS, x->actor.session_id, id, api_share(x->api, config->limit_posts_per_5s), 5000);
+			st = take(x, LIMIT_POSTS, x->actor.session_id, id,
+				api_share(x->api, config->limit_posts_per_5s), 5000);
 	}
 	return st;
 }
 
-/* What this change is called in log.requests. A body with a password is never hashed: hashes are kept, and a fast one of a
- * password is as good as the password. */
+/* What this change is called in log.requests. A body with a password is never hashed: hashes are kept, and a
+ * fast one of a password is as good as the password. */
 static enum status name_change(struct exchange *x)
 {
 	const struct http_request *rq = x->rq;
@@ -114,11 +118,13 @@ static enum status name_change(struct exchange *x)
 	request_id_random(x->request_id);
 	x->has_body_hash = false;
 	x->key_field = NULL;
-	if (route->cost == COST_READ || route->cost == COST_LOGIN || strcmp(rq->method, "POST") != 0 || key == NULL)
+	if (route->cost == COST_READ || route->cost == COST_LOGIN || strcmp(rq->method, "POST") != 0 ||
+		key == NULL)
 		return STATUS_OK;
 	size_t length = strlen(key);
 	if (!text_is_utf8(key, length) || length == 0 || text_code_points(key, length) > 255)
-		return exchange_fail(x, STATUS_FIELD_INVALID, NULL, "Idempotency-Key", "must have 1 to 255 characters");
+		return exchange_fail(
+			x, STATUS_FIELD_INVALID, NULL, "Idempotency-Key", "must have 1 to 255 characters");
 	request_id_from_key(x->request_id, key);
 	request_hash(x->body_hash, rq->method, rq->path, rq->body, rq->body_length);
 	x->has_body_hash = true;
@@ -159,8 +165,9 @@ static enum status answer(struct exchange *x)
 	memcpy(request_id, x->request_id, sizeof request_id);
 	st = run_handler(x, request_id);
 	if (st == STATUS_STALE) {
-		/* Owners judge again by themselves when rights changed; what comes this far is the actor's epoch: something of
-		 * this account was revoked after the answer that was kept. Ask anew, once; who was revoked gets his 401 here. */
+		/* Owners judge again by themselves when rights changed; what comes this far is the actor's
+		 * epoch: something of this account was revoked after the answer that was kept. Ask anew,
+		 * once; who was revoked gets his 401 here. */
 		tokens_drop_session(x->api->tokens, x->actor.session_id);
 		st = authenticate(x, true);
 		if (st == STATUS_OK)
@@ -197,8 +204,8 @@ void serve_request(void *arg, const struct http_request *rq, struct http_respons
 		metric_add(http_errors, 1);
 	metric_observe_us(&metrics.http_seconds, took_us);
 	log_info("http_request", LOG_STR("method", rq->method), LOG_STR("dialect", x->mount->name),
-		LOG_STR("route", x->match.route != NULL ? x->match.route->path : "-"), LOG_I64("status", rs->code),
-		LOG_I64("duration_us", took_us), LOG_ID("user", x->actor.id));
+		LOG_STR("route", x->match.route != NULL ? x->match.route->path : "-"),
+		LOG_I64("status", rs->code), LOG_I64("duration_us", took_us), LOG_ID("user", x->actor.id));
 	log_set_session(0);
 	log_set_trace(NULL);
 }

@@ -1,5 +1,6 @@
 /*
- * serve - from a complete request to a response: trace, dialect, route, body, person, limits, handler, refusal, access log.
+ * serve - from a complete request to a response: trace, dialect, route, body, person, limits, handler,
+ * refusal, access log.
  */
 #pragma once
 

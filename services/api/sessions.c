@@ -27,11 +27,15 @@ struct open {
 
 static const struct db_stmt find_login = {"sessions_find_login",
 	"SELECT a.password_hash, a.disabled_at_ms IS NOT NULL, a.id FROM auth.accounts a "
-	"WHERE (lower(a.username) = lower($1::text) OR lower(a.email) = lower($1::text)) AND a.erased_at_ms IS NULL"};
-/* The account is looked at again under the lock of its stream: disabling, erasing and a new password raise from there. */
+	"WHERE (lower(a.username) = lower($1::text) OR lower(a.email) = lower($1::text)) AND a.erased_at_ms "
+	"IS NULL"};
+/* The account is looked at again under the lock of its stream: disabling, erasing and a new password raise
+ * from there. */
 static const struct db_stmt insert = {"sessions_insert",
-	"WITH made AS (INSERT INTO auth.sessions (id, account_id, token_hash, kind, client_label, agent, address, created_at_ms, "
-	"last_used_at_ms, expires_at_ms) SELECT $1, a.id, $3, CASE WHEN a.bot THEN 2 ELSE 1 END, $4, $5, $6, $7, $7, $8 "
+	"WITH made AS (INSERT INTO auth.sessions (id, account_id, token_hash, kind, client_label, agent, "
+	"address, created_at_ms, "
+	"last_used_at_ms, expires_at_ms) SELECT $1, a.id, $3, CASE WHEN a.bot THEN 2 ELSE 1 END, $4, $5, $6, "
+	"$7, $7, $8 "
 	"FROM auth.accounts a WHERE a.id = $2 AND a.erased_at_ms IS NULL AND a.disabled_at_ms IS NULL "
 	"AND ($9::text IS NULL OR a.password_hash = $9) RETURNING account_id) "
 	"SELECT " ACCOUNT_COLUMNS " FROM made JOIN auth.accounts a ON a.id = made.account_id"};
@@ -42,7 +46,8 @@ static const char *shortened(struct arena *mem, const char *text, size_t n)
 	if (text == NULL)
 		return NULL;
 	size_t length = strlen(text);
-	return text_is_utf8(text, length) ? arena_strndup(mem, text, text_prefix_bytes(text, length, n)) : NULL;
+	return text_is_utf8(text, length) ? arena_strndup(mem, text, text_prefix_bytes(text, length, n))
+					  : NULL;
 }
 
 static enum status open_work(struct log_tx *tx, void *arg)
@@ -74,12 +79,13 @@ static enum status open_work(struct log_tx *tx, void *arg)
 		.has_actor = true,
 		.actor = view,
 		.which_body = pb_Event_session_opened_tag,
-		.body.session_opened = {
-			.user_id = view.id,
-			.session_id = o->session_id,
-			.client_label = (char *)o->client_label,
-			.expires_at_ms = (uint64_t)o->out->expires_at_ms,
-		},
+		.body.session_opened =
+			{
+				.user_id = view.id,
+				.session_id = o->session_id,
+				.client_label = (char *)o->client_label,
+				.expires_at_ms = (uint64_t)o->out->expires_at_ms,
+			},
 	};
 	char audience[AUDIENCE_SIZE];
 	audience_key(audience, "user", view.id);
@@ -89,8 +95,8 @@ static enum status open_work(struct log_tx *tx, void *arg)
 	return st;
 }
 
-static enum status open_session(struct api *api, struct arena *mem, const struct rpc_context *by, struct open *o,
-	struct rpc_outcome *out)
+static enum status open_session(struct api *api, struct arena *mem, const struct rpc_context *by,
+	struct open *o, struct rpc_outcome *out)
 {
 	struct commit_op op;
 
@@ -100,7 +106,8 @@ static enum status open_session(struct api *api, struct arena *mem, const struct
 	token_make(o->out->token, o->token_hash);
 	o->out->session_id = o->session_id;
 	change_begin(&op, by, open_work, o);
-	/* Nothing is remembered under a request id: the answer is a secret. Whoever opens it has no epoch yet. */
+	/* Nothing is remembered under a request id: the answer is a secret. Whoever opens it has no epoch
+	 * yet. */
 	op.request_id_length = 0;
 	op.check_actor = false;
 	if (o->password_hash != NULL)
@@ -149,8 +156,9 @@ enum status sessions_open(struct api *api, struct arena *mem, const struct rpc_c
 	return open_session(api, mem, by, &o, out);
 }
 
-enum status sessions_open_for(struct api *api, struct arena *mem, const struct rpc_context *by, const char *username,
-	const char *client_label, uint32_t days, struct session_opened *out_session, struct rpc_outcome *out)
+enum status sessions_open_for(struct api *api, struct arena *mem, const struct rpc_context *by,
+	const char *username, const char *client_label, uint32_t days, struct session_opened *out_session,
+	struct rpc_outcome *out)
 {
 	pb_UserView account;
 
@@ -172,16 +180,19 @@ enum status sessions_open_for(struct api *api, struct arena *mem, const struct r
 
 /* ---- listing */
 
-#define LIST_FROM                                                                                                  \
-	"SELECT s.id, s.client_label, s.agent, s.address, s.created_at_ms, s.last_used_at_ms, "                    \
-	"coalesce(s.expires_at_ms, 0) FROM auth.sessions s WHERE s.account_id = $1 AND s.revoked_at_ms IS NULL "   \
+#define LIST_FROM                                                                                            \
+	"SELECT s.id, s.client_label, s.agent, s.address, s.created_at_ms, s.last_used_at_ms, "              \
+	"coalesce(s.expires_at_ms, 0) FROM auth.sessions s WHERE s.account_id = $1 AND s.revoked_at_ms IS "  \
+	"NULL "                                                                                              \
 	"AND (s.expires_at_ms IS NULL OR s.expires_at_ms > $4) "
-static const struct db_stmt list_before = {"sessions_list_before",
-	LIST_FROM "AND ($2::bigint = 0 OR s.id < $2) ORDER BY s.id DESC LIMIT $3"};
-static const struct db_stmt list_after = {"sessions_list_after", LIST_FROM "AND s.id > $2 ORDER BY s.id LIMIT $3"};
+static const struct db_stmt list_before = {
+	"sessions_list_before", LIST_FROM "AND ($2::bigint = 0 OR s.id < $2) ORDER BY s.id DESC LIMIT $3"};
+static const struct db_stmt list_after = {
+	"sessions_list_after", LIST_FROM "AND s.id > $2 ORDER BY s.id LIMIT $3"};
 
-enum status sessions_list(struct api *api, struct arena *mem, uint64_t account_id, uint64_t before, uint64_t after,
-	uint32_t limit, int64_t deadline_mono_ms, struct session_row **out_rows, size_t *out_count, bool *out_more)
+enum status sessions_list(struct api *api, struct arena *mem, uint64_t account_id, uint64_t before,
+	uint64_t after, uint32_t limit, int64_t deadline_mono_ms, struct session_row **out_rows,
+	size_t *out_count, bool *out_more)
 {
 	struct db_conn *conn = NULL;
 	struct db_params params;
@@ -227,8 +238,9 @@ struct revoke {
 	uint64_t session_id;
 };
 
-static const struct db_stmt revoke = {"sessions_revoke",
-	"UPDATE auth.sessions SET revoked_at_ms = $3 WHERE id = $1 AND account_id = $2 AND revoked_at_ms IS NULL"};
+static const struct db_stmt revoke = {
+	"sessions_revoke", "UPDATE auth.sessions SET revoked_at_ms = $3 WHERE id = $1 AND account_id = $2 "
+			   "AND revoked_at_ms IS NULL"};
 
 static enum status revoke_work(struct log_tx *tx, void *arg)
 {
@@ -250,7 +262,9 @@ static enum status revoke_work(struct log_tx *tx, void *arg)
 	pb_Event event = {
 		.has_actor = r->by->actor != NULL,
 		.which_body = pb_Event_session_revoked_tag,
-		.body.session_revoked = {.user_id = user.id, .session_id = r->session_id, .why = CLOSE_WHY_REVOKED},
+		.body.session_revoked = {.user_id = user.id,
+			.session_id = r->session_id,
+			.why = CLOSE_WHY_REVOKED},
 	};
 	if (r->by->actor != NULL)
 		event.actor = *r->by->actor;
@@ -259,8 +273,8 @@ static enum status revoke_work(struct log_tx *tx, void *arg)
 	return log_tx_append(tx, user, audience, &event, NULL);
 }
 
-enum status sessions_revoke(struct api *api, struct arena *mem, const struct rpc_context *by, uint64_t session_id,
-	struct rpc_outcome *out)
+enum status sessions_revoke(struct api *api, struct arena *mem, const struct rpc_context *by,
+	uint64_t session_id, struct rpc_outcome *out)
 {
 	struct revoke r = {by, session_id};
 	struct commit_op op;
@@ -277,8 +291,8 @@ static const struct db_stmt purge = {"sessions_purge",
 	"DELETE FROM auth.sessions WHERE id IN (SELECT id FROM auth.sessions "
 	"WHERE least(revoked_at_ms, expires_at_ms) < $1 LIMIT 1000)"};
 
-enum status sessions_purge(struct api *api, struct arena *mem, int64_t ended_before_ms, int64_t deadline_mono_ms,
-	size_t *out_count)
+enum status sessions_purge(struct api *api, struct arena *mem, int64_t ended_before_ms,
+	int64_t deadline_mono_ms, size_t *out_count)
 {
 	struct db_conn *conn = NULL;
 	struct db_params params;

@@ -16,10 +16,10 @@
 #define TOKEN_CHARS  43 /* 32 bytes as base64url without padding */
 _Static_assert(sizeof TOKEN_PREFIX - 1 + TOKEN_CHARS + 1 <= TOKEN_TEXT_SIZE, "size of a token's text");
 
-#define KEPT_MS        2000
-#define WAYS           4
-#define SHARDS         16
-#define USED_AFTER_MS  INT64_C(300000) /* last_used_at is told this coarsely: reads should not be writes */
+#define KEPT_MS       2000
+#define WAYS          4
+#define SHARDS        16
+#define USED_AFTER_MS INT64_C(300000) /* last_used_at is told this coarsely: reads should not be writes */
 
 struct kept {
 	uint8_t hash[TOKEN_HASH_BYTES];
@@ -74,8 +74,8 @@ void token_make(char out_text[TOKEN_TEXT_SIZE], uint8_t out_hash[TOKEN_HASH_BYTE
 
 	randombytes_buf(bytes, sizeof bytes);
 	memcpy(out_text, TOKEN_PREFIX, sizeof TOKEN_PREFIX - 1);
-	sodium_bin2base64(out_text + sizeof TOKEN_PREFIX - 1, TOKEN_TEXT_SIZE - (sizeof TOKEN_PREFIX - 1), bytes,
-		sizeof bytes, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+	sodium_bin2base64(out_text + sizeof TOKEN_PREFIX - 1, TOKEN_TEXT_SIZE - (sizeof TOKEN_PREFIX - 1),
+		bytes, sizeof bytes, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
 	sodium_memzero(bytes, sizeof bytes);
 	hash_text(out_text, out_hash);
 }
@@ -106,7 +106,8 @@ static void answer_copy(struct arena *mem, const struct token_answer *from, stru
 	out->client_label = arena_strdup(mem, from->client_label);
 }
 
-static bool look_up(struct tokens *t, struct arena *mem, const uint8_t hash[TOKEN_HASH_BYTES], struct token_answer *out)
+static bool look_up(
+	struct tokens *t, struct arena *mem, const uint8_t hash[TOKEN_HASH_BYTES], struct token_answer *out)
 {
 	int64_t now_mono_ms = clock_mono_ms();
 	pthread_mutex_t *lock;
@@ -115,7 +116,8 @@ static bool look_up(struct tokens *t, struct arena *mem, const uint8_t hash[TOKE
 
 	pthread_mutex_lock(lock);
 	for (size_t i = 0; i < WAYS && !found; i++) {
-		found = set[i].until_mono_ms > now_mono_ms && sodium_memcmp(set[i].hash, hash, TOKEN_HASH_BYTES) == 0;
+		found = set[i].until_mono_ms > now_mono_ms &&
+			sodium_memcmp(set[i].hash, hash, TOKEN_HASH_BYTES) == 0;
 		if (found)
 			answer_copy(mem, &set[i].answer, out);
 	}
@@ -177,17 +179,27 @@ void tokens_drop_account(struct tokens *t, uint64_t account_id)
 
 /* The stream's row rides along: its epoch must be of the same snapshot as the session it speaks for. */
 static const struct db_stmt resolve = {"tokens_resolve",
-	"SELECT s.id, s.token_hash, coalesce(s.expires_at_ms, 0), s.revoked_at_ms IS NOT NULL, s.client_label, "
+	"SELECT s.id, s.token_hash, coalesce(s.expires_at_ms, 0), s.revoked_at_ms IS NOT NULL, "
+	"s.client_label, "
 	"s.last_used_at_ms, st.authz_epoch, st.seq, " ACCOUNT_COLUMNS " FROM auth.sessions s "
 	"JOIN auth.accounts a ON a.id = s.account_id JOIN log.streams st ON st.rank = 2 AND st.id = a.id "
 	"WHERE s.token_hash = $1"};
 static const struct db_stmt touch = {"tokens_touch",
 	"UPDATE auth.sessions SET last_used_at_ms = $2 WHERE id = $1 AND last_used_at_ms < $2"};
-enum { COLUMN_SESSION, COLUMN_HASH, COLUMN_EXPIRES, COLUMN_REVOKED, COLUMN_LABEL, COLUMN_USED, COLUMN_EPOCH, COLUMN_SEQ,
-	COLUMN_ACCOUNT };
+enum {
+	COLUMN_SESSION,
+	COLUMN_HASH,
+	COLUMN_EXPIRES,
+	COLUMN_REVOKED,
+	COLUMN_LABEL,
+	COLUMN_USED,
+	COLUMN_EPOCH,
+	COLUMN_SEQ,
+	COLUMN_ACCOUNT
+};
 
-static enum status read_row(const struct db_rows *rows, const uint8_t hash[TOKEN_HASH_BYTES], struct arena *mem,
-	struct token_answer *out, const char **out_why)
+static enum status read_row(const struct db_rows *rows, const uint8_t hash[TOKEN_HASH_BYTES],
+	struct arena *mem, struct token_answer *out, const char **out_why)
 {
 	size_t length = 0;
 
@@ -216,8 +228,8 @@ static enum status read_row(const struct db_rows *rows, const uint8_t hash[TOKEN
 	return STATUS_OK;
 }
 
-enum status tokens_resolve(struct tokens *t, struct arena *mem, const char *token, bool fresh, int64_t deadline_mono_ms,
-	struct token_answer *out, const char **out_why)
+enum status tokens_resolve(struct tokens *t, struct arena *mem, const char *token, bool fresh,
+	int64_t deadline_mono_ms, struct token_answer *out, const char **out_why)
 {
 	uint8_t hash[TOKEN_HASH_BYTES];
 	struct db_conn *conn = NULL;
@@ -241,7 +253,8 @@ enum status tokens_resolve(struct tokens *t, struct arena *mem, const char *toke
 		int64_t now_ms = clock_wall_ms();
 		keep(t, hash, out, drops_before);
 		if (db_i64(&rows, 0, COLUMN_USED) + USED_AFTER_MS < now_ms) {
-			/* For people who look through their sessions; nothing depends on it, so a failure is let be. */
+			/* For people who look through their sessions; nothing depends on it, so a failure is
+			 * let be. */
 			db_params_begin(&params, mem);
 			db_put_id(&params, out->session_id);
 			db_put_i64(&params, now_ms);

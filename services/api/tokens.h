@@ -1,7 +1,8 @@
 /*
- * tokens - whose token is this? A token is text of 32 random bytes; the database has only its BLAKE2b-256. Answers are kept for
- * at most two seconds, in a table of fixed size, and dropped when a revocation is heard of; a write on the strength of a kept
- * answer is refused by the epoch it carries, a read may be this much late. Thread-safe.
+ * tokens - whose token is this? A token is text of 32 random bytes; the database has only its BLAKE2b-256.
+ * Answers are kept for at most two seconds, in a table of fixed size, and dropped when a revocation is heard
+ * of; a write on the strength of a kept answer is refused by the epoch it carries, a read may be this much
+ * late. Thread-safe.
  */
 #pragma once
 
@@ -42,7 +43,8 @@ bool token_hash(const char *text, uint8_t out_hash[TOKEN_HASH_BYTES]);
  * fresh    asks the database in any case
  * out_why  "disabled" when that is the reason, else NULL
  *
- * STATUS_UNAUTHENTICATED: unknown, expired, revoked, or of a closed account. STATUS_BUSY: the database does not answer.
+ * STATUS_UNAUTHENTICATED: unknown, expired, revoked, or of a closed account. STATUS_BUSY: the database does
+ * not answer.
  */
 enum status tokens_resolve(struct tokens *tokens, struct arena *mem, const char *token, bool fresh,
 	int64_t deadline_mono_ms, struct token_answer *out, const char **out_why);

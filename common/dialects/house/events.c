@@ -23,7 +23,8 @@ struct frame {
 	bool open; /* the renderer decided to write, and data is open */
 };
 
-/* A renderer opens the frame, then writes the keys of data; one that returns without opening sends nothing. */
+/* A renderer opens the frame, then writes the keys of data; one that returns without opening sends nothing.
+ */
 static struct json_writer *frame_open(struct frame *f)
 {
 	struct json_writer *w = &f->w;
@@ -268,8 +269,8 @@ static void render_team_user_unbanned(struct frame *f)
 	jw_kv(w, str, "motive", e->reason);
 }
 
-/* ---- members of channels. The given moderation events name the person in the channel's copy only: on his own topic the
- * topic says who he is. */
+/* ---- members of channels. The given moderation events name the person in the channel's copy only: on his
+ * own topic the topic says who he is. */
 
 static void render_member_joined(struct frame *f)
 {
@@ -285,9 +286,13 @@ static void render_member_joined(struct frame *f)
 		house_channel(w, &e->channel);
 		jw_key(w, "member");
 		house_channel_member(w, &(pb_ChannelMemberView){
-			.has_user = e->has_user, .user = e->user, .channel_id = e->channel.id, .role = e->role,
-			.joined_at_ms = (uint64_t)f->ev->at_ms, .added_by = e->by,
-		});
+						.has_user = e->has_user,
+						.user = e->user,
+						.channel_id = e->channel.id,
+						.role = e->role,
+						.joined_at_ms = (uint64_t)f->ev->at_ms,
+						.added_by = e->by,
+					});
 	}
 }
 
@@ -311,7 +316,8 @@ static void render_user_kicked(struct frame *f)
 static void render_channel_member_updated(struct frame *f)
 {
 	const pb_ChannelMemberUpdated *e = &f->body->body.channel_member_updated;
-	bool nickname = named(e->changed, e->changed_count, "nickname") && !named(e->changed, e->changed_count, "role");
+	bool nickname = named(e->changed, e->changed_count, "nickname") &&
+			!named(e->changed, e->changed_count, "role");
 
 	if (nickname)
 		f->type = "member_nickname_updated";
@@ -325,8 +331,11 @@ static void render_channel_member_updated(struct frame *f)
 	if (f->detail) {
 		pb_ChannelMemberView member = e->member;
 		if (!e->has_member)
-			member = (pb_ChannelMemberView){.has_user = e->has_user, .user = e->user,
-				.channel_id = e->channel.id, .role = e->role, .nickname = e->nickname};
+			member = (pb_ChannelMemberView){.has_user = e->has_user,
+				.user = e->user,
+				.channel_id = e->channel.id,
+				.role = e->role,
+				.nickname = e->nickname};
 		jw_key(w, "member");
 		house_channel_member(w, &member);
 	}
@@ -523,19 +532,20 @@ struct place {
 	uint64_t channel_id, team_id;
 };
 
-/* The row's topic classes and, for events that have one, the channel. A body without its channel is shown nowhere. */
+/* The row's topic classes and, for events that have one, the channel. A body without its channel is shown
+ * nowhere. */
 static unsigned classes_of(const pb_Event *body, struct place *place)
 {
 	switch ((enum event_kind)body->which_body) {
-#define EVENT(arm, wire, classes, render)                                                                          \
-	case EVENT_KIND_##arm:                                                                                     \
+#define EVENT(arm, wire, classes, render)                                                                    \
+	case EVENT_KIND_##arm:                                                                               \
 		return (classes);
-#define EVENT_IN_CHANNEL(arm, wire, classes, render)                                                               \
-	case EVENT_KIND_##arm:                                                                                     \
-		*place = (struct place){body->body.arm.channel.id, body->body.arm.channel.team_id};                 \
+#define EVENT_IN_CHANNEL(arm, wire, classes, render)                                                         \
+	case EVENT_KIND_##arm:                                                                               \
+		*place = (struct place){body->body.arm.channel.id, body->body.arm.channel.team_id};          \
 		return body->body.arm.has_channel ? (classes) : 0;
-#define EVENT_NOT_SENT(arm, reason)                                                                                \
-	case EVENT_KIND_##arm:                                                                                     \
+#define EVENT_NOT_SENT(arm, reason)                                                                          \
+	case EVENT_KIND_##arm:                                                                               \
 		return 0;
 #include "common/dialects/house/events.tbl.h"
 #undef EVENT
@@ -578,14 +588,14 @@ const char *house_render_event(struct arena *mem, const struct logged_event *ev,
 		return NULL;
 	jw_begin(&f.w, mem, detail ? 1024 : 512);
 	switch ((enum event_kind)body->which_body) {
-#define EVENT(arm, wire, classes, render)                                                                          \
-	case EVENT_KIND_##arm:                                                                                     \
-		f.type = (wire);                                                                                   \
-		render(&f);                                                                                        \
+#define EVENT(arm, wire, classes, render)                                                                    \
+	case EVENT_KIND_##arm:                                                                               \
+		f.type = (wire);                                                                             \
+		render(&f);                                                                                  \
 		break;
 #define EVENT_IN_CHANNEL(arm, wire, classes, render) EVENT(arm, wire, classes, render)
-#define EVENT_NOT_SENT(arm, reason)                                                                                \
-	case EVENT_KIND_##arm:                                                                                     \
+#define EVENT_NOT_SENT(arm, reason)                                                                          \
+	case EVENT_KIND_##arm:                                                                               \
 		break;
 #include "common/dialects/house/events.tbl.h"
 #undef EVENT

@@ -1,7 +1,7 @@
 /*
- * house/shapes - the objects of house as JSON: one function an object, used by REST replies and by the detail of events, so
- * that the two cannot drift apart. Keys are docs/dialects/house.md, "Objects". Everything is borrowed for the call; absent
- * strings are NULL and written as null. Pure; any thread.
+ * house/shapes - the objects of house as JSON: one function an object, used by REST replies and by the detail
+ * of events, so that the two cannot drift apart. Keys are docs/dialects/house.md, "Objects". Everything is
+ * borrowed for the call; absent strings are NULL and written as null. Pure; any thread.
  */
 #pragma once
 
@@ -17,7 +17,8 @@
 
 /* A username, or null when the account is gone (NULL, erased, or without a name). */
 void house_username(struct json_writer *w, const pb_UserView *user);
-/* What rides along everywhere; NULL writes null. An erased person keeps id and created_at, the rest is null. */
+/* What rides along everywhere; NULL writes null. An erased person keeps id and created_at, the rest is null.
+ */
 void house_user(struct json_writer *w, const pb_UserView *user);
 /* The same, null for an erased person: authors. */
 void house_author(struct json_writer *w, const pb_UserView *user);
@@ -25,19 +26,19 @@ void house_author(struct json_writer *w, const pb_UserView *user);
 /* A user with what only the profile shows. */
 struct house_profile {
 	const pb_UserView *user;
-	bool own;           /* the caller's own: email and disabled are shown */
-	const char *email;  /* or NULL */
+	bool own;          /* the caller's own: email and disabled are shown */
+	const char *email; /* or NULL */
 	bool email_verified;
 };
 void house_profile(struct json_writer *w, const struct house_profile *profile);
 
 struct house_session {
 	uint64_t id;
-	const char *token;        /* only in the answer that opens it; NULL leaves token and user out */
+	const char *token; /* only in the answer that opens it; NULL leaves token and user out */
 	const pb_UserView *user;
 	const char *client_label, *agent, *address; /* or NULL; shown in lists */
 	int64_t created_at_ms, last_used_at_ms, expires_at_ms;
-	bool current;             /* the one that asks */
+	bool current; /* the one that asks */
 };
 void house_session(struct json_writer *w, const struct house_session *session);
 

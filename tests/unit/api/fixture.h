@@ -1,5 +1,6 @@
 /*
- * api's own parts in the test's process: a database of its own, its committer, passwords, tokens. No other owners.
+ * api's own parts in the test's process: a database of its own, its committer, passwords, tokens. No other
+ * owners.
  */
 #pragma once
 
@@ -39,14 +40,17 @@ static inline struct fixture *fixture_create(void)
 	ck_assert_int_ge(sodium_init(), 0);
 	fx->mem = mem;
 	pg_database_create(fx->url);
-	fx->config = (struct config){.db_url = fx->url, .db_read_url = "", .db_readers = 4, .session_days = 90};
+	fx->config =
+		(struct config){.db_url = fx->url, .db_read_url = "", .db_readers = 4, .session_days = 90};
 	fx->api = (struct api){.config = &fx->config, .ids = &fx->ids, .peers = 1, .owner_share = 8};
 	ids_init(&fx->ids);
 	ids_lease(&fx->ids, 1, 0, clock_mono_ms() + 600000);
+	ck_assert_int_eq(db_open(&(struct db_options){.url = fx->url, .service = "test", .connections = 4},
+				 &fx->api.db),
+		STATUS_OK);
 	ck_assert_int_eq(
-		db_open(&(struct db_options){.url = fx->url, .service = "test", .connections = 4}, &fx->api.db), STATUS_OK);
-	ck_assert_int_eq(committer_create(&(struct committer_options){.config = &fx->config, .service = "test"},
-				 &fx->api.committer),
+		committer_create(&(struct committer_options){.config = &fx->config, .service = "test"},
+			&fx->api.committer),
 		STATUS_OK);
 	ck_assert_int_eq(passwords_create(1, 8, &fx->api.passwords), STATUS_OK);
 	ck_assert_int_eq(tokens_create(fx->api.db, 64, &fx->api.tokens), STATUS_OK);
@@ -76,7 +80,8 @@ static inline struct rpc_context by_system(struct fixture *fx)
 	uint8_t *id = arena_alloc(fx->mem, 16);
 
 	ids_random_bytes(id, 16);
-	return (struct rpc_context){.request_id = id, .request_id_length = 16, .deadline_mono_ms = deadline()};
+	return (struct rpc_context){
+		.request_id = id, .request_id_length = 16, .deadline_mono_ms = deadline()};
 }
 
 static inline struct rpc_context by(struct fixture *fx, const struct token_answer *who)
@@ -90,7 +95,8 @@ static inline struct rpc_context by(struct fixture *fx, const struct token_answe
 	return ctx;
 }
 
-static inline enum status register_as(struct fixture *fx, const char *username, const char *email, pb_UserView *out)
+static inline enum status register_as(
+	struct fixture *fx, const char *username, const char *email, pb_UserView *out)
 {
 	struct rpc_context ctx = by_system(fx);
 	struct account_new fields = {.username = username, .password = PASSWORD, .email = email};
@@ -98,7 +104,8 @@ static inline enum status register_as(struct fixture *fx, const char *username, 
 	return accounts_create(&fx->api, fx->mem, &ctx, &fields, out, &fx->outcome);
 }
 
-static inline enum status sign_in(struct fixture *fx, const char *login, const char *password, struct session_opened *out)
+static inline enum status sign_in(
+	struct fixture *fx, const char *login, const char *password, struct session_opened *out)
 {
 	struct rpc_context ctx = by_system(fx);
 	struct session_new fields = {.login = login, .password = password, .client_label = "test"};
@@ -114,7 +121,8 @@ static inline enum status resolve(struct fixture *fx, const char *token, struct 
 }
 
 /* A registered person who is signed in. */
-static inline struct token_answer person(struct fixture *fx, const char *username, char out_token[TOKEN_TEXT_SIZE])
+static inline struct token_answer person(
+	struct fixture *fx, const char *username, char out_token[TOKEN_TEXT_SIZE])
 {
 	struct session_opened session;
 	struct token_answer answer;
@@ -131,5 +139,6 @@ static inline struct token_answer person(struct fixture *fx, const char *usernam
 /* Events of a kind in the log. */
 static inline int64_t events_of(struct fixture *fx, enum event_kind kind)
 {
-	return pg_number(fx->url, arena_printf(fx->mem, "SELECT count(*) FROM log.events WHERE kind = %d", (int)kind));
+	return pg_number(
+		fx->url, arena_printf(fx->mem, "SELECT count(*) FROM log.events WHERE kind = %d", (int)kind));
 }

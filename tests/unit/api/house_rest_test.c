@@ -1,4 +1,5 @@
-/* What house writes around its objects: problems, their headers, pages of lists, and what it reads of a query. */
+/* What house writes around its objects: problems, their headers, pages of lists, and what it reads of a
+ * query. */
 #include <jansson.h>
 #include <string.h>
 
@@ -18,8 +19,10 @@ static struct fixture {
 static void setup(void)
 {
 	fx = (struct fixture){.mem = arena_create()};
-	fx.rq = (struct http_request){.mem = fx.mem, .method = "GET", .path = "/v1/users", .query = "", .body = ""};
-	fx.x = (struct exchange){.mem = fx.mem, .rq = &fx.rq, .rs = &fx.rs, .mount = &house_mount, .trace = "0123abcd"};
+	fx.rq = (struct http_request){
+		.mem = fx.mem, .method = "GET", .path = "/v1/users", .query = "", .body = ""};
+	fx.x = (struct exchange){
+		.mem = fx.mem, .rq = &fx.rq, .rs = &fx.rs, .mount = &house_mount, .trace = "0123abcd"};
 }
 
 static void teardown(void)
@@ -161,7 +164,8 @@ END_TEST
 
 START_TEST(the_next_page_keeps_the_other_parameters)
 {
-	ck_assert_str_eq(next_of("query=a%26b&limit=2", true, false), "/v1/users?query=a%26b&limit=2&after=" LAST);
+	ck_assert_str_eq(
+		next_of("query=a%26b&limit=2", true, false), "/v1/users?query=a%26b&limit=2&after=" LAST);
 }
 END_TEST
 
@@ -173,8 +177,10 @@ END_TEST
 
 START_TEST(a_list_goes_on_in_the_direction_that_was_asked_for)
 {
-	ck_assert_str_eq(next_of("after=00000000-0000-8000-8400-000000000000", true, true), "/v1/users?after=" LAST);
-	ck_assert_str_eq(next_of("before=00000000-0000-8000-8400-000000000000", true, false), "/v1/users?before=" LAST);
+	ck_assert_str_eq(
+		next_of("after=00000000-0000-8000-8400-000000000000", true, true), "/v1/users?after=" LAST);
+	ck_assert_str_eq(next_of("before=00000000-0000-8000-8400-000000000000", true, false),
+		"/v1/users?before=" LAST);
 }
 END_TEST
 
@@ -197,8 +203,9 @@ START_TEST(a_page_names_the_parameter_that_is_wrong)
 	ck_assert_str_eq(fault_of("limit="), "limit");
 	ck_assert_str_eq(fault_of("before=1"), "before");
 	ck_assert_str_eq(fault_of("after=%zz"), "after");
-	ck_assert_str_eq(
-		fault_of("before=00000000-0000-8000-8400-000000000000&after=00000000-0000-8000-8400-000000000000"), "after");
+	ck_assert_str_eq(fault_of("before=00000000-0000-8000-8400-000000000000&after=00000000-0000-8000-8400-"
+				  "000000000000"),
+		"after");
 }
 END_TEST
 
@@ -216,7 +223,8 @@ END_TEST
 
 static const struct mount *const mounts[] = {&house_mount, NULL};
 
-static void serve(const char *method, const char *path, const char *body_text, const struct http_header *headers, size_t count)
+static void serve(const char *method, const char *path, const char *body_text,
+	const struct http_header *headers, size_t count)
 {
 	static struct config config;
 	struct api api = {.config = &config, .mounts = mounts, .peers = 1, .owner_share = 1};
@@ -300,7 +308,8 @@ END_TEST
 
 START_TEST(an_unknown_field_is_named)
 {
-	serve("POST", "/v1/accounts", "{\"username\":\"alice\",\"password\":\"0123456789\",\"colour\":1}", NULL, 0);
+	serve("POST", "/v1/accounts", "{\"username\":\"alice\",\"password\":\"0123456789\",\"colour\":1}",
+		NULL, 0);
 	json_t *o = body();
 	ck_assert_int_eq(fx.rs.code, 422);
 	ck_assert_str_eq(text(o, "field"), "colour");

@@ -105,4 +105,5 @@ END_TEST
 
 TESTS("idempotency", the_same_key_is_the_same_request, a_nonce_is_apart_per_channel_and_never_a_key,
 	a_further_step_has_a_name_of_its_own_that_repeats_with_the_first, two_random_ids_differ,
-	a_hash_tells_method_path_and_body_apart, a_post_is_its_text_and_what_it_answers, the_id_of_a_key_is_permanent)
+	a_hash_tells_method_path_and_body_apart, a_post_is_its_text_and_what_it_answers,
+	the_id_of_a_key_is_permanent)

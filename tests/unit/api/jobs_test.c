@@ -11,7 +11,7 @@
 
 struct owners {
 	atomic_int told_messaging, told_moderation, erased;
-	atomic_bool away;  /* messaging answers BUSY */
+	atomic_bool away; /* messaging answers BUSY */
 	char directory[64];
 	const char *addresses[2];
 	struct rpc_server *servers[2];
@@ -77,12 +77,14 @@ static struct fixture *with_owners(void)
 						  .workers = 1},
 				 &owners.servers[1]),
 		STATUS_OK);
-	ck_assert_int_eq(
-		rpc_client_create("messaging", owners.addresses[0], false, &fx->api.owners[OWNER_messaging].client), STATUS_OK);
-	ck_assert_int_eq(
-		rpc_client_create("moderation", owners.addresses[1], false, &fx->api.owners[OWNER_moderation].client),
+	ck_assert_int_eq(rpc_client_create("messaging", owners.addresses[0], false,
+				 &fx->api.owners[OWNER_messaging].client),
 		STATUS_OK);
-	pg_exec(fx->url, "INSERT INTO log.streams (rank, id) SELECT 1, 1000 + n FROM generate_series(1, 20) n");
+	ck_assert_int_eq(rpc_client_create("moderation", owners.addresses[1], false,
+				 &fx->api.owners[OWNER_moderation].client),
+		STATUS_OK);
+	pg_exec(fx->url,
+		"INSERT INTO log.streams (rank, id) SELECT 1, 1000 + n FROM generate_series(1, 20) n");
 	return fx;
 }
 
@@ -118,8 +120,10 @@ START_TEST(a_new_name_reaches_the_owners_and_every_team_once)
 	jobs_stop(fx->api.jobs);
 	ck_assert_int_eq(atomic_load(&owners.told_messaging), 1);
 	ck_assert_int_eq(atomic_load(&owners.told_moderation), 1);
-	ck_assert_int_eq(pg_number(fx->url, "SELECT count(*) FROM log.events WHERE rank = 1 AND kind = 11"), TEAMS);
-	ck_assert_int_eq(pg_number(fx->url, "SELECT count(*) FROM log.streams WHERE rank = 1 AND seq = 1"), TEAMS);
+	ck_assert_int_eq(
+		pg_number(fx->url, "SELECT count(*) FROM log.events WHERE rank = 1 AND kind = 11"), TEAMS);
+	ck_assert_int_eq(
+		pg_number(fx->url, "SELECT count(*) FROM log.streams WHERE rank = 1 AND seq = 1"), TEAMS);
 	without_owners(fx);
 }
 END_TEST
@@ -135,7 +139,8 @@ START_TEST(copies_share_the_id_of_the_first_event)
 	pg_await(fx->url, "SELECT count(*) FROM auth.jobs", 0);
 	jobs_stop(fx->api.jobs);
 	/* event_id is fixed64 field 3: tag 0x19 and eight bytes. */
-	ck_assert_int_eq(pg_number(fx->url, "SELECT count(DISTINCT substring(payload FROM position('\\x19'::bytea IN payload) FOR 9)) "
+	ck_assert_int_eq(pg_number(fx->url, "SELECT count(DISTINCT substring(payload FROM "
+					    "position('\\x19'::bytea IN payload) FOR 9)) "
 					    "FROM log.events WHERE kind = 11"),
 		1);
 	without_owners(fx);
@@ -169,12 +174,14 @@ START_TEST(a_job_goes_on_where_a_copy_that_died_left_it)
 	struct token_answer alice = person(fx, "alice", NULL);
 
 	rename_to(fx, &alice, "Alice");
-	pg_exec(fx->url, "UPDATE auth.jobs SET state = jsonb_set(state, '{after}', '\"1015\"'), leased_until = now() - interval '1 s'");
+	pg_exec(fx->url, "UPDATE auth.jobs SET state = jsonb_set(state, '{after}', '\"1015\"'), leased_until "
+			 "= now() - interval '1 s'");
 	ck_assert_int_eq(jobs_start(&fx->api, &fx->api.jobs), STATUS_OK);
 	jobs_nudge(fx->api.jobs);
 	pg_await(fx->url, "SELECT count(*) FROM auth.jobs", 0);
 	jobs_stop(fx->api.jobs);
-	ck_assert_int_eq(pg_number(fx->url, "SELECT count(*) FROM log.events WHERE rank = 1 AND id > 1015"), 5);
+	ck_assert_int_eq(
+		pg_number(fx->url, "SELECT count(*) FROM log.events WHERE rank = 1 AND id > 1015"), 5);
 	ck_assert_int_eq(pg_number(fx->url, "SELECT count(*) FROM log.events WHERE rank = 1"), 5);
 	without_owners(fx);
 }
@@ -215,5 +222,6 @@ START_TEST(an_erased_person_is_forgotten_by_both_owners)
 }
 END_TEST
 
-TESTS("jobs", a_new_name_reaches_the_owners_and_every_team_once, copies_share_the_id_of_the_first_event, what_fails_is_done_later,
-	a_job_goes_on_where_a_copy_that_died_left_it, a_leased_job_is_let_be, an_erased_person_is_forgotten_by_both_owners)
+TESTS("jobs", a_new_name_reaches_the_owners_and_every_team_once, copies_share_the_id_of_the_first_event,
+	what_fails_is_done_later, a_job_goes_on_where_a_copy_that_died_left_it, a_leased_job_is_let_be,
+	an_erased_person_is_forgotten_by_both_owners)

@@ -80,5 +80,5 @@ START_TEST(all_who_wait_are_answered)
 }
 END_TEST
 
-TESTS("passwords", a_hash_is_argon2id_and_verifies, nobody_has_a_password_that_verifies, a_full_queue_is_busy_at_once,
-	past_the_deadline_no_work_begins, all_who_wait_are_answered)
+TESTS("passwords", a_hash_is_argon2id_and_verifies, nobody_has_a_password_that_verifies,
+	a_full_queue_is_busy_at_once, past_the_deadline_no_work_begins, all_who_wait_are_answered)

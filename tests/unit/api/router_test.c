@@ -30,7 +30,8 @@ static void teardown(void)
 	arena_destroy(mem);
 }
 
-static enum status match(const char *method, const char *path, struct route_match *out, const char **out_allow)
+static enum status match(
+	const char *method, const char *path, struct route_match *out, const char **out_allow)
 {
 	return router_match(table, sizeof table / sizeof *table, mem, method, path, out, out_allow);
 }
@@ -122,8 +123,8 @@ START_TEST(no_two_rows_of_house_are_the_same)
 	for (size_t i = 0; i < house_mount.route_count; i++) {
 		for (size_t k = 0; k < i; k++) {
 			const struct route *a = &house_mount.routes[i], *b = &house_mount.routes[k];
-			ck_assert_msg(strcmp(a->method, b->method) != 0 || strcmp(a->path, b->path) != 0, "%s %s twice", a->method,
-				a->path);
+			ck_assert_msg(strcmp(a->method, b->method) != 0 || strcmp(a->path, b->path) != 0,
+				"%s %s twice", a->method, a->path);
 		}
 	}
 }
@@ -142,8 +143,9 @@ START_TEST(every_row_of_house_is_found_by_its_own_path)
 		path[n] = '\0';
 		struct route_match m;
 		const char *allow = NULL;
-		ck_assert_int_eq(
-			router_match(house_mount.routes, house_mount.route_count, mem, r->method, path, &m, &allow), STATUS_OK);
+		ck_assert_int_eq(router_match(house_mount.routes, house_mount.route_count, mem, r->method,
+					 path, &m, &allow),
+			STATUS_OK);
 		ck_assert_msg(m.route == r, "%s %s finds %s", r->method, r->path, m.route->path);
 	}
 }

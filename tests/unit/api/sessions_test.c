@@ -26,17 +26,23 @@ START_TEST(the_database_never_sees_a_token)
 	char token[TOKEN_TEXT_SIZE];
 
 	person(fx, "alice", token);
-	ck_assert_int_eq(pg_number(fx->url, arena_printf(fx->mem, "SELECT count(*) FROM auth.sessions WHERE position('%s'::bytea IN "
-								  "token_hash) > 0 OR octet_length(token_hash) <> 32",
-						    token)),
+	ck_assert_int_eq(
+		pg_number(fx->url, arena_printf(fx->mem,
+					   "SELECT count(*) FROM auth.sessions WHERE position('%s'::bytea IN "
+					   "token_hash) > 0 OR octet_length(token_hash) <> 32",
+					   token)),
 		0);
-	ck_assert_int_eq(pg_number(fx->url, arena_printf(fx->mem, "SELECT count(*) FROM log.events WHERE position('%s'::bytea IN "
-								  "payload) > 0",
-						    token)),
+	ck_assert_int_eq(
+		pg_number(fx->url, arena_printf(fx->mem,
+					   "SELECT count(*) FROM log.events WHERE position('%s'::bytea IN "
+					   "payload) > 0",
+					   token)),
 		0);
-	ck_assert_int_eq(pg_number(fx->url, arena_printf(fx->mem, "SELECT count(*) FROM log.requests WHERE position('%s'::bytea IN "
-								  "reply) > 0",
-						    token)),
+	ck_assert_int_eq(
+		pg_number(fx->url, arena_printf(fx->mem,
+					   "SELECT count(*) FROM log.requests WHERE position('%s'::bytea IN "
+					   "reply) > 0",
+					   token)),
 		0);
 	fixture_destroy(fx);
 }
@@ -81,16 +87,19 @@ START_TEST(a_revoked_session_is_over_at_once_and_raises_the_epoch)
 
 	sign_in(fx, "alice", PASSWORD, &second);
 	ck_assert_int_eq(resolve(fx, second.token, &again), STATUS_OK); /* and is kept */
-	ck_assert_int_eq(sessions_revoke(&fx->api, fx->mem, &ctx, second.session_id, &fx->outcome), STATUS_OK);
+	ck_assert_int_eq(
+		sessions_revoke(&fx->api, fx->mem, &ctx, second.session_id, &fx->outcome), STATUS_OK);
 	ck_assert_int_eq(resolve(fx, second.token, &again), STATUS_UNAUTHENTICATED);
 	/* The kept answer of the first one carries the old epoch: a write with it is stale. */
 	ctx = by(fx, &alice);
-	ck_assert_int_eq(sessions_revoke(&fx->api, fx->mem, &ctx, second.session_id, &fx->outcome), STATUS_STALE);
+	ck_assert_int_eq(
+		sessions_revoke(&fx->api, fx->mem, &ctx, second.session_id, &fx->outcome), STATUS_STALE);
 	tokens_drop_session(fx->api.tokens, alice.session_id);
 	ck_assert_int_eq(resolve(fx, token, &again), STATUS_OK);
 	ck_assert_uint_eq(again.epoch, alice.epoch + 1);
 	ctx = by(fx, &again);
-	ck_assert_int_eq(sessions_revoke(&fx->api, fx->mem, &ctx, second.session_id, &fx->outcome), STATUS_NOT_FOUND);
+	ck_assert_int_eq(
+		sessions_revoke(&fx->api, fx->mem, &ctx, second.session_id, &fx->outcome), STATUS_NOT_FOUND);
 	ck_assert_int_eq(events_of(fx, EVENT_KIND_session_revoked), 1);
 	fixture_destroy(fx);
 }
@@ -103,7 +112,8 @@ START_TEST(nobody_revokes_a_strangers_session)
 	struct token_answer alice = person(fx, "alice", token), bob = person(fx, "bob", NULL), again;
 	struct rpc_context ctx = by(fx, &bob);
 
-	ck_assert_int_eq(sessions_revoke(&fx->api, fx->mem, &ctx, alice.session_id, &fx->outcome), STATUS_NOT_FOUND);
+	ck_assert_int_eq(
+		sessions_revoke(&fx->api, fx->mem, &ctx, alice.session_id, &fx->outcome), STATUS_NOT_FOUND);
 	ck_assert_int_eq(resolve(fx, token, &again), STATUS_OK);
 	fixture_destroy(fx);
 }
@@ -162,12 +172,15 @@ START_TEST(living_sessions_are_listed_newest_first)
 
 	sign_in(fx, "alice", PASSWORD, &second);
 	sign_in(fx, "alice", PASSWORD, &third);
-	ck_assert_int_eq(sessions_list(&fx->api, fx->mem, alice.account.id, 0, 0, 2, deadline(), &rows, &count, &more), STATUS_OK);
+	ck_assert_int_eq(
+		sessions_list(&fx->api, fx->mem, alice.account.id, 0, 0, 2, deadline(), &rows, &count, &more),
+		STATUS_OK);
 	ck_assert_uint_eq(count, 2);
 	ck_assert(more);
 	ck_assert_uint_eq(rows[0].id, third.session_id);
 	ck_assert_uint_eq(rows[1].id, second.session_id);
-	ck_assert_int_eq(sessions_list(&fx->api, fx->mem, alice.account.id, rows[1].id, 0, 2, deadline(), &rows, &count, &more),
+	ck_assert_int_eq(sessions_list(&fx->api, fx->mem, alice.account.id, rows[1].id, 0, 2, deadline(),
+				 &rows, &count, &more),
 		STATUS_OK);
 	ck_assert_uint_eq(count, 1);
 	ck_assert(!more);
@@ -185,10 +198,13 @@ START_TEST(the_system_opens_a_session_without_a_password)
 	pb_UserView account;
 
 	register_as(fx, "alice", NULL, &account);
-	ck_assert_int_eq(sessions_open_for(&fx->api, fx->mem, &ctx, "alice", "ctl", 0, &session, &fx->outcome), STATUS_OK);
+	ck_assert_int_eq(
+		sessions_open_for(&fx->api, fx->mem, &ctx, "alice", "ctl", 0, &session, &fx->outcome),
+		STATUS_OK);
 	ck_assert_int_eq(session.expires_at_ms, 0);
 	ck_assert_int_eq(resolve(fx, session.token, &answer), STATUS_OK);
-	ck_assert_int_eq(sessions_open_for(&fx->api, fx->mem, &ctx, "nobody", "ctl", 0, &session, &fx->outcome),
+	ck_assert_int_eq(
+		sessions_open_for(&fx->api, fx->mem, &ctx, "nobody", "ctl", 0, &session, &fx->outcome),
 		STATUS_NOT_FOUND);
 	fixture_destroy(fx);
 }
@@ -201,7 +217,8 @@ START_TEST(sessions_that_ended_long_ago_are_thrown_away)
 
 	person(fx, "alice", NULL);
 	person(fx, "bob", NULL);
-	pg_exec(fx->url, "UPDATE auth.sessions SET revoked_at_ms = 1000 WHERE id = (SELECT min(id) FROM auth.sessions)");
+	pg_exec(fx->url, "UPDATE auth.sessions SET revoked_at_ms = 1000 WHERE id = (SELECT min(id) FROM "
+			 "auth.sessions)");
 	ck_assert_int_eq(sessions_purge(&fx->api, fx->mem, 1000, deadline(), &count), STATUS_OK);
 	ck_assert_uint_eq(count, 0);
 	ck_assert_int_eq(sessions_purge(&fx->api, fx->mem, 1001, deadline(), &count), STATUS_OK);
@@ -213,7 +230,7 @@ END_TEST
 
 TESTS("sessions", a_token_resolves_to_its_account_and_session, the_database_never_sees_a_token,
 	name_and_password_are_wrong_in_the_same_way, what_is_no_token_is_unauthenticated,
-	a_revoked_session_is_over_at_once_and_raises_the_epoch, nobody_revokes_a_strangers_session, an_expired_session_is_over,
-	an_answer_is_kept_and_dropped_with_the_account, a_fresh_answer_does_not_come_from_memory,
-	living_sessions_are_listed_newest_first, the_system_opens_a_session_without_a_password,
-	sessions_that_ended_long_ago_are_thrown_away)
+	a_revoked_session_is_over_at_once_and_raises_the_epoch, nobody_revokes_a_strangers_session,
+	an_expired_session_is_over, an_answer_is_kept_and_dropped_with_the_account,
+	a_fresh_answer_does_not_come_from_memory, living_sessions_are_listed_newest_first,
+	the_system_opens_a_session_without_a_password, sessions_that_ended_long_ago_are_thrown_away)

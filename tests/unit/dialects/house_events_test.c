@@ -1,5 +1,5 @@
-/* What a client of house sees: one input per event, tests/golden/house/<name>.json out. With GOLDEN_WRITE=1 in the environment
- * the files are written instead of compared; the reviewer reads the diff. */
+/* What a client of house sees: one input per event, tests/golden/house/<name>.json out. With GOLDEN_WRITE=1
+ * in the environment the files are written instead of compared; the reviewer reads the diff. */
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
@@ -7,28 +7,44 @@
 #include "common/dialects/house/events.h"
 #include "tests/unit/main.h"
 
-#define AT_MS    INT64_C(1736937000000) /* 2025-01-15T10:30:00.000Z */
-#define TEAM     UINT64_C(0x00007f01a2b3c4d5)
-#define CHANNEL  UINT64_C(0x0123456789abc001)
-#define MESSAGE  UINT64_C(0x0123456789abc002)
-#define PARENT   UINT64_C(0x0123456789abc003)
-#define SESSION  UINT64_C(0x0123456789abc004)
-#define ALICE    UINT64_C(0x00001a2b3c4d5e6f)
-#define BOB      UINT64_C(0x00002a2b3c4d5e6f)
-#define IN_TEAM  STREAM_TEAM(TEAM)
-#define TO_USER  STREAM_USER(ALICE)
+#define AT_MS   INT64_C(1736937000000) /* 2025-01-15T10:30:00.000Z */
+#define TEAM    UINT64_C(0x00007f01a2b3c4d5)
+#define CHANNEL UINT64_C(0x0123456789abc001)
+#define MESSAGE UINT64_C(0x0123456789abc002)
+#define PARENT  UINT64_C(0x0123456789abc003)
+#define SESSION UINT64_C(0x0123456789abc004)
+#define ALICE   UINT64_C(0x00001a2b3c4d5e6f)
+#define BOB     UINT64_C(0x00002a2b3c4d5e6f)
+#define IN_TEAM STREAM_TEAM(TEAM)
+#define TO_USER STREAM_USER(ALICE)
 
 /* ---- inputs */
 
-static const pb_UserView alice = {.id = ALICE, .username = (char *)"alice", .display_name = (char *)"Alice",
+static const pb_UserView alice = {.id = ALICE,
+	.username = (char *)"alice",
+	.display_name = (char *)"Alice",
 	.created_at_ms = AT_MS - 86400000};
 static const pb_UserView bob = {.id = BOB, .username = (char *)"bob", .created_at_ms = AT_MS - 86400000};
-static const pb_UserView gone = {.id = ALICE, .username = (char *)"", .erased = true, .created_at_ms = AT_MS - 86400000};
-static const pb_ChannelRef ref = {.id = CHANNEL, .team_id = TEAM, .kind = CHANNEL_TEXT, .name = (char *)"general"};
-static const pb_ChannelView channel = {.id = CHANNEL, .team_id = TEAM, .kind = CHANNEL_TEXT, .name = (char *)"general",
-	.topic = (char *)"what is new", .position = 3, .slow_mode_s = 5, .created_at_ms = AT_MS, .created_by = BOB};
-static const pb_TeamView team = {.id = TEAM, .name = (char *)"Harbour", .owner_id = BOB, .joining = JOINING_INVITE,
-	.base_role_id = 16, .member_count = 2, .created_at_ms = AT_MS};
+static const pb_UserView gone = {
+	.id = ALICE, .username = (char *)"", .erased = true, .created_at_ms = AT_MS - 86400000};
+static const pb_ChannelRef ref = {
+	.id = CHANNEL, .team_id = TEAM, .kind = CHANNEL_TEXT, .name = (char *)"general"};
+static const pb_ChannelView channel = {.id = CHANNEL,
+	.team_id = TEAM,
+	.kind = CHANNEL_TEXT,
+	.name = (char *)"general",
+	.topic = (char *)"what is new",
+	.position = 3,
+	.slow_mode_s = 5,
+	.created_at_ms = AT_MS,
+	.created_by = BOB};
+static const pb_TeamView team = {.id = TEAM,
+	.name = (char *)"Harbour",
+	.owner_id = BOB,
+	.joining = JOINING_INVITE,
+	.base_role_id = 16,
+	.member_count = 2,
+	.created_at_ms = AT_MS};
 static char *changed_name_topic[] = {(char *)"name", (char *)"topic"};
 static char *changed_names[] = {(char *)"display_name", (char *)"avatar"};
 static char *changed_role[] = {(char *)"role"};
@@ -37,20 +53,30 @@ static uint64_t roles[] = {17, 18};
 
 static pb_MemberView member_view(void)
 {
-	return (pb_MemberView){.has_user = true, .user = alice, .team_id = TEAM, .nickname = (char *)"Al", .role_ids_count = 2,
-		.role_ids = roles, .joined_at_ms = AT_MS};
+	return (pb_MemberView){.has_user = true,
+		.user = alice,
+		.team_id = TEAM,
+		.nickname = (char *)"Al",
+		.role_ids_count = 2,
+		.role_ids = roles,
+		.joined_at_ms = AT_MS};
 }
 
 static pb_MessageView message_view(void)
 {
-	return (pb_MessageView){.id = MESSAGE, .channel_id = CHANNEL, .has_author = true, .author = alice, .kind = MESSAGE_TEXT,
-		.content = (char *)"hello \"world\"\n", .created_at_ms = AT_MS};
+	return (pb_MessageView){.id = MESSAGE,
+		.channel_id = CHANNEL,
+		.has_author = true,
+		.author = alice,
+		.kind = MESSAGE_TEXT,
+		.content = (char *)"hello \"world\"\n",
+		.created_at_ms = AT_MS};
 }
 
 static void account_updated(pb_Event *e)
 {
-	e->body.account_updated = (pb_AccountUpdated){.has_user = true, .user = alice, .changed_count = 2,
-		.changed = changed_names};
+	e->body.account_updated = (pb_AccountUpdated){
+		.has_user = true, .user = alice, .changed_count = 2, .changed = changed_names};
 }
 static void account_closed(pb_Event *e)
 {
@@ -58,12 +84,15 @@ static void account_closed(pb_Event *e)
 }
 static void session_revoked(pb_Event *e)
 {
-	e->body.session_revoked = (pb_SessionRevoked){.user_id = ALICE, .session_id = SESSION, .why = CLOSE_WHY_REVOKED};
+	e->body.session_revoked =
+		(pb_SessionRevoked){.user_id = ALICE, .session_id = SESSION, .why = CLOSE_WHY_REVOKED};
 }
 static void session_opened(pb_Event *e)
 {
-	e->body.session_opened = (pb_SessionOpened){.user_id = ALICE, .session_id = SESSION,
-		.client_label = (char *)"laptop", .expires_at_ms = AT_MS + 1000};
+	e->body.session_opened = (pb_SessionOpened){.user_id = ALICE,
+		.session_id = SESSION,
+		.client_label = (char *)"laptop",
+		.expires_at_ms = AT_MS + 1000};
 }
 static void team_created(pb_Event *e)
 {
@@ -71,8 +100,8 @@ static void team_created(pb_Event *e)
 }
 static void team_updated(pb_Event *e)
 {
-	e->body.team_updated = (pb_TeamUpdated){.has_team = true, .team = team, .changed_count = 1,
-		.changed = changed_name_topic};
+	e->body.team_updated = (pb_TeamUpdated){
+		.has_team = true, .team = team, .changed_count = 1, .changed = changed_name_topic};
 }
 static void team_deleted(pb_Event *e)
 {
@@ -80,66 +109,93 @@ static void team_deleted(pb_Event *e)
 }
 static void member_joined(pb_Event *e)
 {
-	e->body.member_joined = (pb_MemberJoined){.has_member = true, .member = member_view(), .member_count = 2};
+	e->body.member_joined =
+		(pb_MemberJoined){.has_member = true, .member = member_view(), .member_count = 2};
 }
 static void member_removed(pb_Event *e)
 {
-	e->body.member_removed = (pb_MemberRemoved){.has_member = true, .member = member_view(), .reason = REMOVAL_KICKED,
-		.member_count = 1, .by = BOB};
+	e->body.member_removed = (pb_MemberRemoved){.has_member = true,
+		.member = member_view(),
+		.reason = REMOVAL_KICKED,
+		.member_count = 1,
+		.by = BOB};
 }
 static void member_updated(pb_Event *e)
 {
-	e->body.member_updated = (pb_MemberUpdated){.has_member = true, .member = member_view(), .changed_count = 1,
-		.changed = changed_nickname};
+	e->body.member_updated = (pb_MemberUpdated){
+		.has_member = true, .member = member_view(), .changed_count = 1, .changed = changed_nickname};
 }
 static void member_banned(pb_Event *e)
 {
-	e->body.member_banned = (pb_MemberBanned){.team_id = TEAM, .has_user = true, .user = alice,
-		.reason = (char *)"spam", .by = BOB, .expires_at_ms = AT_MS + 3600000};
+	e->body.member_banned = (pb_MemberBanned){.team_id = TEAM,
+		.has_user = true,
+		.user = alice,
+		.reason = (char *)"spam",
+		.by = BOB,
+		.expires_at_ms = AT_MS + 3600000};
 }
 static void member_unbanned(pb_Event *e)
 {
-	e->body.member_unbanned = (pb_MemberBanned){.team_id = TEAM, .has_user = true, .user = alice, .by = BOB};
+	e->body.member_unbanned =
+		(pb_MemberBanned){.team_id = TEAM, .has_user = true, .user = alice, .by = BOB};
 }
 static void channel_member_joined(pb_Event *e)
 {
-	e->body.channel_member_joined = (pb_ChannelMemberJoined){.has_channel = true, .channel = channel, .has_user = true,
-		.user = alice, .role = CHANNEL_ROLE_MEMBER};
+	e->body.channel_member_joined = (pb_ChannelMemberJoined){.has_channel = true,
+		.channel = channel,
+		.has_user = true,
+		.user = alice,
+		.role = CHANNEL_ROLE_MEMBER};
 }
 static void channel_member_left(pb_Event *e)
 {
-	e->body.channel_member_left = (pb_ChannelMemberLeft){.has_channel = true, .channel = ref, .has_user = true,
-		.user = alice};
+	e->body.channel_member_left =
+		(pb_ChannelMemberLeft){.has_channel = true, .channel = ref, .has_user = true, .user = alice};
 }
 static void channel_member_left_erased(pb_Event *e)
 {
-	e->body.channel_member_left = (pb_ChannelMemberLeft){.has_channel = true, .channel = ref, .has_user = true,
-		.user = gone};
+	e->body.channel_member_left =
+		(pb_ChannelMemberLeft){.has_channel = true, .channel = ref, .has_user = true, .user = gone};
 }
 static void channel_member_kicked(pb_Event *e)
 {
-	e->body.channel_member_kicked = (pb_ChannelMemberLeft){.has_channel = true, .channel = ref, .has_user = true,
-		.user = alice, .by = BOB};
+	e->body.channel_member_kicked = (pb_ChannelMemberLeft){
+		.has_channel = true, .channel = ref, .has_user = true, .user = alice, .by = BOB};
 }
 static void channel_member_role(pb_Event *e)
 {
-	e->body.channel_member_updated = (pb_ChannelMemberUpdated){.has_channel = true, .channel = ref, .has_user = true,
-		.user = alice, .role = CHANNEL_ROLE_MODERATOR, .changed_count = 1, .changed = changed_role};
+	e->body.channel_member_updated = (pb_ChannelMemberUpdated){.has_channel = true,
+		.channel = ref,
+		.has_user = true,
+		.user = alice,
+		.role = CHANNEL_ROLE_MODERATOR,
+		.changed_count = 1,
+		.changed = changed_role};
 }
 static void channel_member_nickname(pb_Event *e)
 {
-	e->body.channel_member_updated = (pb_ChannelMemberUpdated){.has_channel = true, .channel = ref, .has_user = true,
-		.user = alice, .nickname = (char *)"Al", .changed_count = 1, .changed = changed_nickname};
+	e->body.channel_member_updated = (pb_ChannelMemberUpdated){.has_channel = true,
+		.channel = ref,
+		.has_user = true,
+		.user = alice,
+		.nickname = (char *)"Al",
+		.changed_count = 1,
+		.changed = changed_nickname};
 }
 static void channel_user_banned(pb_Event *e)
 {
-	e->body.channel_user_banned = (pb_ChannelUserBanned){.has_channel = true, .channel = ref, .has_user = true,
-		.user = alice, .motive = (char *)"spam", .was_member = true, .by = BOB};
+	e->body.channel_user_banned = (pb_ChannelUserBanned){.has_channel = true,
+		.channel = ref,
+		.has_user = true,
+		.user = alice,
+		.motive = (char *)"spam",
+		.was_member = true,
+		.by = BOB};
 }
 static void channel_user_unbanned(pb_Event *e)
 {
-	e->body.channel_user_unbanned = (pb_ChannelUserBanned){.has_channel = true, .channel = ref, .has_user = true,
-		.user = alice, .by = BOB};
+	e->body.channel_user_unbanned = (pb_ChannelUserBanned){
+		.has_channel = true, .channel = ref, .has_user = true, .user = alice, .by = BOB};
 }
 static void channel_created(pb_Event *e)
 {
@@ -147,8 +203,8 @@ static void channel_created(pb_Event *e)
 }
 static void channel_updated(pb_Event *e)
 {
-	e->body.channel_updated = (pb_ChannelUpdated){.has_channel = true, .channel = channel, .changed_count = 2,
-		.changed = changed_name_topic};
+	e->body.channel_updated = (pb_ChannelUpdated){
+		.has_channel = true, .channel = channel, .changed_count = 2, .changed = changed_name_topic};
 }
 static void channel_deleted(pb_Event *e)
 {
@@ -156,8 +212,8 @@ static void channel_deleted(pb_Event *e)
 }
 static void message_posted(pb_Event *e)
 {
-	e->body.message_posted = (pb_MessagePosted){.has_channel = true, .channel = ref, .has_message = true,
-		.message = message_view()};
+	e->body.message_posted = (pb_MessagePosted){
+		.has_channel = true, .channel = ref, .has_message = true, .message = message_view()};
 }
 static void message_reply(pb_Event *e)
 {
@@ -171,21 +227,25 @@ static void message_erased_author(pb_Event *e)
 }
 static void message_updated(pb_Event *e)
 {
-	e->body.message_updated = (pb_MessageUpdated){.has_channel = true, .channel = ref, .has_message = true,
-		.message = message_view()};
+	e->body.message_updated = (pb_MessageUpdated){
+		.has_channel = true, .channel = ref, .has_message = true, .message = message_view()};
 	e->body.message_updated.message.edited_at_ms = AT_MS;
 	e->body.message_updated.message.seq = 40;
 }
 static void message_deleted(pb_Event *e)
 {
-	e->body.message_deleted = (pb_MessageDeleted){.has_channel = true, .channel = ref, .has_message = true,
-		.message = message_view()};
+	e->body.message_deleted = (pb_MessageDeleted){
+		.has_channel = true, .channel = ref, .has_message = true, .message = message_view()};
 	e->body.message_deleted.message.content = NULL;
 }
 static void read_state_changed(pb_Event *e)
 {
-	e->body.read_state_changed = (pb_ReadStateChanged){.has_channel = true, .channel = ref, .user_id = ALICE,
-		.last_read_id = MESSAGE, .unread = 4, .mentions = 1};
+	e->body.read_state_changed = (pb_ReadStateChanged){.has_channel = true,
+		.channel = ref,
+		.user_id = ALICE,
+		.last_read_id = MESSAGE,
+		.unread = 4,
+		.mentions = 1};
 }
 static void status_changed(pb_Event *e)
 {
@@ -195,13 +255,16 @@ static void status_changed(pb_Event *e)
 }
 static void typing_changed(pb_Event *e)
 {
-	e->body.typing_changed = (pb_TypingChanged){.has_channel = true, .channel = ref, .has_user = true, .user = alice,
-		.is_typing = true};
+	e->body.typing_changed = (pb_TypingChanged){
+		.has_channel = true, .channel = ref, .has_user = true, .user = alice, .is_typing = true};
 }
 static void presence_changed(pb_Event *e)
 {
-	e->body.presence_changed = (pb_PresenceChanged){.has_user = true, .user = alice, .shown = PRESENCE_OFFLINE,
-		.chosen = PRESENCE_INVISIBLE, .last_seen_at_ms = AT_MS};
+	e->body.presence_changed = (pb_PresenceChanged){.has_user = true,
+		.user = alice,
+		.shown = PRESENCE_OFFLINE,
+		.chosen = PRESENCE_INVISIBLE,
+		.last_seen_at_ms = AT_MS};
 }
 
 /* ---- what they look like */
@@ -214,7 +277,10 @@ struct sample {
 	bool resume, detail;
 };
 
-#define SAMPLE(file, arm, fill, stream, ...) {file, EVENT_KIND_##arm, fill, stream, __VA_ARGS__}
+#define SAMPLE(file, arm, fill, stream, ...)                                                                 \
+	{                                                                                                    \
+		file, EVENT_KIND_##arm, fill, stream, __VA_ARGS__                                            \
+	}
 static const struct sample samples[] = {
 	SAMPLE("user_updated", account_updated, account_updated, IN_TEAM),
 	SAMPLE("user_updated.detail", account_updated, account_updated, TO_USER, .detail = true),
@@ -238,7 +304,8 @@ static const struct sample samples[] = {
 	SAMPLE("user_kicked", channel_member_kicked, channel_member_kicked, IN_TEAM),
 	SAMPLE("user_kicked.user", channel_member_kicked, channel_member_kicked, TO_USER),
 	SAMPLE("member_role_updated", channel_member_updated, channel_member_role, IN_TEAM),
-	SAMPLE("member_role_updated.detail", channel_member_updated, channel_member_role, IN_TEAM, .detail = true),
+	SAMPLE("member_role_updated.detail", channel_member_updated, channel_member_role, IN_TEAM,
+		.detail = true),
 	SAMPLE("member_nickname_updated", channel_member_updated, channel_member_nickname, IN_TEAM),
 	SAMPLE("user_banned", channel_user_banned, channel_user_banned, IN_TEAM),
 	SAMPLE("user_banned.user", channel_user_banned, channel_user_banned, TO_USER),
@@ -266,7 +333,9 @@ static const struct sample samples[] = {
 
 static struct logged_event logged_of(const struct sample *s)
 {
-	return (struct logged_event){.stream = s->stream, .seq = event_kind_is_ephemeral(s->kind) ? 0 : 41, .kind = s->kind,
+	return (struct logged_event){.stream = s->stream,
+		.seq = event_kind_is_ephemeral(s->kind) ? 0 : 41,
+		.kind = s->kind,
 		.at_ms = AT_MS};
 }
 
@@ -276,7 +345,8 @@ static const char *render(struct arena *mem, const struct sample *s, size_t *out
 	struct logged_event logged = logged_of(s);
 
 	s->fill(&event);
-	return house_render_event(mem, &logged, &event, house_copy_of(s->stream), s->resume, s->detail, out_length);
+	return house_render_event(
+		mem, &logged, &event, house_copy_of(s->stream), s->resume, s->detail, out_length);
 }
 
 static const char *golden_path(struct arena *mem, const char *name)
@@ -338,10 +408,12 @@ static const struct given {
 	const char *file, *type;
 	const char *keys[8];
 } given[] = {
-	{"channel_message", "channel_message", {"channel_id", "message_id", "user_id", "username", "content"}},
+	{"channel_message", "channel_message",
+		{"channel_id", "message_id", "user_id", "username", "content"}},
 	{"message_updated", "message_updated", {"channel_id", "message_id", "content"}},
 	{"message_deleted", "message_deleted", {"channel_id", "message_id"}},
-	{"message_reply", "message_reply", {"channel_id", "message_id", "parent_message_id", "user_id", "username", "content"}},
+	{"message_reply", "message_reply",
+		{"channel_id", "message_id", "parent_message_id", "user_id", "username", "content"}},
 	{"member_joined", "member_joined", {"channel_id", "user_id", "username"}},
 	{"member_left", "member_left", {"channel_id", "user_id", "username"}},
 	{"member_role_updated", "member_role_updated", {"channel_id", "user_id", "username", "new_role"}},
@@ -375,7 +447,8 @@ START_TEST(a_given_event_has_its_keys_and_no_others)
 	ck_assert_str_eq(json_string_value(json_object_get(frame, "timestamp")), "2025-01-15T10:30:00.000Z");
 	json_t *data = json_object_get(frame, "data");
 	for (; count < 8 && g->keys[count] != NULL; count++)
-		ck_assert_msg(json_object_get(data, g->keys[count]) != NULL, "%s lacks %s", g->file, g->keys[count]);
+		ck_assert_msg(json_object_get(data, g->keys[count]) != NULL, "%s lacks %s", g->file,
+			g->keys[count]);
 	ck_assert_uint_eq(json_object_size(data), count);
 	json_decref(frame);
 	arena_destroy(mem);
@@ -458,7 +531,8 @@ END_TEST
 START_TEST(joining_a_channel_is_not_told_on_ones_own_topic)
 {
 	struct house_topics t;
-	struct sample s = {.kind = EVENT_KIND_channel_member_joined, .fill = channel_member_joined, .stream = TO_USER};
+	struct sample s = {
+		.kind = EVENT_KIND_channel_member_joined, .fill = channel_member_joined, .stream = TO_USER};
 	struct arena *mem = arena_create();
 	size_t length = 0;
 
@@ -512,7 +586,8 @@ END_TEST
 START_TEST(changes_of_rights_are_for_gateways_only)
 {
 	struct arena *mem = arena_create();
-	pb_Event event = {.which_body = pb_Event_audience_changed_tag, .body.audience_changed = {.user_id = ALICE}};
+	pb_Event event = {
+		.which_body = pb_Event_audience_changed_tag, .body.audience_changed = {.user_id = ALICE}};
 	struct logged_event logged = {.stream = IN_TEAM, .seq = 1, .at_ms = AT_MS};
 	struct house_topics t;
 	size_t length = 0;
@@ -542,7 +617,8 @@ int main(void)
 
 	tcase_set_timeout(tcase, TEST_TIMEOUT_S);
 	tcase_add_loop_test(tcase, each_event_looks_like_its_golden_file, 0, (int)SAMPLE_COUNT);
-	tcase_add_loop_test(tcase, a_given_event_has_its_keys_and_no_others, 0, (int)(sizeof given / sizeof *given));
+	tcase_add_loop_test(
+		tcase, a_given_event_has_its_keys_and_no_others, 0, (int)(sizeof given / sizeof *given));
 	for (size_t i = 0; i < sizeof plain / sizeof *plain; i++)
 		tcase_add_test(tcase, plain[i]);
 	suite_add_tcase(suite, tcase);

@@ -41,7 +41,10 @@ static const char *text(json_t *object, const char *key)
 
 START_TEST(a_user_has_the_promised_keys)
 {
-	pb_UserView user = {.id = 1, .username = (char *)"alice", .avatar = (char *)"https://a/b", .created_at_ms = AT_MS};
+	pb_UserView user = {.id = 1,
+		.username = (char *)"alice",
+		.avatar = (char *)"https://a/b",
+		.created_at_ms = AT_MS};
 
 	begin();
 	house_user(&w, &user);
@@ -55,7 +58,10 @@ END_TEST
 
 START_TEST(an_erased_user_keeps_nothing_but_his_id)
 {
-	pb_UserView user = {.id = 1, .username = (char *)"alice", .display_name = (char *)"Alice", .avatar = (char *)"x",
+	pb_UserView user = {.id = 1,
+		.username = (char *)"alice",
+		.display_name = (char *)"Alice",
+		.avatar = (char *)"x",
 		.erased = true};
 
 	begin();
@@ -107,7 +113,8 @@ END_TEST
 START_TEST(a_team_has_the_promised_keys)
 {
 	begin();
-	house_team(&w, &(pb_TeamView){.id = 1, .name = (char *)"Harbour", .owner_id = 2, .joining = JOINING_OPEN});
+	house_team(&w,
+		&(pb_TeamView){.id = 1, .name = (char *)"Harbour", .owner_id = 2, .joining = JOINING_OPEN});
 	json_t *o = written();
 	HAS_KEYS(o, "id", "name", "description", "icon_url", "owner_id", "member_count", "created_at");
 	ck_assert_str_eq(text(o, "joining"), "open");
@@ -120,8 +127,8 @@ START_TEST(a_channel_has_the_promised_keys)
 	begin();
 	house_channel(&w, &(pb_ChannelView){.id = 1, .kind = CHANNEL_VOICE, .name = (char *)"talk"});
 	json_t *o = written();
-	HAS_KEYS(o, "id", "team_id", "kind", "name", "topic", "private", "category_id", "position", "archived_at",
-		"last_message_id", "created_at");
+	HAS_KEYS(o, "id", "team_id", "kind", "name", "topic", "private", "category_id", "position",
+		"archived_at", "last_message_id", "created_at");
 	ck_assert_str_eq(text(o, "kind"), "voice");
 	ck_assert(json_is_null(json_object_get(o, "team_id")));
 	ck_assert(json_is_null(json_object_get(o, "archived_at")));
@@ -150,8 +157,8 @@ START_TEST(a_message_has_the_promised_keys)
 	begin();
 	house_message(&w, &(pb_MessageView){.id = 1, .content = (char *)"hi", .seq = 7}, 0);
 	json_t *o = written();
-	HAS_KEYS(o, "id", "channel_id", "author", "content", "parent_message_id", "reply_count", "reactions", "pinned",
-		"attachments", "embeds", "mentions", "nonce", "created_at", "edited_at", "seq");
+	HAS_KEYS(o, "id", "channel_id", "author", "content", "parent_message_id", "reply_count", "reactions",
+		"pinned", "attachments", "embeds", "mentions", "nonce", "created_at", "edited_at", "seq");
 	HAS_KEYS(json_object_get(o, "mentions"), "users", "roles", "everyone");
 	ck_assert_int_eq(json_integer_value(json_object_get(o, "seq")), 7);
 	json_decref(o);
@@ -161,7 +168,8 @@ END_TEST
 START_TEST(the_author_of_an_erased_account_is_null)
 {
 	begin();
-	house_message(&w, &(pb_MessageView){.id = 1, .has_author = true, .author = {.id = 2, .erased = true}}, 9);
+	house_message(
+		&w, &(pb_MessageView){.id = 1, .has_author = true, .author = {.id = 2, .erased = true}}, 9);
 	json_t *o = written();
 	ck_assert(json_is_null(json_object_get(o, "author")));
 	ck_assert_int_eq(json_integer_value(json_object_get(o, "seq")), 9);
@@ -193,8 +201,10 @@ END_TEST
 START_TEST(a_problem_says_code_field_and_why)
 {
 	begin();
-	house_problem(&w, &(struct house_problem){.status = STATUS_FIELD_INVALID, .field = "name", .detail = "must not be empty",
-		.trace = "abc"});
+	house_problem(&w, &(struct house_problem){.status = STATUS_FIELD_INVALID,
+				  .field = "name",
+				  .detail = "must not be empty",
+				  .trace = "abc"});
 	json_t *o = written();
 	HAS_KEYS(o, "type", "title", "status", "detail", "code", "field", "trace_id");
 	ck_assert_str_eq(text(o, "type"), "urn:guildhall:problem:field_invalid");
@@ -203,7 +213,8 @@ START_TEST(a_problem_says_code_field_and_why)
 	ck_assert_ptr_null(json_object_get(o, "why"));
 	json_decref(o);
 	begin();
-	house_problem(&w, &(struct house_problem){.status = STATUS_FORBIDDEN, .why = "send_messages", .trace = "abc"});
+	house_problem(&w,
+		&(struct house_problem){.status = STATUS_FORBIDDEN, .why = "send_messages", .trace = "abc"});
 	o = written();
 	ck_assert_str_eq(text(o, "why"), "send_messages");
 	ck_assert_ptr_null(json_object_get(o, "field"));
@@ -213,6 +224,7 @@ END_TEST
 
 TESTS("house shapes", a_user_has_the_promised_keys, an_erased_user_keeps_nothing_but_his_id,
 	only_the_own_profile_shows_the_address, a_new_session_has_its_token_and_a_listed_one_has_not,
-	a_team_has_the_promised_keys, a_channel_has_the_promised_keys, members_of_teams_and_channels_have_the_promised_keys,
-	a_message_has_the_promised_keys, the_author_of_an_erased_account_is_null, a_ban_has_the_promised_keys,
+	a_team_has_the_promised_keys, a_channel_has_the_promised_keys,
+	members_of_teams_and_channels_have_the_promised_keys, a_message_has_the_promised_keys,
+	the_author_of_an_erased_account_is_null, a_ban_has_the_promised_keys,
 	what_somebody_chose_is_left_out_unless_told, a_problem_says_code_field_and_why)

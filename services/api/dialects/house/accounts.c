@@ -11,13 +11,16 @@ enum status house_accounts_create(struct exchange *x)
 	pb_UserView account;
 
 	house_body(x, &r);
-	json_str(&r, "username", JSON_REQUIRED, ACCOUNT_USERNAME_LEAST, ACCOUNT_USERNAME_MOST, &fields.username);
-	json_str(&r, "password", JSON_REQUIRED, ACCOUNT_PASSWORD_LEAST, ACCOUNT_PASSWORD_MOST, &fields.password);
+	json_str(&r, "username", JSON_REQUIRED, ACCOUNT_USERNAME_LEAST, ACCOUNT_USERNAME_MOST,
+		&fields.username);
+	json_str(&r, "password", JSON_REQUIRED, ACCOUNT_PASSWORD_LEAST, ACCOUNT_PASSWORD_MOST,
+		&fields.password);
 	json_str(&r, "email", JSON_OPTIONAL, 1, ACCOUNT_EMAIL_MOST, &fields.email);
 	json_str(&r, "display_name", JSON_OPTIONAL, 1, ACCOUNT_NAME_MOST, &fields.display_name);
 	enum status st = house_body_end(x, &r);
 	if (st == STATUS_OK)
-		st = accounts_create(x->api, x->mem, exchange_context(x, true), &fields, &account, &x->outcome);
+		st = accounts_create(
+			x->api, x->mem, exchange_context(x, true), &fields, &account, &x->outcome);
 	if (st != STATUS_OK)
 		return st;
 	house_location(x, "/users/%s", house_uuid(x, account.id));
@@ -65,15 +68,15 @@ static void write_session(struct json_writer *w, const void *items, size_t i)
 	const struct session_row *row = &list->rows[i];
 
 	house_session(w, &(struct house_session){
-		.id = row->id,
-		.client_label = row->client_label,
-		.agent = row->agent,
-		.address = row->address,
-		.created_at_ms = row->created_at_ms,
-		.last_used_at_ms = row->last_used_at_ms,
-		.expires_at_ms = row->expires_at_ms,
-		.current = row->id == list->current,
-	});
+				 .id = row->id,
+				 .client_label = row->client_label,
+				 .agent = row->agent,
+				 .address = row->address,
+				 .created_at_ms = row->created_at_ms,
+				 .last_used_at_ms = row->last_used_at_ms,
+				 .expires_at_ms = row->expires_at_ms,
+				 .current = row->id == list->current,
+			 });
 }
 
 static uint64_t session_id(const void *items, size_t i)
@@ -91,13 +94,13 @@ enum status house_sessions_list(struct exchange *x)
 
 	if (st != STATUS_OK)
 		return st;
-	st = sessions_list(x->api, x->mem, x->actor.id, page.before, page.after, page.limit, x->deadline_mono_ms, &rows,
-		&count, &more);
+	st = sessions_list(x->api, x->mem, x->actor.id, page.before, page.after, page.limit,
+		x->deadline_mono_ms, &rows, &count, &more);
 	if (st != STATUS_OK)
 		return exchange_fail(x, st, NULL, NULL, NULL);
 	struct session_items items = {rows, x->actor.session_id};
-	return house_finish_list(x, &page,
-		&(struct house_list){count, more, true, &items, write_session, session_id});
+	return house_finish_list(
+		x, &page, &(struct house_list){count, more, true, &items, write_session, session_id});
 }
 
 static enum status revoke(struct exchange *x, uint64_t session)
@@ -151,10 +154,12 @@ enum status house_me_patch(struct exchange *x)
 	house_body(x, &r);
 	c.has_username = json_has(&r, "username");
 	if (c.has_username)
-		json_str(&r, "username", JSON_REQUIRED, ACCOUNT_USERNAME_LEAST, ACCOUNT_USERNAME_MOST, &c.username);
+		json_str(&r, "username", JSON_REQUIRED, ACCOUNT_USERNAME_LEAST, ACCOUNT_USERNAME_MOST,
+			&c.username);
 	c.has_password = json_has(&r, "password");
 	if (c.has_password)
-		json_str(&r, "password", JSON_REQUIRED, ACCOUNT_PASSWORD_LEAST, ACCOUNT_PASSWORD_MOST, &c.password);
+		json_str(&r, "password", JSON_REQUIRED, ACCOUNT_PASSWORD_LEAST, ACCOUNT_PASSWORD_MOST,
+			&c.password);
 	json_str(&r, "current_password", JSON_OPTIONAL, 1, ACCOUNT_PASSWORD_MOST, &c.current_password);
 	c.has_display_name = house_nullable(&r, "display_name", 1, ACCOUNT_NAME_MOST, &c.display_name);
 	c.has_avatar = house_nullable(&r, "avatar_url", 1, ACCOUNT_URL_BYTES, &c.avatar);
@@ -228,9 +233,10 @@ enum status house_users_search(struct exchange *x)
 		return exchange_fail(x, STATUS_FIELD_INVALID, NULL, "query", "must have 1 to 32 characters");
 	if (st != STATUS_OK)
 		return st;
-	st = accounts_search(x->api, x->mem, query, page.before, page.after, page.limit, x->deadline_mono_ms, &users, &count,
-		&more);
+	st = accounts_search(x->api, x->mem, query, page.before, page.after, page.limit, x->deadline_mono_ms,
+		&users, &count, &more);
 	if (st != STATUS_OK)
 		return exchange_fail(x, st, NULL, NULL, NULL);
-	return house_finish_list(x, &page, &(struct house_list){count, more, false, users, write_user, user_id});
+	return house_finish_list(
+		x, &page, &(struct house_list){count, more, false, users, write_user, user_id});
 }

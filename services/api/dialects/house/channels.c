@@ -8,8 +8,8 @@
 #define MEMBERS_MOST 200
 
 /* What can be made here: threads and conversations have calls of their own. */
-static const char *const kind_words[] = {"text", "voice", "stream", "list", "announcement", "forum", "doc", "media",
-	"calendar", "scheduling", NULL};
+static const char *const kind_words[] = {"text", "voice", "stream", "list", "announcement", "forum", "doc",
+	"media", "calendar", "scheduling", NULL};
 
 enum status house_channels_create(struct exchange *x)
 {
@@ -71,7 +71,8 @@ enum status house_channels_list(struct exchange *x)
 	if (st != STATUS_OK)
 		return st;
 	return house_finish_list(x, &page,
-		&(struct house_list){reply.channels_count, reply.more, false, reply.channels, write_channel, channel_id});
+		&(struct house_list){
+			reply.channels_count, reply.more, false, reply.channels, write_channel, channel_id});
 }
 
 enum status house_channels_get(struct exchange *x)
@@ -132,7 +133,8 @@ enum status house_channels_delete(struct exchange *x)
 	enum status st = house_path_id(x, "channel", &channel);
 
 	if (st == STATUS_OK)
-		st = CALL(x, messaging, delete_channel, channel, &((pb_DeleteChannelRequest){channel}), &nothing);
+		st = CALL(x, messaging, delete_channel, channel, &((pb_DeleteChannelRequest){channel}),
+			&nothing);
 	return st == STATUS_OK ? house_no_content(x) : st;
 }
 

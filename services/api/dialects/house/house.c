@@ -13,7 +13,8 @@
 #define LIMIT_MOST    100
 
 static const struct route routes[] = {
-#define ROUTE(method, path, auth, cost, handler) {method, path, AUTH_##auth, COST_##cost, house_##handler, #handler},
+#define ROUTE(method, path, auth, cost, handler)                                                             \
+	{method, path, AUTH_##auth, COST_##cost, house_##handler, #handler},
 #include "services/api/dialects/house/routes.tbl.h"
 #undef ROUTE
 };
@@ -102,9 +103,11 @@ enum status house_page(struct exchange *x, struct house_page *out)
 
 	*out = (struct house_page){.limit = LIMIT_DEFAULT};
 	if (st == STATUS_OK && limit != NULL) {
-		unsigned long value = strspn(limit, "0123456789") == strlen(limit) ? strtoul(limit, NULL, 10) : 0;
+		unsigned long value =
+			strspn(limit, "0123456789") == strlen(limit) ? strtoul(limit, NULL, 10) : 0;
 		if (value < 1 || value > LIMIT_MOST)
-			return exchange_fail(x, STATUS_FIELD_INVALID, NULL, "limit", "must be a number from 1 to 100");
+			return exchange_fail(
+				x, STATUS_FIELD_INVALID, NULL, "limit", "must be a number from 1 to 100");
 		out->limit = (uint32_t)value;
 	}
 	if (st == STATUS_OK)
@@ -112,7 +115,8 @@ enum status house_page(struct exchange *x, struct house_page *out)
 	if (st == STATUS_OK)
 		st = house_query_id(x, "after", &out->after);
 	if (st == STATUS_OK && out->before != 0 && out->after != 0)
-		return exchange_fail(x, STATUS_FIELD_INVALID, NULL, "after", "cannot be given together with before");
+		return exchange_fail(
+			x, STATUS_FIELD_INVALID, NULL, "after", "cannot be given together with before");
 	return st;
 }
 
@@ -201,10 +205,12 @@ static const char *next_page(struct exchange *x, const struct house_page *page, 
 		return NULL;
 	uint64_t edge = list->id(list->items, list->count - 1);
 	http_query_each(x->rq, next_parameter, &next);
-	return arena_printf(x->mem, "%s?%s%s=%s", x->rq->path, next.text, down ? "before" : "after", house_uuid(x, edge));
+	return arena_printf(
+		x->mem, "%s?%s%s=%s", x->rq->path, next.text, down ? "before" : "after", house_uuid(x, edge));
 }
 
-enum status house_finish_list(struct exchange *x, const struct house_page *page, const struct house_list *list)
+enum status house_finish_list(
+	struct exchange *x, const struct house_page *page, const struct house_list *list)
 {
 	struct json_writer w;
 

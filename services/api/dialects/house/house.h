@@ -1,6 +1,6 @@
 /*
- * house - the REST dialect of our own, below /v1: handlers of routes.tbl.h and what they share. A handler decodes, calls, and
- * renders; statuses become problem+json in problem.c. Wire: docs/dialects/house.md.
+ * house - the REST dialect of our own, below /v1: handlers of routes.tbl.h and what they share. A handler
+ * decodes, calls, and renders; statuses become problem+json in problem.c. Wire: docs/dialects/house.md.
  */
 #pragma once
 
@@ -28,7 +28,8 @@ void house_body(struct exchange *x, struct json_reader *r);
 enum status house_body_end(struct exchange *x, struct json_reader *r);
 /* A string that null clears. True: it was there. */
 bool house_nullable(struct json_reader *r, const char *field, size_t least, size_t most, const char **out);
-/* A query parameter, or NULL; STATUS_FIELD_INVALID when it does not decode or has more than `most` code points. */
+/* A query parameter, or NULL; STATUS_FIELD_INVALID when it does not decode or has more than `most` code
+ * points. */
 enum status house_query(struct exchange *x, const char *name, size_t most, const char **out);
 /* The same as an id; 0 when absent. */
 enum status house_query_id(struct exchange *x, const char *name, uint64_t *out_id);
@@ -50,12 +51,12 @@ void house_location(struct exchange *x, const char *format, ...) __attribute__((
 const char *house_uuid(struct exchange *x, uint64_t id);
 
 /* One object by its shape: HOUSE_OBJECT(x, 200, house_team, &reply.team). */
-#define HOUSE_OBJECT(x, code, shape, view)                                                                         \
-	__extension__({                                                                                            \
-		struct json_writer house_writer_;                                                                  \
-		house_begin((x), &house_writer_);                                                                  \
-		shape(&house_writer_, (view));                                                                     \
-		house_finish((x), (code), &house_writer_);                                                         \
+#define HOUSE_OBJECT(x, code, shape, view)                                                                   \
+	__extension__({                                                                                      \
+		struct json_writer house_writer_;                                                            \
+		house_begin((x), &house_writer_);                                                            \
+		shape(&house_writer_, (view));                                                               \
+		house_finish((x), (code), &house_writer_);                                                   \
 	})
 
 /* {"items", "next"}. newest_first: which way the list goes when neither before nor after is given. */
@@ -66,7 +67,8 @@ struct house_list {
 	void (*write)(struct json_writer *w, const void *items, size_t i);
 	uint64_t (*id)(const void *items, size_t i); /* NULL: the list has no further pages */
 };
-enum status house_finish_list(struct exchange *x, const struct house_page *page, const struct house_list *list);
+enum status house_finish_list(
+	struct exchange *x, const struct house_page *page, const struct house_list *list);
 
 /* ---- problem.c */
 

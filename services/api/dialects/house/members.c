@@ -38,7 +38,8 @@ enum status house_team_members_list(struct exchange *x)
 	if (st != STATUS_OK)
 		return st;
 	return house_finish_list(x, &page,
-		&(struct house_list){reply.members_count, reply.more, false, reply.members, write_member, member_id});
+		&(struct house_list){
+			reply.members_count, reply.more, false, reply.members, write_member, member_id});
 }
 
 enum status house_team_members_get(struct exchange *x)
@@ -127,12 +128,13 @@ enum status house_channel_members_list(struct exchange *x)
 		st = house_page(x, &page);
 	if (st == STATUS_OK)
 		st = ASK(x, moderation, list_channel_members, channel,
-			&((pb_ListChannelMembersRequest){channel, page.before, page.after, page.limit}), &reply);
+			&((pb_ListChannelMembersRequest){channel, page.before, page.after, page.limit}),
+			&reply);
 	if (st != STATUS_OK)
 		return st;
 	return house_finish_list(x, &page,
-		&(struct house_list){reply.members_count, reply.more, false, reply.members, write_channel_member,
-			channel_member_id});
+		&(struct house_list){reply.members_count, reply.more, false, reply.members,
+			write_channel_member, channel_member_id});
 }
 
 enum status house_channel_members_put(struct exchange *x)

@@ -34,11 +34,15 @@ static enum status create(struct exchange *x, uint64_t channel, uint64_t parent)
 		x->key_field = "nonce";
 	}
 	st = CALL(x, messaging, post_message, channel,
-		&((pb_PostMessageRequest){.channel_id = channel, .content = (char *)content, .parent_id = parent,
-			.nonce = (char *)nonce}), &reply);
+		&((pb_PostMessageRequest){.channel_id = channel,
+			.content = (char *)content,
+			.parent_id = parent,
+			.nonce = (char *)nonce}),
+		&reply);
 	if (st != STATUS_OK)
 		return st;
-	house_location(x, "/channels/%s/messages/%s", house_uuid(x, channel), house_uuid(x, reply.message.id));
+	house_location(
+		x, "/channels/%s/messages/%s", house_uuid(x, channel), house_uuid(x, reply.message.id));
 	return HOUSE_OBJECT(x, 201, write_view, &reply.message);
 }
 
@@ -68,10 +72,12 @@ static uint64_t message_id(const void *items, size_t i)
 	return ((const pb_MessageView *)items)[i].id;
 }
 
-static enum status finish_messages(struct exchange *x, const struct house_page *page, const pb_ListMessagesReply *reply)
+static enum status finish_messages(
+	struct exchange *x, const struct house_page *page, const pb_ListMessagesReply *reply)
 {
 	return house_finish_list(x, page,
-		&(struct house_list){reply->messages_count, reply->more, true, reply->messages, write_message, message_id});
+		&(struct house_list){reply->messages_count, reply->more, true, reply->messages, write_message,
+			message_id});
 }
 
 enum status house_messages_list(struct exchange *x)
@@ -85,8 +91,11 @@ enum status house_messages_list(struct exchange *x)
 		st = house_page(x, &page);
 	if (st == STATUS_OK)
 		st = ASK(x, messaging, list_messages, channel,
-			&((pb_ListMessagesRequest){.channel_id = channel, .before = page.before, .after = page.after,
-				.limit = page.limit}), &reply);
+			&((pb_ListMessagesRequest){.channel_id = channel,
+				.before = page.before,
+				.after = page.after,
+				.limit = page.limit}),
+			&reply);
 	return st == STATUS_OK ? finish_messages(x, &page, &reply) : st;
 }
 
@@ -101,7 +110,8 @@ enum status house_replies_list(struct exchange *x)
 		st = house_page(x, &page);
 	if (st == STATUS_OK)
 		st = ASK(x, messaging, list_replies, parent.channel_id,
-			&((pb_ListMessagesRequest){parent.channel_id, parent.message_id, page.before, page.after, page.limit}),
+			&((pb_ListMessagesRequest){
+				parent.channel_id, parent.message_id, page.before, page.after, page.limit}),
 			&reply);
 	return st == STATUS_OK ? finish_messages(x, &page, &reply) : st;
 }

@@ -38,7 +38,8 @@ static enum status read_unban(struct exchange *x, const char *scope, pb_BanReque
 	if (st == STATUS_OK)
 		st = house_query(x, "motive", MOTIVE_MOST, &motive);
 	if (st == STATUS_OK)
-		*out = (pb_BanRequest){.scope_id = who.scope_id, .user_id = who.user_id, .reason = (char *)motive};
+		*out = (pb_BanRequest){
+			.scope_id = who.scope_id, .user_id = who.user_id, .reason = (char *)motive};
 	return st;
 }
 
@@ -52,10 +53,12 @@ static uint64_t banned_id(const void *items, size_t i)
 	return ((const pb_BanView *)items)[i].user.id;
 }
 
-static enum status finish_bans(struct exchange *x, const struct house_page *page, const pb_ListBansReply *reply)
+static enum status finish_bans(
+	struct exchange *x, const struct house_page *page, const pb_ListBansReply *reply)
 {
 	return house_finish_list(x, page,
-		&(struct house_list){reply->bans_count, reply->more, false, reply->bans, write_ban, banned_id});
+		&(struct house_list){
+			reply->bans_count, reply->more, false, reply->bans, write_ban, banned_id});
 }
 
 /* ---- of teams */

@@ -44,7 +44,8 @@ void house_refuse(struct exchange *x, enum status status)
 	/* Why something is not to be seen would say that it is there. */
 	if (status == STATUS_NOT_FOUND)
 		problem.why = NULL;
-	/* Another body under the name the client gave this change; which name that was, only this side knows. */
+	/* Another body under the name the client gave this change; which name that was, only this side knows.
+	 */
 	if (status == STATUS_FIELD_INVALID && problem.why != NULL && strcmp(problem.why, "other_body") == 0) {
 		problem.field = x->key_field;
 		problem.detail = "was used before for another request";
@@ -67,7 +68,9 @@ void house_decorate(struct exchange *x)
 	http_response_header(rs, "Cache-Control", "no-store");
 	if (x->limit.limited) {
 		http_response_header(rs, "RateLimit-Limit", arena_printf(x->mem, "%" PRId64, x->limit.limit));
-		http_response_header(rs, "RateLimit-Remaining", arena_printf(x->mem, "%" PRId64, x->limit.remaining));
-		http_response_header(rs, "RateLimit-Reset", arena_printf(x->mem, "%" PRId64, (x->limit.reset_ms + 999) / 1000));
+		http_response_header(
+			rs, "RateLimit-Remaining", arena_printf(x->mem, "%" PRId64, x->limit.remaining));
+		http_response_header(rs, "RateLimit-Reset",
+			arena_printf(x->mem, "%" PRId64, (x->limit.reset_ms + 999) / 1000));
 	}
 }
