@@ -179,7 +179,7 @@ static void writer_init(struct writer *w, struct committer *c, bool patient)
 	*w = (struct writer){
 		.committer = c,
 		.patient = patient,
-		.options = {.url = c->url, .service = c->service, .committer = true},
+		.options = {.url = c->url, .service = c->service, .generic_plans = true},
 	};
 	w->mem = arena_create();
 }

@@ -69,7 +69,7 @@ struct commit_op {
 	const uint8_t *request_id;
 	size_t request_id_length; /* 16..32, or 0: the committer makes a random one (in private_), for the lost COMMIT */
 	const uint8_t *body_hash; /* 32 bytes or NULL */
-	int64_t deadline_mono_ms; /* past it before the lock: STATUS_LATE */
+	int64_t deadline_mono_ms; /* past it before the lock: STATUS_LATE. 0: none */
 
 	/* step lane, optional: work changes nothing rights are judged by (no epoch, member, ban, role, override, channel fact).
 	 * Ops behind it in the same transaction are then spared a statement: they need not be judged again. */

@@ -61,7 +61,7 @@ static const char common_settings[] = "SET lock_timeout = '2s'; SET client_min_m
 static const char timeout_settings[] =
 	"SET statement_timeout = '5s'; SET idle_in_transaction_session_timeout = '5s';";
 /* Batches of 1 and of 256 share one plan, and tables grow under it from nothing to millions of rows. */
-static const char committer_settings[] = "SET plan_cache_mode = 'force_generic_plan'; SET enable_seqscan = off;";
+static const char generic_settings[] = "SET plan_cache_mode = 'force_generic_plan'; SET enable_seqscan = off;";
 static const char read_only_settings[] = "SET default_transaction_read_only = on;";
 static const char migrate_settings[] = "SET lock_timeout = '30s'; SET statement_timeout = 0;";
 
@@ -94,7 +94,7 @@ enum status conn_open(const struct conn_options *options, struct db_conn **out_c
 	}
 	PQsetNoticeProcessor(conn->pg, quiet, NULL);
 	snprintf(settings, sizeof settings, "%s%s%s%s", common_settings, options->migrate ? migrate_settings : timeout_settings,
-		options->committer ? committer_settings : "", options->read_only ? read_only_settings : "");
+		options->generic_plans ? generic_settings : "", options->read_only ? read_only_settings : "");
 	st = conn_script(conn, settings, NULL, NULL);
 	if (st == STATUS_OK && PQsetnonblocking(conn->pg, 1) != 0)
 		st = STATUS_BUSY;

@@ -21,7 +21,7 @@ struct conn_options {
 	const char *url;
 	const char *service;
 	bool read_only;
-	bool committer; /* plans of the committer, and of pools with generic_plans: generic, by index */
+	bool generic_plans; /* one plan per statement, by index: the committer's connections, and pools that ask for it */
 	bool migrate;   /* no statement_timeout, no idle timeout */
 };
 

@@ -128,7 +128,7 @@ enum status db_open(const struct db_options *options, struct db **out_db)
 	if (db->url == NULL || db->service == NULL)
 		abort();
 	db->options = (struct conn_options){.url = db->url, .service = db->service, .read_only = options->read_only,
-		.committer = options->generic_plans};
+		.generic_plans = options->generic_plans};
 	db->most = options->connections;
 	db->idle = idle;
 	pthread_mutex_init(&db->lock, NULL);

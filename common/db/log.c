@@ -165,9 +165,19 @@ enum status log_watermark(struct db_conn *conn, struct arena *mem, struct logged
 		"SELECT e.rank, e.id, max(e.seq) FROM log.events e WHERE e.created_at > statement_timestamp() -"
 		" CASE WHEN extract(epoch FROM statement_timestamp())::int8 % 5 = 0 THEN interval '10 s' ELSE interval '3 s' END"
 		" GROUP BY e.rank, e.id"};
+	/* A plan made while the next leaf was empty would scan it when it is full. */
+	static const struct db_stmt by_index_stmt = {"log_by_index", "SELECT set_config('enable_seqscan', 'off', true)"};
 	struct db_rows rows = {0};
 
-	enum status st = db_query(conn, mem, &watermark_stmt, NULL, &rows);
+	enum status st = db_begin(conn);
+	if (st == STATUS_OK)
+		st = db_query(conn, mem, &by_index_stmt, NULL, NULL);
+	if (st == STATUS_OK)
+		st = db_query(conn, mem, &watermark_stmt, NULL, &rows);
+	if (st == STATUS_OK)
+		st = db_commit(conn);
+	else
+		db_rollback(conn);
 	if (st != STATUS_OK)
 		return st;
 	struct logged_event *heads = ARENA_ARRAY(mem, (size_t)rows.count, struct logged_event);

@@ -17,6 +17,8 @@ static const struct db_stmt old_session_stmt = {"commit_old_session",
 static const struct db_stmt find_stmt = {"commit_find",
 	"SELECT q.i, r.reply, coalesce(r.object_id, 0), r.body_hash FROM unnest($1::int4[], $2::int8[], $3::bytea[])"
 	" AS q(i, actor, request_id) JOIN log.requests r ON r.actor = q.actor AND r.request_id = q.request_id"};
+/* What is visible need not have reached the synchronous standby, if there is one; the answer to a write behind it has. */
+static const struct db_stmt settle_stmt = {"commit_settle", "UPDATE log.meta SET singleton = singleton"};
 /* Of the newest leaves, and near the head: no index knows request ids. */
 static const struct db_stmt events_stmt = {"commit_find_events",
 	"SELECT q.i, e.seq, e.kind, e.audience, e.payload, floor(extract(epoch FROM e.created_at) * 1000)::int8"
@@ -79,6 +81,9 @@ static enum status find_once(struct writer *w, int64_t old_pid, int64_t old_bega
 		return STATUS_BUSY;
 	ids_params(w, ops, count, &p);
 	if (ask(w, &find_stmt, &p, &rows) != STATUS_OK)
+		return STATUS_BUSY;
+	struct db_rows settled = {0};
+	if (rows.count > 0 && ask(w, &settle_stmt, NULL, &settled) != STATUS_OK)
 		return STATUS_BUSY;
 	for (int row = 0; row < rows.count; row++) {
 		int64_t index = db_i64(&rows, row, 0);
