@@ -167,6 +167,8 @@ static enum status work_entry(struct log_tx *tx, void *arg)
 
 	c->tx = tx;
 	c->now_ms = log_tx_now_ms(tx);
+	/* An earlier run, of a transaction that failed, has made of the facts what would have come of it. */
+	memcpy(c->facts, c->prepared, c->facts_count * sizeof *c->facts);
 	if (c->reply != NULL && c->call != NULL)
 		memset(c->reply, 0, c->call->method->reply_size);
 	enum status st = c->work(c, tx);
@@ -248,6 +250,7 @@ enum status change_commit(struct change *c, struct commit_result *out)
 			*out = (struct commit_result){.status = st, .why = c->why, .field = c->field};
 			return st;
 		}
+		c->prepared = arena_memdup(c->mem, c->facts, c->facts_count * sizeof *c->facts);
 		c->op.work = work_entry;
 		c->op.arg = c;
 		st = committer_run(c->service->committer, c->mem, &c->op, out);

@@ -31,6 +31,7 @@ struct change {
 	struct arena *mem;    /* lives until the call is answered */
 	struct db_conn *conn; /* in prepare */
 	struct facts *facts;  /* [0] the actor, then the targets; [0] is nobody for the system */
+	const struct facts *prepared; /* as prepare left them: every run of work begins with these */
 	size_t facts_count;
 	struct log_tx *tx; /* in work */
 	int64_t now_ms;

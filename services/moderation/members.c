@@ -130,6 +130,7 @@ static enum status prepare_update_member(struct change *c)
 		return st;
 	if (!change_target(c, 0)->standing.member)
 		return change_refuse(c, STATUS_NOT_FOUND, "member", NULL);
+	c->op.keeps_rights = true;
 	return change_need(c, rq->user_id == change_actor_id(c) ? PERMISSION_change_own_nickname
 								: PERMISSION_manage_nicknames);
 }
