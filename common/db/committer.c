@@ -119,7 +119,8 @@ static void submit(struct committer *c, struct commit_op *op, struct op_waiter *
 {
 	struct op_state *state = op_state(op);
 
-	assert(op->set != NULL ? op->work == NULL && op->stream_count == 1 && op->check_count <= 1 : op->work != NULL);
+	assert(op->set != NULL ? op->work == NULL && op->stream_count == 1 && op->check_count <= 1
+			       : op->work != NULL);
 	assert(op->stream_count <= COMMIT_STREAMS_MAX && op->request_id_length <= 64);
 	assert(op->check_count <= sizeof op->checks / sizeof op->checks[0]);
 	memset(op->private_, 0, sizeof op->private_);
@@ -147,7 +148,8 @@ void committer_submit(struct committer *c, struct commit_op *op)
 	submit(c, op, NULL);
 }
 
-enum status committer_run(struct committer *c, struct arena *mem, struct commit_op *op, struct commit_result *out_result)
+enum status committer_run(
+	struct committer *c, struct arena *mem, struct commit_op *op, struct commit_result *out_result)
 {
 	struct op_waiter waiter = {.mem = mem, .out_result = out_result};
 

@@ -53,15 +53,17 @@ static bool ends_session(const char *sqlstate)
 /* ---- connecting */
 
 /* random_page_cost: what is hot is in memory, and a plan made while a leaf was empty must not scan it when it is full. */
-static const char common_settings[] = "SET lock_timeout = '2s'; SET client_min_messages = 'error'; SET jit = off;"
-				      " SET random_page_cost = 1.1;"
-				      " SET standard_conforming_strings = on; SET datestyle = 'ISO'; SET timezone = 'UTC';"
-				      " SELECT set_config('deadlock_timeout', '200ms', false)"
-				      " WHERE has_parameter_privilege(current_user, 'deadlock_timeout', 'SET');";
+static const char common_settings[] =
+	"SET lock_timeout = '2s'; SET client_min_messages = 'error'; SET jit = off;"
+	" SET random_page_cost = 1.1;"
+	" SET standard_conforming_strings = on; SET datestyle = 'ISO'; SET timezone = 'UTC';"
+	" SELECT set_config('deadlock_timeout', '200ms', false)"
+	" WHERE has_parameter_privilege(current_user, 'deadlock_timeout', 'SET');";
 static const char timeout_settings[] =
 	"SET statement_timeout = '5s'; SET idle_in_transaction_session_timeout = '5s';";
 /* Batches of 1 and of 256 share one plan, and tables grow under it from nothing to millions of rows. */
-static const char generic_settings[] = "SET plan_cache_mode = 'force_generic_plan'; SET enable_seqscan = off;";
+static const char generic_settings[] =
+	"SET plan_cache_mode = 'force_generic_plan'; SET enable_seqscan = off;";
 static const char read_only_settings[] = "SET default_transaction_read_only = on;";
 static const char migrate_settings[] = "SET lock_timeout = '30s'; SET statement_timeout = 0;";
 
@@ -77,10 +79,11 @@ static bool enter_pipeline(struct db_conn *conn)
 enum status conn_open(const struct conn_options *options, struct db_conn **out_conn)
 {
 	/* What stands before dbname is a default: the connection string has the last word. */
-	const char *const keys[] = {"connect_timeout", "keepalives_idle", "keepalives_interval", "keepalives_count",
-		"tcp_user_timeout", "target_session_attrs", "dbname", "application_name", "client_encoding", NULL};
-	const char *const values[] = {"2", "5", "2", "3", "10000", options->read_only ? "any" : "read-write", options->url,
-		options->service, "UTF8", NULL};
+	const char *const keys[] = {"connect_timeout", "keepalives_idle", "keepalives_interval",
+		"keepalives_count", "tcp_user_timeout", "target_session_attrs", "dbname", "application_name",
+		"client_encoding", NULL};
+	const char *const values[] = {"2", "5", "2", "3", "10000", options->read_only ? "any" : "read-write",
+		options->url, options->service, "UTF8", NULL};
 	char settings[1024];
 	enum status st;
 
@@ -93,7 +96,8 @@ enum status conn_open(const struct conn_options *options, struct db_conn **out_c
 		goto out;
 	}
 	PQsetNoticeProcessor(conn->pg, quiet, NULL);
-	snprintf(settings, sizeof settings, "%s%s%s%s", common_settings, options->migrate ? migrate_settings : timeout_settings,
+	snprintf(settings, sizeof settings, "%s%s%s%s", common_settings,
+		options->migrate ? migrate_settings : timeout_settings,
 		options->generic_plans ? generic_settings : "", options->read_only ? read_only_settings : "");
 	st = conn_script(conn, settings, NULL, NULL);
 	if (st == STATUS_OK && PQsetnonblocking(conn->pg, 1) != 0)
@@ -191,7 +195,8 @@ static enum status flush(struct db_conn *conn, int64_t deadline_mono_ms)
 		if (rv == 0)
 			return STATUS_OK;
 		/* Reads as well: a server that cannot write to us does not read either. */
-		if (rv < 0 || !wait_socket(conn, POLLIN | POLLOUT, deadline_mono_ms) || PQconsumeInput(conn->pg) != 1)
+		if (rv < 0 || !wait_socket(conn, POLLIN | POLLOUT, deadline_mono_ms) ||
+			PQconsumeInput(conn->pg) != 1)
 			return lost(conn);
 	}
 }
@@ -225,7 +230,8 @@ enum status conn_send(struct db_conn *conn, struct conn_step *steps, size_t coun
 			if (PQsendPrepare(conn->pg, stmt->name, stmt->sql, p->count, p->types) != 1)
 				return lost(conn);
 		}
-		if (PQsendQueryPrepared(conn->pg, stmt->name, p->count, p->values, p->lengths, binary, /* binary: */ 1) != 1)
+		if (PQsendQueryPrepared(conn->pg, stmt->name, p->count, p->values, p->lengths, binary,
+			    /* binary: */ 1) != 1)
 			return lost(conn);
 	}
 	if (PQpipelineSync(conn->pg) != 1)
@@ -245,7 +251,8 @@ static enum status next_result(struct db_conn *conn, int64_t deadline_mono_ms, P
 	return STATUS_OK;
 }
 
-static void log_failure(struct db_conn *conn, const struct db_stmt *stmt, const PGresult *result, enum status st)
+static void log_failure(
+	struct db_conn *conn, const struct db_stmt *stmt, const PGresult *result, enum status st)
 {
 	const char *constraint = PQresultErrorField(result, PG_DIAG_CONSTRAINT_NAME);
 	const char *table = PQresultErrorField(result, PG_DIAG_TABLE_NAME);
@@ -254,10 +261,12 @@ static void log_failure(struct db_conn *conn, const struct db_stmt *stmt, const 
 	if (st == STATUS_CONFLICT)
 		return;
 	if (st == STATUS_INTERNAL)
-		log_error("statement_failed", LOG_STR("statement", stmt->name), LOG_STR("sqlstate", conn->sqlstate),
-			LOG_STR("table", table != NULL ? table : ""), LOG_STR("constraint", constraint != NULL ? constraint : ""));
+		log_error("statement_failed", LOG_STR("statement", stmt->name),
+			LOG_STR("sqlstate", conn->sqlstate), LOG_STR("table", table != NULL ? table : ""),
+			LOG_STR("constraint", constraint != NULL ? constraint : ""));
 	else
-		log_warn("statement_failed", LOG_STR("statement", stmt->name), LOG_STR("sqlstate", conn->sqlstate));
+		log_warn("statement_failed", LOG_STR("statement", stmt->name),
+			LOG_STR("sqlstate", conn->sqlstate));
 }
 
 /* Of a result that is there: what it means. */
@@ -381,8 +390,9 @@ void conn_step_rows(struct conn_step *step, struct arena *mem, struct db_rows *o
 
 	step->result = NULL;
 	arena_defer(mem, clear_result, result);
-	*out_rows = (struct db_rows){
-		.result = result, .count = PQntuples(result), .affected = strtoll(PQcmdTuples(result), NULL, 10)};
+	*out_rows = (struct db_rows){.result = result,
+		.count = PQntuples(result),
+		.affected = strtoll(PQcmdTuples(result), NULL, 10)};
 }
 
 enum status conn_script(struct db_conn *conn, const char *sql, struct arena *mem, const char **out_why)

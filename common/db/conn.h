@@ -22,7 +22,7 @@ struct conn_options {
 	const char *service;
 	bool read_only;
 	bool generic_plans; /* one plan per statement, by index: the committer's connections, and pools that ask for it */
-	bool migrate;   /* no statement_timeout, no idle timeout */
+	bool migrate; /* no statement_timeout, no idle timeout */
 };
 
 struct db_conn {
@@ -39,10 +39,10 @@ struct conn_step {
 	const struct db_stmt *stmt;
 	const struct db_params *params; /* or NULL */
 	PGresult *result;               /* answered; the receiver clears it (conn_steps_clear) */
-	enum status status;             /* of this step; STATUS_BUSY when the connection died before its answer */
-	bool answered;                  /* the server said how it ended (skipped after another's failure counts) */
-	bool skipped;                   /* not run because an earlier step failed */
-	bool prepares;                  /* private: a prepare went ahead of it */
+	enum status status; /* of this step; STATUS_BUSY when the connection died before its answer */
+	bool answered;      /* the server said how it ended (skipped after another's failure counts) */
+	bool skipped;       /* not run because an earlier step failed */
+	bool prepares;      /* private: a prepare went ahead of it */
 };
 
 /* STATUS_BUSY when the database is away, refuses, or (not read_only) is a standby. */

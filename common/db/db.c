@@ -33,7 +33,8 @@ struct db {
 };
 
 static const struct db_stmt begin_stmt = {"db_begin", "BEGIN"};
-static const struct db_stmt begin_snapshot_stmt = {"db_begin_snapshot", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"};
+static const struct db_stmt begin_snapshot_stmt = {
+	"db_begin_snapshot", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"};
 static const struct db_stmt commit_stmt = {"db_commit", "COMMIT"};
 static const struct db_stmt rollback_stmt = {"db_rollback", "ROLLBACK"};
 static const struct db_stmt probe_stmt = {"db_probe", "SELECT pg_is_in_recovery()"};
@@ -127,7 +128,9 @@ enum status db_open(const struct db_options *options, struct db **out_db)
 	db->service = strdup(options->service != NULL ? options->service : "guildhall");
 	if (db->url == NULL || db->service == NULL)
 		abort();
-	db->options = (struct conn_options){.url = db->url, .service = db->service, .read_only = options->read_only,
+	db->options = (struct conn_options){.url = db->url,
+		.service = db->service,
+		.read_only = options->read_only,
 		.generic_plans = options->generic_plans};
 	db->most = options->connections;
 	db->idle = idle;
@@ -203,7 +206,8 @@ enum status db_acquire(struct db *db, int64_t deadline_mono_ms, struct db_conn *
 			open = true;
 			break;
 		}
-		if (pthread_cond_timedwait(&db->changed, &db->lock, &until) != 0 && clock_mono_ms() >= deadline_mono_ms)
+		if (pthread_cond_timedwait(&db->changed, &db->lock, &until) != 0 &&
+			clock_mono_ms() >= deadline_mono_ms)
 			break;
 	}
 	pthread_mutex_unlock(&db->lock);
@@ -246,8 +250,8 @@ void db_release(struct db_conn *conn)
 
 /* ---- statements and transactions */
 
-enum status db_query(struct db_conn *conn, struct arena *mem, const struct db_stmt *stmt, const struct db_params *params,
-	struct db_rows *out_rows)
+enum status db_query(struct db_conn *conn, struct arena *mem, const struct db_stmt *stmt,
+	const struct db_params *params, struct db_rows *out_rows)
 {
 	struct conn_step steps[2] = {{0}};
 	size_t count = 0;
@@ -352,7 +356,8 @@ static const char *schema_compare(const struct db_rows *rows, const char **out_v
 	int row = 0;
 
 	while (known < schema_version_count || row < rows->count) {
-		const struct schema_version *ours = known < schema_version_count ? &schema_versions[known] : NULL;
+		const struct schema_version *ours =
+			known < schema_version_count ? &schema_versions[known] : NULL;
 		const char *theirs = row < rows->count ? db_text(rows, row, 0) : NULL;
 		int order = ours == NULL ? 1 : theirs == NULL ? -1 : strcmp(ours->version, theirs);
 		*out_version = order <= 0 ? ours->version : theirs;
@@ -379,9 +384,11 @@ enum status db_check_schema(struct db *db)
 	if (what != NULL) {
 		st = STATUS_CONFLICT;
 		log_error("schema_differs", LOG_STR("version", version), LOG_STR("is", what),
-			LOG_STR("do", strcmp(what, "missing") == 0   ? "run: guildhallctl migrate up"
-				      : strcmp(what, "unknown") == 0 ? "this build is older than the schema: run a newer one"
-								     : "an applied migration is another file in this build: run the build that made the schema"));
+			LOG_STR("do",
+				strcmp(what, "missing") == 0 ? "run: guildhallctl migrate up"
+				: strcmp(what, "unknown") == 0
+					? "this build is older than the schema: run a newer one"
+					: "an applied migration is another file in this build: run the build that made the schema"));
 	}
 	arena_destroy(mem);
 	return st;

@@ -56,7 +56,8 @@ static pb_bytes_array_t *bytes_of(struct arena *mem, const struct db_rows *rows,
 	return bytes != NULL ? pb_bytes_from(mem, bytes, length) : NULL;
 }
 
-static void event_of_row(struct arena *mem, const pb_FetchEventsRequest *rq, const struct db_rows *rows, int row, pb_LoggedEvent *out)
+static void event_of_row(struct arena *mem, const pb_FetchEventsRequest *rq, const struct db_rows *rows,
+	int row, pb_LoggedEvent *out)
 {
 	*out = (pb_LoggedEvent){
 		.rank = rq->rank,
@@ -72,7 +73,8 @@ static void event_of_row(struct arena *mem, const pb_FetchEventsRequest *rq, con
 }
 
 /* The rows that follow `after` without a hole, as many as fit. */
-static void take_rows(struct arena *mem, const pb_FetchEventsRequest *rq, const struct db_rows *rows, pb_FetchEventsReply *out)
+static void take_rows(struct arena *mem, const pb_FetchEventsRequest *rq, const struct db_rows *rows,
+	pb_FetchEventsReply *out)
 {
 	size_t bytes = 0;
 
@@ -80,7 +82,8 @@ static void take_rows(struct arena *mem, const pb_FetchEventsRequest *rq, const 
 	for (int row = 0; row < rows->count; row++) {
 		size_t length;
 		db_bytea(rows, row, FETCH_PAYLOAD, &length);
-		if (db_is_null(rows, row, FETCH_SEQ) || db_id(rows, row, FETCH_SEQ) != rq->after + 1 + (uint64_t)row)
+		if (db_is_null(rows, row, FETCH_SEQ) ||
+			db_id(rows, row, FETCH_SEQ) != rq->after + 1 + (uint64_t)row)
 			return;
 		if (row > 0 && bytes + length > FETCH_BYTES_MOST)
 			return;
@@ -89,7 +92,8 @@ static void take_rows(struct arena *mem, const pb_FetchEventsRequest *rq, const 
 	}
 }
 
-enum status log_fetch(struct db_conn *conn, struct arena *mem, const pb_FetchEventsRequest *rq, pb_FetchEventsReply *out)
+enum status log_fetch(
+	struct db_conn *conn, struct arena *mem, const pb_FetchEventsRequest *rq, pb_FetchEventsReply *out)
 {
 	struct db_params p;
 	struct db_rows rows = {0};
@@ -109,7 +113,8 @@ enum status log_fetch(struct db_conn *conn, struct arena *mem, const pb_FetchEve
 	out->head = db_id(&rows, 0, FETCH_HEAD);
 	out->generation = arena_strdup(mem, db_text(&rows, 0, FETCH_GENERATION));
 	bool standby = db_bool(&rows, 0, FETCH_STANDBY);
-	if (rq->generation != NULL && rq->generation[0] != '\0' && strcmp(rq->generation, out->generation) != 0) {
+	if (rq->generation != NULL && rq->generation[0] != '\0' &&
+		strcmp(rq->generation, out->generation) != 0) {
 		out->gone = true;
 		return STATUS_OK;
 	}
@@ -123,7 +128,8 @@ enum status log_fetch(struct db_conn *conn, struct arena *mem, const pb_FetchEve
 
 /* ---- heads */
 
-enum status log_heads(struct db_conn *conn, struct arena *mem, const pb_StreamHeadsRequest *rq, pb_StreamHeadsReply *out)
+enum status log_heads(
+	struct db_conn *conn, struct arena *mem, const pb_StreamHeadsRequest *rq, pb_StreamHeadsReply *out)
 {
 	static const struct db_stmt heads_stmt = {"log_heads",
 		"SELECT (SELECT " GENERATION_SQL "), q.n::int4,"
@@ -150,7 +156,8 @@ enum status log_heads(struct db_conn *conn, struct arena *mem, const pb_StreamHe
 	/* One row per stream, in order; a single row without one when none was asked for. */
 	for (int row = 0; row < rows.count && !db_is_null(&rows, row, 1); row++) {
 		const pb_StreamHead *asked = &rq->streams[row];
-		out->heads[out->heads_count++] = (pb_StreamHead){asked->rank, asked->stream_id, db_id(&rows, row, 2)};
+		out->heads[out->heads_count++] =
+			(pb_StreamHead){asked->rank, asked->stream_id, db_id(&rows, row, 2)};
 	}
 	return STATUS_OK;
 }
@@ -159,14 +166,16 @@ enum status log_heads(struct db_conn *conn, struct arena *mem, const pb_StreamHe
 
 /* An event's time is taken before its COMMIT, and a transaction may last 5 s: the window must be longer. Nearly every one
  * is there within a second, so the whole window is read every fifth second and a short one in between. */
-enum status log_watermark(struct db_conn *conn, struct arena *mem, struct logged_event **out_heads, size_t *out_count)
+enum status log_watermark(
+	struct db_conn *conn, struct arena *mem, struct logged_event **out_heads, size_t *out_count)
 {
 	static const struct db_stmt watermark_stmt = {"log_watermark",
 		"SELECT e.rank, e.id, max(e.seq) FROM log.events e WHERE e.created_at > statement_timestamp() -"
 		" CASE WHEN extract(epoch FROM statement_timestamp())::int8 % 5 = 0 THEN interval '10 s' ELSE interval '3 s' END"
 		" GROUP BY e.rank, e.id"};
 	/* A plan made while the next leaf was empty would scan it when it is full. */
-	static const struct db_stmt by_index_stmt = {"log_by_index", "SELECT set_config('enable_seqscan', 'off', true)"};
+	static const struct db_stmt by_index_stmt = {
+		"log_by_index", "SELECT set_config('enable_seqscan', 'off', true)"};
 	struct db_rows rows = {0};
 
 	enum status st = db_begin(conn);
@@ -192,7 +201,8 @@ enum status log_watermark(struct db_conn *conn, struct arena *mem, struct logged
 
 /* ---- the calls that every owner answers */
 
-void log_serve_fetch_events(struct db *db, struct rpc_call *call, const pb_FetchEventsRequest *rq, pb_FetchEventsReply *reply)
+void log_serve_fetch_events(
+	struct db *db, struct rpc_call *call, const pb_FetchEventsRequest *rq, pb_FetchEventsReply *reply)
 {
 	struct db_conn *conn = NULL;
 
@@ -206,7 +216,8 @@ void log_serve_fetch_events(struct db *db, struct rpc_call *call, const pb_Fetch
 		rpc_fail(call, st, NULL, NULL, NULL);
 }
 
-void log_serve_stream_heads(struct db *db, struct rpc_call *call, const pb_StreamHeadsRequest *rq, pb_StreamHeadsReply *reply)
+void log_serve_stream_heads(
+	struct db *db, struct rpc_call *call, const pb_StreamHeadsRequest *rq, pb_StreamHeadsReply *reply)
 {
 	struct db_conn *conn = NULL;
 

@@ -18,7 +18,8 @@ static void ahead(struct log_tx *tx, const struct db_stmt *stmt)
 	tx->ahead[tx->ahead_count++] = stmt;
 }
 
-enum status log_tx_run(struct log_tx *tx, const struct db_stmt *stmt, const struct db_params *params, struct conn_step *out_step)
+enum status log_tx_run(struct log_tx *tx, const struct db_stmt *stmt, const struct db_params *params,
+	struct conn_step *out_step)
 {
 	struct conn_step steps[sizeof tx->ahead / sizeof tx->ahead[0] + 1] = {{0}};
 	size_t n = 0;
@@ -34,7 +35,8 @@ enum status log_tx_run(struct log_tx *tx, const struct db_stmt *stmt, const stru
 	return st;
 }
 
-enum status log_tx_query(struct log_tx *tx, const struct db_stmt *stmt, const struct db_params *params, struct db_rows *out_rows)
+enum status log_tx_query(struct log_tx *tx, const struct db_stmt *stmt, const struct db_params *params,
+	struct db_rows *out_rows)
 {
 	struct conn_step step = {0};
 
@@ -168,7 +170,8 @@ enum status log_tx_create_stream(struct log_tx *tx, struct stream s)
 		return STATUS_CONFLICT;
 	if (tx->stream_count == tx->stream_room) {
 		size_t room = tx->stream_room + 32;
-		tx->streams = arena_grow(tx->mem, tx->streams, tx->stream_room * sizeof *tx->streams, room * sizeof *tx->streams);
+		tx->streams = arena_grow(tx->mem, tx->streams, tx->stream_room * sizeof *tx->streams,
+			room * sizeof *tx->streams);
 		tx->stream_room = room;
 	}
 	tx->streams[tx->stream_count] = (struct tx_stream){.s = s, .locked = true, .updated_us = tx->op_us};
@@ -176,7 +179,8 @@ enum status log_tx_create_stream(struct log_tx *tx, struct stream s)
 	return STATUS_OK;
 }
 
-enum status log_tx_append(struct log_tx *tx, struct stream s, const char *audience, pb_Event *ev, uint64_t *out_seq)
+enum status log_tx_append(
+	struct log_tx *tx, struct stream s, const char *audience, pb_Event *ev, uint64_t *out_seq)
 {
 	struct tx_stream *t = own_stream(tx, s);
 	const uint8_t *payload;
@@ -190,7 +194,8 @@ enum status log_tx_append(struct log_tx *tx, struct stream s, const char *audien
 		return st;
 	if (tx->event_count == tx->event_room) {
 		size_t room = tx->event_room > 0 ? tx->event_room * 2 : 16;
-		tx->events = arena_grow(tx->mem, tx->events, tx->event_room * sizeof *tx->events, room * sizeof *tx->events);
+		tx->events = arena_grow(
+			tx->mem, tx->events, tx->event_room * sizeof *tx->events, room * sizeof *tx->events);
 		tx->event_room = room;
 	}
 	struct tx_event *e = &tx->events[tx->event_count++];
@@ -226,7 +231,8 @@ void log_tx_raise_epoch(struct log_tx *tx, struct stream s)
 
 void log_tx_reply(struct log_tx *tx, const pb_msgdesc_t *fields, const void *reply)
 {
-	enum status st = pb_encode_arena(tx->mem, fields, reply, &tx->result->reply, &tx->result->reply_length);
+	enum status st =
+		pb_encode_arena(tx->mem, fields, reply, &tx->result->reply, &tx->result->reply_length);
 
 	/* A reply of ours that cannot be encoded is our mistake; the op must not be committed without it. */
 	if (st != STATUS_OK && tx->failed == STATUS_OK)
@@ -274,7 +280,8 @@ enum status log_tx_tombstone(struct log_tx *tx, struct stream s, const uint64_t 
 	/* Those of this very transaction are not in the table yet. */
 	for (size_t i = 0; i < tx->event_count; i++)
 		for (size_t k = 0; k < count; k++)
-			if (tx->events[i].ev.seq == seqs[k] && stream_compare(tx->events[i].ev.stream, s) == 0)
+			if (tx->events[i].ev.seq == seqs[k] &&
+				stream_compare(tx->events[i].ev.stream, s) == 0)
 				overwrite(tx, i, payload, length);
 	db_params_begin(&p, tx->mem);
 	db_put_i16(&p, (int16_t)s.rank);

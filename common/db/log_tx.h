@@ -58,7 +58,8 @@ struct log_tx {
 };
 
 /* The step of one statement, with what goes ahead of it. */
-enum status log_tx_run(struct log_tx *tx, const struct db_stmt *stmt, const struct db_params *params, struct conn_step *out_step);
+enum status log_tx_run(struct log_tx *tx, const struct db_stmt *stmt, const struct db_params *params,
+	struct conn_step *out_step);
 struct tx_stream *log_tx_find(struct log_tx *tx, struct stream s); /* NULL: not in this transaction */
 void log_tx_op_begin(struct log_tx *tx, struct commit_op *op, struct commit_result *result);
 void log_tx_op_keep(struct log_tx *tx);

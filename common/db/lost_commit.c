@@ -53,7 +53,8 @@ static void ids_params(struct writer *w, struct commit_op *const *ops, size_t co
 	db_put_byteas(p, ids, lengths, count);
 }
 
-static enum status ask(struct writer *w, const struct db_stmt *stmt, const struct db_params *p, struct db_rows *out_rows)
+static enum status ask(
+	struct writer *w, const struct db_stmt *stmt, const struct db_params *p, struct db_rows *out_rows)
 {
 	struct conn_step step = {.stmt = stmt, .params = p};
 
@@ -65,8 +66,8 @@ static enum status ask(struct writer *w, const struct db_stmt *stmt, const struc
 }
 
 /* STATUS_BUSY: not yet. */
-static enum status find_once(struct writer *w, int64_t old_pid, int64_t old_began_us, struct commit_op *const *ops, size_t count,
-	struct lost_op *out_ops)
+static enum status find_once(struct writer *w, int64_t old_pid, int64_t old_began_us,
+	struct commit_op *const *ops, size_t count, struct lost_op *out_ops)
 {
 	struct db_params p;
 	struct db_rows rows = {0};
@@ -92,7 +93,8 @@ static enum status find_once(struct writer *w, int64_t old_pid, int64_t old_bega
 		size_t hash_length;
 		const uint8_t *hash = db_bytea(&rows, row, 3, &hash_length), *ours = ops[index]->body_hash;
 		/* Another body's row is not ours: the op is tried again and hears so. */
-		if ((hash == NULL) != (ours == NULL) || (hash != NULL && (hash_length != 32 || memcmp(hash, ours, 32) != 0)))
+		if ((hash == NULL) != (ours == NULL) ||
+			(hash != NULL && (hash_length != 32 || memcmp(hash, ours, 32) != 0)))
 			continue;
 		struct lost_op *found = &out_ops[index];
 		found->found = true;
@@ -102,7 +104,8 @@ static enum status find_once(struct writer *w, int64_t old_pid, int64_t old_bega
 	return STATUS_OK;
 }
 
-enum status lost_commit_find(struct writer *w, struct commit_op *const *ops, size_t count, struct lost_op *out_ops)
+enum status lost_commit_find(
+	struct writer *w, struct commit_op *const *ops, size_t count, struct lost_op *out_ops)
 {
 	int64_t give_up = clock_mono_ms() + SEARCH_MS;
 	int64_t pid = w->session_pid, began_us = w->session_began_us;
@@ -120,12 +123,13 @@ enum status lost_commit_find(struct writer *w, struct commit_op *const *ops, siz
 	size_t found = 0;
 	for (size_t i = 0; i < count; i++)
 		found += out_ops[i].found;
-	log_warn("commit_answer_lost", LOG_U64("changes", count), LOG_U64("found", found), LOG_STATUS("status", st));
+	log_warn("commit_answer_lost", LOG_U64("changes", count), LOG_U64("found", found),
+		LOG_STATUS("status", st));
 	return st;
 }
 
-enum status lost_commit_events(struct writer *w, struct commit_op *const *ops, const struct lost_op *found, size_t count,
-	struct logged_event **out_events, size_t *out_count)
+enum status lost_commit_events(struct writer *w, struct commit_op *const *ops, const struct lost_op *found,
+	size_t count, struct logged_event **out_events, size_t *out_count)
 {
 	int32_t *indexes = ARENA_ARRAY(w->mem, count, int32_t);
 	int16_t *ranks = ARENA_ARRAY(w->mem, count, int16_t);

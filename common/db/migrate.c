@@ -91,8 +91,10 @@ static char *find_mark(char *text, const char *mark)
 {
 	size_t length = strlen(mark);
 
-	for (char *line = text; line != NULL && *line != '\0'; line = strchr(line, '\n'), line = line != NULL ? line + 1 : NULL) {
-		if (strncmp(line, mark, length) == 0 && (line[length] == '\0' || strchr(" \t\r\n", line[length]) != NULL))
+	for (char *line = text; line != NULL && *line != '\0';
+		line = strchr(line, '\n'), line = line != NULL ? line + 1 : NULL) {
+		if (strncmp(line, mark, length) == 0 &&
+			(line[length] == '\0' || strchr(" \t\r\n", line[length]) != NULL))
 			return line;
 	}
 	return NULL;
@@ -116,14 +118,17 @@ static enum status file_read(struct run *run, const char *file_name, struct file
 
 	char *text = read_whole(mem, arena_printf(mem, "%s/%s", run->options->folder, file_name), &length);
 	if (text == NULL)
-		return fail(run, STATUS_FIELD_INVALID, arena_printf(mem, "%s: %s", file_name, strerror(errno)));
+		return fail(
+			run, STATUS_FIELD_INVALID, arena_printf(mem, "%s: %s", file_name, strerror(errno)));
 	crypto_generichash(hash, sizeof hash, (const unsigned char *)text, length, NULL, 0);
 	sodium_bin2hex(out->checksum, sizeof out->checksum, hash, sizeof hash);
 	char *up = find_mark(text, "-- migrate:up"), *down = find_mark(text, "-- migrate:down");
 	if (up == NULL || (down != NULL && down < up))
-		return fail(run, STATUS_FIELD_INVALID, arena_printf(mem, "%s: no line \"-- migrate:up\", or not the first", file_name));
+		return fail(run, STATUS_FIELD_INVALID,
+			arena_printf(mem, "%s: no line \"-- migrate:up\", or not the first", file_name));
 	out->version = arena_strndup(mem, file_name, digits);
-	out->name = arena_strndup(mem, file_name + digits + 1, strlen(file_name) - digits - 1 - strlen(".sql"));
+	out->name =
+		arena_strndup(mem, file_name + digits + 1, strlen(file_name) - digits - 1 - strlen(".sql"));
 	out->up = part_of(up, &out->up_in_transaction);
 	if (down != NULL) {
 		out->down = part_of(down, &out->down_in_transaction);
@@ -136,7 +141,8 @@ static bool is_migration(const char *name)
 {
 	size_t length = strlen(name), digits = strspn(name, "0123456789");
 
-	return digits > 0 && name[digits] == '_' && length > digits + 1 + strlen(".sql") && strcmp(name + length - 4, ".sql") == 0;
+	return digits > 0 && name[digits] == '_' && length > digits + 1 + strlen(".sql") &&
+	       strcmp(name + length - 4, ".sql") == 0;
 }
 
 static int by_version(const void *a, const void *b)
@@ -151,12 +157,14 @@ static enum status folder_read(struct run *run)
 
 	DIR *folder = opendir(run->options->folder);
 	if (folder == NULL)
-		return fail(run, STATUS_FIELD_INVALID, arena_printf(run->mem, "%s: %s", run->options->folder, strerror(errno)));
+		return fail(run, STATUS_FIELD_INVALID,
+			arena_printf(run->mem, "%s: %s", run->options->folder, strerror(errno)));
 	for (struct dirent *e = readdir(folder); e != NULL && st == STATUS_OK; e = readdir(folder)) {
 		if (!is_migration(e->d_name))
 			continue;
 		if (run->file_count == room) {
-			run->files = arena_grow(run->mem, run->files, room * sizeof *run->files, (room + 32) * sizeof *run->files);
+			run->files = arena_grow(run->mem, run->files, room * sizeof *run->files,
+				(room + 32) * sizeof *run->files);
 			room += 32;
 		}
 		run->files[run->file_count] = (struct file){0};
@@ -169,13 +177,15 @@ static enum status folder_read(struct run *run)
 		qsort(run->files, run->file_count, sizeof *run->files, by_version);
 	for (size_t i = 1; i < run->file_count; i++)
 		if (by_version(&run->files[i - 1], &run->files[i]) == 0)
-			return fail(run, STATUS_FIELD_INVALID, arena_printf(run->mem, "two files have version %s", run->files[i].version));
+			return fail(run, STATUS_FIELD_INVALID,
+				arena_printf(run->mem, "two files have version %s", run->files[i].version));
 	return STATUS_OK;
 }
 
 /* ---- the database */
 
-static enum status query(struct run *run, const struct db_stmt *stmt, const struct db_params *p, struct db_rows *out_rows)
+static enum status query(
+	struct run *run, const struct db_stmt *stmt, const struct db_params *p, struct db_rows *out_rows)
 {
 	struct conn_step step = {.stmt = stmt, .params = p};
 
@@ -209,14 +219,14 @@ static void merge(struct run *run, const struct db_rows *rows)
 		const char *applied = row < rows->count ? db_text(rows, row, 0) : NULL;
 		int order = file == NULL ? 1 : applied == NULL ? -1 : strcmp(file->version, applied);
 		struct entry *e = &run->entries[run->entry_count++];
-		*e = (struct entry){
-			.file = order <= 0 ? file : NULL,
-			.m = {.version = order <= 0 ? file->version : applied, .name = order <= 0 ? file->name : ""}};
+		*e = (struct entry){.file = order <= 0 ? file : NULL,
+			.m = {.version = order <= 0 ? file->version : applied,
+				.name = order <= 0 ? file->name : ""}};
 		if (order < 0) {
 			e->m.state = MIGRATION_PENDING;
 		} else {
 			e->m.applied_at_ms = db_i64(rows, row, 2);
-			e->m.state = order > 0 ? MIGRATION_UNKNOWN
+			e->m.state = order > 0                                            ? MIGRATION_UNKNOWN
 				     : strcmp(file->checksum, db_text(rows, row, 1)) == 0 ? MIGRATION_APPLIED
 											  : MIGRATION_CHANGED;
 		}
@@ -249,7 +259,8 @@ static enum status entries_read(struct run *run)
 
 static enum status run_begin(struct run *run)
 {
-	struct conn_options options = {.url = run->options->url, .service = "guildhall-migrate", .migrate = true};
+	struct conn_options options = {
+		.url = run->options->url, .service = "guildhall-migrate", .migrate = true};
 
 	if (sodium_init() < 0)
 		return fail(run, STATUS_INTERNAL, "no random numbers");
@@ -291,7 +302,8 @@ static void run_end(struct run *run)
 /* ---- one step */
 
 /* The file's SQL and its row. `record` is SQL made of digits and hex only. */
-static enum status apply(struct run *run, const struct file *file, const char *sql, bool in_transaction, const char *record)
+static enum status apply(
+	struct run *run, const struct file *file, const char *sql, bool in_transaction, const char *record)
 {
 	enum status st = in_transaction ? script(run, "BEGIN", file->version) : STATUS_OK;
 
@@ -316,7 +328,8 @@ static void report(struct run *run, const char *direction, const struct migratio
 /* What the server refused for the SQL's sake is INTERNAL to our callers, whatever code it had. */
 static enum status as_internal(const struct run *run, enum status st)
 {
-	return st == STATUS_OK || run->conn->broken || (st == STATUS_BUSY && strcmp(run->conn->sqlstate, "55P03") == 0)
+	return st == STATUS_OK || run->conn->broken ||
+			       (st == STATUS_BUSY && strcmp(run->conn->sqlstate, "55P03") == 0)
 		       ? st
 		       : STATUS_INTERNAL;
 }
@@ -325,8 +338,11 @@ static enum status up_one(struct run *run, struct entry *e)
 {
 	const struct file *f = e->file;
 
-	enum status st = as_internal(run, apply(run, f, f->up, f->up_in_transaction,
-		arena_printf(run->mem, "INSERT INTO public.schema_migrations (version, checksum) VALUES ('%s', '%s')", f->version, f->checksum)));
+	enum status st = as_internal(run,
+		apply(run, f, f->up, f->up_in_transaction,
+			arena_printf(run->mem,
+				"INSERT INTO public.schema_migrations (version, checksum) VALUES ('%s', '%s')",
+				f->version, f->checksum)));
 	if (st == STATUS_OK) {
 		e->m.state = MIGRATION_APPLIED;
 		e->m.applied_at_ms = clock_wall_ms();
@@ -340,12 +356,15 @@ static enum status down_one(struct run *run, struct entry *e)
 	const struct file *f = e->file;
 
 	if (e->m.state != MIGRATION_APPLIED || f->down == NULL)
-		return fail(run, STATUS_CONFLICT, arena_printf(run->mem, "%s: %s", e->m.version,
-			e->m.state == MIGRATION_CHANGED ? "the file is not the one that was applied"
-			: e->m.state == MIGRATION_UNKNOWN ? "there is no such file"
-							  : "the file has no \"-- migrate:down\""));
-	enum status st = as_internal(run, apply(run, f, f->down, f->down_in_transaction,
-		arena_printf(run->mem, "DELETE FROM public.schema_migrations WHERE version = '%s'", f->version)));
+		return fail(run, STATUS_CONFLICT,
+			arena_printf(run->mem, "%s: %s", e->m.version,
+				e->m.state == MIGRATION_CHANGED   ? "the file is not the one that was applied"
+				: e->m.state == MIGRATION_UNKNOWN ? "there is no such file"
+								  : "the file has no \"-- migrate:down\""));
+	enum status st = as_internal(run,
+		apply(run, f, f->down, f->down_in_transaction,
+			arena_printf(run->mem, "DELETE FROM public.schema_migrations WHERE version = '%s'",
+				f->version)));
 	if (st == STATUS_OK) {
 		e->m.state = MIGRATION_PENDING;
 		e->m.applied_at_ms = 0;
@@ -359,9 +378,14 @@ static enum status refuse_differing(struct run *run)
 	for (size_t i = 0; i < run->entry_count; i++) {
 		const struct migration *m = &run->entries[i].m;
 		if (m->state == MIGRATION_CHANGED)
-			return fail(run, STATUS_CONFLICT, arena_printf(run->mem, "%s: the file is not the one that was applied", m->version));
+			return fail(run, STATUS_CONFLICT,
+				arena_printf(run->mem, "%s: the file is not the one that was applied",
+					m->version));
 		if (m->state == MIGRATION_UNKNOWN)
-			return fail(run, STATUS_CONFLICT, arena_printf(run->mem, "%s: applied, but there is no such file: this build is older than the schema", m->version));
+			return fail(run, STATUS_CONFLICT,
+				arena_printf(run->mem,
+					"%s: applied, but there is no such file: this build is older than the schema",
+					m->version));
 	}
 	return STATUS_OK;
 }
@@ -392,7 +416,8 @@ enum status migrate_up(const struct migrate_options *options, struct arena *mem,
 	return st;
 }
 
-enum status migrate_down(const struct migrate_options *options, struct arena *mem, size_t steps, size_t *out_count)
+enum status migrate_down(
+	const struct migrate_options *options, struct arena *mem, size_t steps, size_t *out_count)
 {
 	struct run run = {.options = options, .mem = mem};
 	size_t done = 0;
@@ -414,7 +439,8 @@ enum status migrate_down(const struct migrate_options *options, struct arena *me
 	return st;
 }
 
-enum status migrate_status(const struct migrate_options *options, struct arena *mem, struct migration **out_list, size_t *out_count)
+enum status migrate_status(const struct migrate_options *options, struct arena *mem,
+	struct migration **out_list, size_t *out_count)
 {
 	struct run run = {.options = options, .mem = mem};
 

@@ -107,7 +107,8 @@ void db_put_bytea(struct db_params *p, const void *bytes, size_t length)
 
 #define ARRAY_HEAD 20
 
-static unsigned char *array_begin(struct db_params *p, uint32_t type, size_t count, bool nulls, size_t elements_bytes, size_t *out_size)
+static unsigned char *array_begin(
+	struct db_params *p, uint32_t type, size_t count, bool nulls, size_t elements_bytes, size_t *out_size)
 {
 	size_t size = count > 0 ? ARRAY_HEAD + elements_bytes : 12;
 	unsigned char *at = arena_alloc(p->mem, size);
@@ -180,8 +181,8 @@ void db_put_bools(struct db_params *p, const bool *v, size_t count)
 	put_value(p, OID_BOOL_ARRAY, array, size);
 }
 
-static void put_bytes_array(struct db_params *p, uint32_t array_type, uint32_t type, const void *const *v, const size_t *lengths,
-	size_t count)
+static void put_bytes_array(struct db_params *p, uint32_t array_type, uint32_t type, const void *const *v,
+	const size_t *lengths, size_t count)
 {
 	size_t total = count * 4, size;
 	bool nulls = false;

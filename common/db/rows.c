@@ -41,7 +41,8 @@ int64_t db_i64(const struct db_rows *rows, int row, int column)
 	assert(type == 16 || type == 20 || type == 21 || type == 23 || type == 26);
 	if (db_is_null(rows, row, column))
 		return 0;
-	return signed_value((const unsigned char *)PQgetvalue(rows->result, row, column), PQgetlength(rows->result, row, column));
+	return signed_value((const unsigned char *)PQgetvalue(rows->result, row, column),
+		PQgetlength(rows->result, row, column));
 }
 
 uint64_t db_id(const struct db_rows *rows, int row, int column)

@@ -14,10 +14,10 @@ static const struct db_stmt commit_stmt = {"commit_set_commit", "COMMIT"};
 
 /* The work statement must know which streams it may touch, and the client would need a round trip to tell it: a setting of
  * the transaction carries the list across. */
-#define LOCK_SQL(how)                                                                                              \
-	"SELECT set_config('guildhall.locked', coalesce((SELECT string_agg(l.rank || ':' || l.id, ',') FROM "      \
-	"(SELECT s.rank, s.id FROM unnest($1::int2[], $2::int8[]) AS w(rank, id) "                                 \
-	"JOIN log.streams s ON s.rank = w.rank AND s.id = w.id ORDER BY s.rank, s.id "                             \
+#define LOCK_SQL(how)                                                                                         \
+	"SELECT set_config('guildhall.locked', coalesce((SELECT string_agg(l.rank || ':' || l.id, ',') FROM " \
+	"(SELECT s.rank, s.id FROM unnest($1::int2[], $2::int8[]) AS w(rank, id) "                            \
+	"JOIN log.streams s ON s.rank = w.rank AND s.id = w.id ORDER BY s.rank, s.id "                        \
 	"FOR NO KEY UPDATE OF s " how ") l), ''), true)"
 static const struct db_stmt lock_stmt = {"commit_set_lock", LOCK_SQL("SKIP LOCKED")};
 static const struct db_stmt lock_waiting_stmt = {"commit_set_lock_waiting", LOCK_SQL("")};
@@ -34,7 +34,8 @@ void commit_set_params(struct commit_op *const *ops, size_t n, struct db_params 
 	uint64_t *ids = ARENA_ARRAY(mem, n, uint64_t), *members = ARENA_ARRAY(mem, n, uint64_t);
 	uint64_t *member_epochs = ARENA_ARRAY(mem, n, uint64_t), *actors = ARENA_ARRAY(mem, n, uint64_t);
 	int64_t *stream_epochs = ARENA_ARRAY(mem, n, int64_t), *actor_epochs = ARENA_ARRAY(mem, n, int64_t);
-	const void **requests = ARENA_ARRAY(mem, n, const void *), **hashes = ARENA_ARRAY(mem, n, const void *);
+	const void **requests = ARENA_ARRAY(mem, n, const void *),
+		   **hashes = ARENA_ARRAY(mem, n, const void *);
 	size_t *request_lengths = ARENA_ARRAY(mem, n, size_t), *hash_lengths = ARENA_ARRAY(mem, n, size_t);
 
 	assert(params->count == 0);
@@ -119,7 +120,8 @@ static void lock_params(struct writer *w, struct commit_op *const *ops, size_t c
 }
 
 /* Results of a committed batch; its events, in the order of their seqs within each stream, are published. */
-static void settle_rows(struct writer *w, const struct commit_set *set, struct commit_op **ops, size_t count, const struct db_rows *rows)
+static void settle_rows(struct writer *w, const struct commit_set *set, struct commit_op **ops, size_t count,
+	const struct db_rows *rows)
 {
 	struct logged_event *events = ARENA_ARRAY(w->mem, (size_t)rows->count, struct logged_event);
 	size_t written = 0;
@@ -127,7 +129,8 @@ static void settle_rows(struct writer *w, const struct commit_set *set, struct c
 	for (int row = 0; row < rows->count; row++) {
 		int64_t index = db_i64(rows, row, 0);
 		if (index < 0 || (size_t)index >= count || op_state(ops[index])->settled) {
-			log_error("set_row_unknown", LOG_STR("statement", set->stmt.name), LOG_I64("index", index));
+			log_error("set_row_unknown", LOG_STR("statement", set->stmt.name),
+				LOG_I64("index", index));
 			continue;
 		}
 		struct commit_op *op = ops[index];
@@ -184,7 +187,8 @@ static void lane_lost(struct writer *w, struct commit_op **ops, size_t count)
 
 enum set_end { SET_DONE, SET_FAILED };
 
-static enum set_end set_transaction(struct writer *w, const struct commit_set *set, struct commit_op **ops, size_t count, enum status *out_why)
+static enum set_end set_transaction(struct writer *w, const struct commit_set *set, struct commit_op **ops,
+	size_t count, enum status *out_why)
 {
 	struct db_params lock, work;
 	struct db_rows rows = {0};

@@ -13,8 +13,8 @@
 static const struct db_stmt begin_stmt = {"commit_begin", "BEGIN"};
 static const struct db_stmt commit_stmt = {"commit_commit", "COMMIT"};
 
-#define LOCK_SQL                                                                                                   \
-	"SELECT s.rank, s.id, s.seq, s.authz_epoch, (extract(epoch FROM s.updated_at) * 1000000)::int8 "           \
+#define LOCK_SQL                                                                                                    \
+	"SELECT s.rank, s.id, s.seq, s.authz_epoch, (extract(epoch FROM s.updated_at) * 1000000)::int8 "            \
 	"FROM unnest($1::int2[], $2::int8[]) AS w(rank, id) JOIN log.streams s ON s.rank = w.rank AND s.id = w.id " \
 	"ORDER BY s.rank, s.id FOR NO KEY UPDATE OF s"
 static const struct db_stmt lock_stmt = {"commit_lock", LOCK_SQL " SKIP LOCKED"};
@@ -97,14 +97,16 @@ static size_t facts_ask(const struct commit_op *op, int16_t *ranks, uint64_t *id
 	return n;
 }
 
-static void facts_params(struct lane *lane, struct commit_op *const *ops, size_t count, struct facts *facts, struct db_params *p)
+static void facts_params(struct lane *lane, struct commit_op *const *ops, size_t count, struct facts *facts,
+	struct db_params *p)
 {
 	size_t room = 0, n = 0;
 
 	for (size_t i = 0; i < count; i++)
 		room += facts_needed(ops[i]);
 	int16_t *ranks = ARENA_ARRAY(lane->mem, room, int16_t);
-	uint64_t *ids = ARENA_ARRAY(lane->mem, room, uint64_t), *members = ARENA_ARRAY(lane->mem, room, uint64_t);
+	uint64_t *ids = ARENA_ARRAY(lane->mem, room, uint64_t),
+		 *members = ARENA_ARRAY(lane->mem, room, uint64_t);
 	for (size_t i = 0; i < count; i++) {
 		facts[i].first = n;
 		facts[i].count = facts_ask(ops[i], ranks + n, ids + n, members + n);
@@ -134,7 +136,8 @@ static void requests_params(struct lane *lane, struct db_params *p)
 	db_put_byteas(p, request_ids, lengths, lane->count);
 }
 
-static void locked_streams(struct lane *lane, const struct stream *streams, size_t count, const struct db_rows *rows)
+static void locked_streams(
+	struct lane *lane, const struct stream *streams, size_t count, const struct db_rows *rows)
 {
 	struct log_tx *tx = &lane->tx;
 	int row = 0;
@@ -196,7 +199,8 @@ static enum status lane_begin(struct lane *lane)
 
 /* ---- judging one op */
 
-static bool facts_stale(const struct commit_op *op, const struct db_rows *rows, const struct facts *at, struct commit_result *result)
+static bool facts_stale(const struct commit_op *op, const struct db_rows *rows, const struct facts *at,
+	struct commit_result *result)
 {
 	int row = (int)(at->first + op->stream_count);
 
@@ -227,14 +231,17 @@ static bool answered_before(struct lane *lane, size_t index, struct commit_resul
 		if ((size_t)db_i64(rows, row, 0) != index)
 			continue;
 		const uint8_t *hash = db_bytea(rows, row, 1, &length);
-		bool same = hash == NULL || op->body_hash == NULL ? hash == op->body_hash
-								  : length == 32 && memcmp(hash, op->body_hash, 32) == 0;
+		bool same = hash == NULL || op->body_hash == NULL
+				    ? hash == op->body_hash
+				    : length == 32 && memcmp(hash, op->body_hash, 32) == 0;
 		if (!same) {
-			*result = (struct commit_result){
-				.status = STATUS_FIELD_INVALID, .why = "other_body", .field = "Idempotency-Key"};
+			*result = (struct commit_result){.status = STATUS_FIELD_INVALID,
+				.why = "other_body",
+				.field = "Idempotency-Key"};
 			return true;
 		}
-		*result = (struct commit_result){.status = STATUS_OK, .replayed = true, .object_id = db_id(rows, row, 3)};
+		*result = (struct commit_result){
+			.status = STATUS_OK, .replayed = true, .object_id = db_id(rows, row, 3)};
 		result->reply = db_bytea(rows, row, 2, &result->reply_length);
 		return true;
 	}
@@ -289,7 +296,8 @@ static bool facts_outdated(const struct lane *lane, size_t index)
 }
 
 /* The stream epochs raised in this transaction reach the table only at its end: they are added here. */
-static bool stale_by_now(struct lane *lane, size_t index, struct commit_result *result, enum status *out_failed)
+static bool stale_by_now(
+	struct lane *lane, size_t index, struct commit_result *result, enum status *out_failed)
 {
 	struct commit_op *op = lane->ops[index];
 	struct db_params p;
@@ -304,7 +312,8 @@ static bool stale_by_now(struct lane *lane, size_t index, struct commit_result *
 			return true;
 		}
 	}
-	const struct tx_stream *actor = op->check_actor ? log_tx_find(&lane->tx, STREAM_USER(op->actor_id)) : NULL;
+	const struct tx_stream *actor =
+		op->check_actor ? log_tx_find(&lane->tx, STREAM_USER(op->actor_id)) : NULL;
 	if (actor != NULL && actor->raised > 0) {
 		result->status = STATUS_STALE;
 		result->why = "session";
@@ -325,7 +334,8 @@ static void lane_op(struct lane *lane, size_t index)
 
 	if (streams_missing(lane, index))
 		return;
-	if (answered_before(lane, index, result) || facts_stale(op, &lane->epochs, &lane->facts[index], result)) {
+	if (answered_before(lane, index, result) ||
+		facts_stale(op, &lane->epochs, &lane->facts[index], result)) {
 		*op_settle(lane->w, op, result->status) = *result;
 		return;
 	}
@@ -362,8 +372,10 @@ static void events_params(struct lane *lane, struct db_params *p)
 	uint64_t *actors = ARENA_ARRAY(lane->mem, n, uint64_t);
 	int32_t *kinds = ARENA_ARRAY(lane->mem, n, int32_t);
 	const char **audiences = ARENA_ARRAY(lane->mem, n, const char *);
-	const void **payloads = ARENA_ARRAY(lane->mem, n, const void *), **requests = ARENA_ARRAY(lane->mem, n, const void *);
-	size_t *payload_lengths = ARENA_ARRAY(lane->mem, n, size_t), *request_lengths = ARENA_ARRAY(lane->mem, n, size_t);
+	const void **payloads = ARENA_ARRAY(lane->mem, n, const void *),
+		   **requests = ARENA_ARRAY(lane->mem, n, const void *);
+	size_t *payload_lengths = ARENA_ARRAY(lane->mem, n, size_t),
+	       *request_lengths = ARENA_ARRAY(lane->mem, n, size_t);
 	int64_t *times = ARENA_ARRAY(lane->mem, n, int64_t);
 
 	for (size_t i = 0; i < n; i++) {
@@ -396,8 +408,10 @@ static void streams_params(struct lane *lane, struct db_params *p)
 {
 	struct log_tx *tx = &lane->tx;
 	int16_t *ranks = ARENA_ARRAY(lane->mem, tx->stream_count, int16_t);
-	uint64_t *ids = ARENA_ARRAY(lane->mem, tx->stream_count, uint64_t), *seqs = ARENA_ARRAY(lane->mem, tx->stream_count, uint64_t);
-	int64_t *raised = ARENA_ARRAY(lane->mem, tx->stream_count, int64_t), *times = ARENA_ARRAY(lane->mem, tx->stream_count, int64_t);
+	uint64_t *ids = ARENA_ARRAY(lane->mem, tx->stream_count, uint64_t),
+		 *seqs = ARENA_ARRAY(lane->mem, tx->stream_count, uint64_t);
+	int64_t *raised = ARENA_ARRAY(lane->mem, tx->stream_count, int64_t),
+		*times = ARENA_ARRAY(lane->mem, tx->stream_count, int64_t);
 	size_t n = 0;
 
 	for (size_t i = 0; i < tx->stream_count; i++) {
@@ -422,10 +436,13 @@ static void streams_params(struct lane *lane, struct db_params *p)
 static void insert_requests_params(struct lane *lane, struct db_params *p)
 {
 	size_t n = 0;
-	uint64_t *actors = ARENA_ARRAY(lane->mem, lane->count, uint64_t), *objects = ARENA_ARRAY(lane->mem, lane->count, uint64_t);
-	const void **ids = ARENA_ARRAY(lane->mem, lane->count, const void *), **hashes = ARENA_ARRAY(lane->mem, lane->count, const void *);
+	uint64_t *actors = ARENA_ARRAY(lane->mem, lane->count, uint64_t),
+		 *objects = ARENA_ARRAY(lane->mem, lane->count, uint64_t);
+	const void **ids = ARENA_ARRAY(lane->mem, lane->count, const void *),
+		   **hashes = ARENA_ARRAY(lane->mem, lane->count, const void *);
 	const void **replies = ARENA_ARRAY(lane->mem, lane->count, const void *);
-	size_t *id_lengths = ARENA_ARRAY(lane->mem, lane->count, size_t), *hash_lengths = ARENA_ARRAY(lane->mem, lane->count, size_t);
+	size_t *id_lengths = ARENA_ARRAY(lane->mem, lane->count, size_t),
+	       *hash_lengths = ARENA_ARRAY(lane->mem, lane->count, size_t);
 	size_t *reply_lengths = ARENA_ARRAY(lane->mem, lane->count, size_t);
 
 	for (size_t i = 0; i < lane->count; i++) {

@@ -14,14 +14,14 @@
 #include "common/db/log.h"
 #include "common/db/node_lease.h"
 
-#define TURN_MS          1000
-#define LEAVES_AHEAD     2 /* days */
-#define HOURLY_MS        3600000
-#define PURGE_EVERY_MS   60000
-#define PURGE_CHUNK      5000
-#define PURGE_CHUNKS     60 /* of one turn */
-#define RETRY_MS         5000
-#define JOB_LIFE_MS      120000
+#define TURN_MS        1000
+#define LEAVES_AHEAD   2 /* days */
+#define HOURLY_MS      3600000
+#define PURGE_EVERY_MS 60000
+#define PURGE_CHUNK    5000
+#define PURGE_CHUNKS   60 /* of one turn */
+#define RETRY_MS       5000
+#define JOB_LIFE_MS    120000
 
 struct log_upkeep {
 	struct db *db;
@@ -97,7 +97,8 @@ static enum status leaf_remove(struct db_conn *conn, const char *leaf, const cha
 	if (strcmp(from, "finalize") == 0)
 		snprintf(sql, sizeof sql, "ALTER TABLE log.events DETACH PARTITION log.%s FINALIZE", leaf);
 	else
-		snprintf(sql, sizeof sql, "ALTER TABLE log.events DETACH PARTITION log.%s CONCURRENTLY", leaf);
+		snprintf(
+			sql, sizeof sql, "ALTER TABLE log.events DETACH PARTITION log.%s CONCURRENTLY", leaf);
 	if (strcmp(from, "drop") != 0)
 		st = db_script(conn, sql);
 	if (st != STATUS_OK)
@@ -182,7 +183,8 @@ static void turn_retention(struct log_upkeep *u, struct db_conn *conn, int64_t n
 	st = db_script(conn, "SET statement_timeout = '60s'; SET lock_timeout = '10s'");
 	if (st == STATUS_OK)
 		st = log_drop_leaves(conn, u->retention_h, NULL);
-	if (db_script(conn, "SET statement_timeout = '5s'; SET lock_timeout = '2s'") != STATUS_OK || st != STATUS_OK)
+	if (db_script(conn, "SET statement_timeout = '5s'; SET lock_timeout = '2s'") != STATUS_OK ||
+		st != STATUS_OK)
 		u->retention_at_ms = now + 60000;
 }
 
@@ -234,7 +236,8 @@ static void *upkeep_run(void *arg)
 	return NULL;
 }
 
-enum status log_upkeep_start(const struct config *config, struct db *db, const char *instance, struct ids *ids, struct log_upkeep **out_upkeep)
+enum status log_upkeep_start(const struct config *config, struct db *db, const char *instance,
+	struct ids *ids, struct log_upkeep **out_upkeep)
 {
 	pthread_condattr_t monotonic;
 	uint32_t salt;

@@ -15,7 +15,8 @@
 /* ---- the connection */
 
 static const struct db_stmt session_stmt = {"commit_session",
-	"SELECT " GENERATION_SQL ", pg_backend_pid(), (SELECT (extract(epoch FROM backend_start) * 1000000)::int8"
+	"SELECT " GENERATION_SQL
+	", pg_backend_pid(), (SELECT (extract(epoch FROM backend_start) * 1000000)::int8"
 	" FROM pg_stat_activity WHERE pid = pg_backend_pid())"};
 
 /* Who the server says we are, and which log this is. */
@@ -29,7 +30,8 @@ static enum status meet(struct writer *w)
 		struct arena *mem = arena_create();
 		conn_step_rows(&step, mem, &rows);
 		const char *generation = db_text(&rows, 0, 0);
-		st = generation != NULL && strlen(generation) < sizeof w->generation ? STATUS_OK : STATUS_INTERNAL;
+		st = generation != NULL && strlen(generation) < sizeof w->generation ? STATUS_OK
+										     : STATUS_INTERNAL;
 		if (st == STATUS_OK)
 			strcpy(w->generation, generation);
 		w->session_pid = db_i64(&rows, 0, 1);
@@ -141,7 +143,8 @@ static int by_stream(const void *a, const void *b)
 	return stream_compare(*(const struct stream *)a, *(const struct stream *)b);
 }
 
-size_t lane_streams(struct arena *mem, struct commit_op *const *ops, size_t count, struct stream **out_streams)
+size_t lane_streams(
+	struct arena *mem, struct commit_op *const *ops, size_t count, struct stream **out_streams)
 {
 	size_t total = 0, kept = 0;
 
@@ -182,7 +185,8 @@ static struct commit_op **place_of(struct batch *b, const struct commit_op *op)
 	for (; b->seen[at] != NULL; at = (at + 1) & mask) {
 		size_t other_length;
 		const uint8_t *other = op_request_id(b->seen[at], &other_length);
-		if (b->seen[at]->actor_id == op->actor_id && other_length == length && memcmp(id, other, length) == 0)
+		if (b->seen[at]->actor_id == op->actor_id && other_length == length &&
+			memcmp(id, other, length) == 0)
 			break;
 	}
 	return &b->seen[at];
@@ -225,7 +229,8 @@ static void gather(struct writer *w, struct op_list *from, struct batch *b)
 			at = &op->next;
 			continue;
 		}
-		if (!late && b->set == NULL && b->count > 0 && b->streams + op->stream_count > COMMIT_STREAMS_TOGETHER)
+		if (!late && b->set == NULL && b->count > 0 &&
+			b->streams + op->stream_count > COMMIT_STREAMS_TOGETHER)
 			break;
 		*at = op->next;
 		if (*at == NULL)

@@ -12,18 +12,19 @@
 
 #define COMMIT_WAITING_MOST 4096
 #define COMMIT_STEP_MOST    32
-#define COMMIT_STREAMS_TOGETHER 64 /* of one step transaction: locks of many streams are held for the slowest op */
-#define COMMIT_SKIPS_MOST   3
-#define COMMIT_LOSSES_MOST  3 /* an op in whose company the connection died this often gets BUSY */
-#define COMMIT_SETS_MOST    16
+#define COMMIT_STREAMS_TOGETHER                                                                              \
+	64 /* of one step transaction: locks of many streams are held for the slowest op */
+#define COMMIT_SKIPS_MOST  3
+#define COMMIT_LOSSES_MOST 3 /* an op in whose company the connection died this often gets BUSY */
+#define COMMIT_SETS_MOST   16
 
 /* Lives in commit_op.private_. */
 struct op_state {
 	struct op_waiter *waiter; /* committer_run's, or NULL: done is called */
 	uint8_t made_id[16];      /* the request id of an op that came without */
 	unsigned losses;
-	bool tried_again;         /* set lane: alone, after a conflict */
-	bool settled;             /* of the present batch: result is final */
+	bool tried_again; /* set lane: alone, after a conflict */
+	bool settled;     /* of the present batch: result is final */
 	struct commit_result *result;
 };
 _Static_assert(sizeof(struct op_state) <= sizeof((struct commit_op *)0)->private_, "private_ is too small");
@@ -55,8 +56,9 @@ struct writer {
 	struct db_conn *conn;
 	struct conn_options options;
 	char generation[96];
-	int64_t session_pid, session_began_us; /* of conn, as the server calls it: to see whether it is gone */
-	struct arena *mem;                     /* of the present batch */
+	int64_t session_pid,
+		session_began_us; /* of conn, as the server calls it: to see whether it is gone */
+	struct arena *mem;        /* of the present batch */
 	int64_t leaves_made_mono_ms;
 	unsigned lane; /* that had its turn last */
 };
@@ -73,7 +75,7 @@ struct committer {
 	size_t set_count;
 	size_t waiting; /* queued anywhere */
 	size_t in_flight;
-	bool away;      /* the last attempt to connect failed */
+	bool away; /* the last attempt to connect failed */
 	bool draining, stopping;
 	char generation[96];
 
@@ -104,7 +106,8 @@ void set_lane_run(struct writer *w, const struct commit_set *set, struct commit_
 /* Gives op a result in the batch's memory and calls it settled. */
 struct commit_result *op_settle(struct writer *w, struct commit_op *op, enum status st);
 /* The distinct streams of ops in order of (rank, id). */
-size_t lane_streams(struct arena *mem, struct commit_op *const *ops, size_t count, struct stream **out_streams);
+size_t lane_streams(
+	struct arena *mem, struct commit_op *const *ops, size_t count, struct stream **out_streams);
 
 /* ---- lost_commit.c */
 /* The connection died with a COMMIT on its way. Finds out, on a new connection and when the old session is surely gone, which
@@ -115,7 +118,8 @@ struct lost_op {
 	size_t reply_length;
 	uint64_t object_id;
 };
-enum status lost_commit_find(struct writer *w, struct commit_op *const *ops, size_t count, struct lost_op *out_ops);
+enum status lost_commit_find(
+	struct writer *w, struct commit_op *const *ops, size_t count, struct lost_op *out_ops);
 /* The events of ops of the set lane that were found: read from the log. */
-enum status lost_commit_events(struct writer *w, struct commit_op *const *ops, const struct lost_op *found, size_t count,
-	struct logged_event **out_events, size_t *out_count);
+enum status lost_commit_events(struct writer *w, struct commit_op *const *ops, const struct lost_op *found,
+	size_t count, struct logged_event **out_events, size_t *out_count);

@@ -36,7 +36,8 @@ struct slot {
 	size_t count, room;
 };
 
-static const char content[] = "A message of an ordinary length, as people write them all day long, with a question mark at its end?";
+static const char content[] =
+	"A message of an ordinary length, as people write them all day long, with a question mark at its end?";
 
 static struct commit_op *slot_op(struct slot *s)
 {
@@ -49,7 +50,8 @@ static struct commit_op *slot_op(struct slot *s)
 	op->streams[0] = s->task.stream = STREAM_TEAM(5000 + id % TEAMS);
 	op->actor_id = 100000 + id % 1000;
 	op->check_actor = true;
-	op->checks[0] = (struct commit_check){.stream = op->streams[0], .check_stream = true, .user_id = op->actor_id};
+	op->checks[0] = (struct commit_check){
+		.stream = op->streams[0], .check_stream = true, .user_id = op->actor_id};
 	op->check_count = 1;
 	op->keeps_rights = true;
 	op->request_id = s->request;
@@ -143,8 +145,9 @@ static void report(struct bench *b, struct slot *slots, int waiting, double seco
 	qsort(all, n, sizeof *all, by_size);
 	printf("{\"bench\":\"commit\",\"lane\":\"%s\",\"by\":\"%s\",\"waiting\":%d,\"seconds\":%.1f,\"per_s\":%.0f,\"p50_ms\":%.2f,\"p99_ms\":%.2f,"
 	       "\"failed\":%llu}\n",
-		b->steps ? "step" : "set", b->threads ? "threads" : "callbacks", waiting, seconds, (double)atomic_load(&b->answered) / seconds,
-		all[n / 2] / 1000.0, all[n * 99 / 100] / 1000.0, (unsigned long long)atomic_load(&b->failed));
+		b->steps ? "step" : "set", b->threads ? "threads" : "callbacks", waiting, seconds,
+		(double)atomic_load(&b->answered) / seconds, all[n / 2] / 1000.0, all[n * 99 / 100] / 1000.0,
+		(unsigned long long)atomic_load(&b->failed));
 	fflush(stdout);
 	free(all);
 }
@@ -189,10 +192,11 @@ int main(int argc, char **argv)
 	int seconds = 3, runs = 0;
 
 	fixture_database(&b.fx);
-	pg_exec(b.fx.url, "INSERT INTO log.streams (rank, id) SELECT 1, 5000 + g FROM generate_series(0, 15) g;"
-			  "INSERT INTO log.streams (rank, id) SELECT 2, 100000 + g FROM generate_series(0, 999) g;"
-			  "INSERT INTO moderation.members (team_id, user_id, joined_at_ms) SELECT 5000 + t, 100000 + g, 0"
-			  " FROM generate_series(0, 15) t, generate_series(0, 999) g; ANALYZE");
+	pg_exec(b.fx.url,
+		"INSERT INTO log.streams (rank, id) SELECT 1, 5000 + g FROM generate_series(0, 15) g;"
+		"INSERT INTO log.streams (rank, id) SELECT 2, 100000 + g FROM generate_series(0, 999) g;"
+		"INSERT INTO moderation.members (team_id, user_id, joined_at_ms) SELECT 5000 + t, 100000 + g, 0"
+		" FROM generate_series(0, 15) t, generate_series(0, 999) g; ANALYZE");
 	fixture_committer(&b.fx, b.fx.url);
 	for (int i = 1; i < argc; i++) {
 		if (strcmp(argv[i], "--steps") == 0)
@@ -209,8 +213,9 @@ int main(int argc, char **argv)
 	for (size_t i = 0; runs == 0 && i < sizeof usual / sizeof usual[0]; i++)
 		bench_run(&b, usual[i], seconds);
 	fixture_destroy(&b.fx);
-	int64_t holes = pg_number(b.fx.url, "SELECT count(*) FROM log.streams s WHERE s.seq <> (SELECT count(*) FROM log.events e"
-					    " WHERE e.rank = s.rank AND e.id = s.id)");
+	int64_t holes = pg_number(b.fx.url,
+		"SELECT count(*) FROM log.streams s WHERE s.seq <> (SELECT count(*) FROM log.events e"
+		" WHERE e.rank = s.rank AND e.id = s.id)");
 	if (holes > 0)
 		fprintf(stderr, "%lld streams have holes\n", (long long)holes);
 	return holes > 0 || atomic_load(&b.failed) > 0;

@@ -58,9 +58,11 @@ static bool carry(struct pg_proxy *p, int from, int to, bool from_server)
 		return false;
 	enum pg_cut cut = (enum pg_cut)atomic_load(&p->cut);
 	/* "COMMIT" and its NUL is the server's word that it has; the names are those of the committer's statements. */
-	bool answer = cut == PG_CUT_COMMIT_ANSWER && from_server && memmem(bytes, (size_t)n, "COMMIT", 7) != NULL;
+	bool answer =
+		cut == PG_CUT_COMMIT_ANSWER && from_server && memmem(bytes, (size_t)n, "COMMIT", 7) != NULL;
 	bool request = cut == PG_CUT_COMMIT_REQUEST && !from_server &&
-		(memmem(bytes, (size_t)n, "commit_commit", 14) != NULL || memmem(bytes, (size_t)n, "commit_set_commit", 18) != NULL);
+		       (memmem(bytes, (size_t)n, "commit_commit", 14) != NULL ||
+			       memmem(bytes, (size_t)n, "commit_set_commit", 18) != NULL);
 	if (answer || request) {
 		atomic_store(&p->cut, PG_CUT_NEVER);
 		atomic_fetch_add(&p->cuts, 1);

@@ -13,7 +13,8 @@ struct pool {
 
 static void pool_create(struct pool *p, int connections, bool read_only)
 {
-	struct db_options options = {.url = p->url, .service = "test", .connections = connections, .read_only = read_only};
+	struct db_options options = {
+		.url = p->url, .service = "test", .connections = connections, .read_only = read_only};
 
 	pg_database_create(p->url);
 	p->mem = arena_create();
@@ -125,10 +126,10 @@ static enum status run_alone(struct pool *p, const struct db_stmt *stmt)
 	return st;
 }
 
-#define status_of(p, name, sql)                                                                                    \
-	({                                                                                                         \
-		static const struct db_stmt stmt_ = {name, sql};                                                   \
-		run_alone(p, &stmt_);                                                                              \
+#define status_of(p, name, sql)                                                                              \
+	({                                                                                                   \
+		static const struct db_stmt stmt_ = {name, sql};                                             \
+		run_alone(p, &stmt_);                                                                        \
 	})
 
 START_TEST(errors_of_the_database_become_statuses)
@@ -136,10 +137,12 @@ START_TEST(errors_of_the_database_become_statuses)
 	struct pool p;
 
 	pool_create(&p, 2, false);
-	ck_assert_int_eq(status_of(&p, "a", "INSERT INTO log.streams (rank, id) VALUES (3, 0)"), STATUS_CONFLICT);
+	ck_assert_int_eq(
+		status_of(&p, "a", "INSERT INTO log.streams (rank, id) VALUES (3, 0)"), STATUS_CONFLICT);
 	ck_assert_int_eq(status_of(&p, "b", "SELECT 1/0"), STATUS_INTERNAL);
 	ck_assert_int_eq(status_of(&p, "c", "SELECT * FROM nowhere"), STATUS_INTERNAL);
-	ck_assert_int_eq(status_of(&p, "d", "SELECT set_config('statement_timeout', '20ms', false)"), STATUS_OK);
+	ck_assert_int_eq(
+		status_of(&p, "d", "SELECT set_config('statement_timeout', '20ms', false)"), STATUS_OK);
 	ck_assert_int_eq(status_of(&p, "e", "SELECT pg_sleep(3)"), STATUS_BUSY);
 	struct pg_session *holder = pg_session_open(p.url);
 	pg_session_exec(holder, "BEGIN; LOCK TABLE log.jobs");
@@ -256,8 +259,11 @@ START_TEST(a_connection_that_died_idle_is_replaced_unnoticed)
 
 	pool_create(&p, 1, false);
 	ck_assert_int_eq(status_of(&p, "one", "SELECT 1"), STATUS_OK);
-	pg_exec(p.url, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'test'");
-	pg_await(p.url, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'test' AND query LIKE '%SELECT 1%'", 0);
+	pg_exec(p.url,
+		"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'test'");
+	pg_await(p.url,
+		"SELECT count(*) FROM pg_stat_activity WHERE application_name = 'test' AND query LIKE '%SELECT 1%'",
+		0);
 	ck_assert_int_eq(status_of(&p, "one", "SELECT 1"), STATUS_OK);
 	pool_destroy(&p);
 }
@@ -290,7 +296,8 @@ START_TEST(the_schema_is_right_missing_unknown_or_changed)
 
 	pool_create(&p, 1, false);
 	ck_assert_int_eq(db_check_schema(p.db), STATUS_OK);
-	pg_exec(p.url, "INSERT INTO public.schema_migrations (version, checksum) VALUES ('99990101000000', 'x')");
+	pg_exec(p.url,
+		"INSERT INTO public.schema_migrations (version, checksum) VALUES ('99990101000000', 'x')");
 	ck_assert_int_eq(db_check_schema(p.db), STATUS_CONFLICT);
 	pg_exec(p.url, "DELETE FROM public.schema_migrations WHERE version = '99990101000000';"
 		       "UPDATE public.schema_migrations SET checksum = 'x' WHERE version = '20261121000001'");
@@ -303,8 +310,11 @@ START_TEST(the_schema_is_right_missing_unknown_or_changed)
 }
 END_TEST
 
-TESTS("db", scalars_travel_there_and_back, arrays_travel_there_and_back, errors_of_the_database_become_statuses,
-	a_read_only_pool_cannot_write, every_connection_has_its_time_limits, a_pool_with_no_connection_left_is_busy_at_the_deadline,
-	what_was_not_committed_is_gone_when_the_connection_is_released, a_transaction_that_failed_cannot_be_committed,
-	a_snapshot_sees_one_moment, a_connection_that_died_idle_is_replaced_unnoticed,
-	while_the_database_is_away_nobody_waits_for_a_connection, the_schema_is_right_missing_unknown_or_changed)
+TESTS("db", scalars_travel_there_and_back, arrays_travel_there_and_back,
+	errors_of_the_database_become_statuses, a_read_only_pool_cannot_write,
+	every_connection_has_its_time_limits, a_pool_with_no_connection_left_is_busy_at_the_deadline,
+	what_was_not_committed_is_gone_when_the_connection_is_released,
+	a_transaction_that_failed_cannot_be_committed, a_snapshot_sees_one_moment,
+	a_connection_that_died_idle_is_replaced_unnoticed,
+	while_the_database_is_away_nobody_waits_for_a_connection,
+	the_schema_is_right_missing_unknown_or_changed)

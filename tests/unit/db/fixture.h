@@ -26,9 +26,10 @@ static inline void fixture_database(struct fixture *fx)
 {
 	*fx = (struct fixture){.mem = arena_create()};
 	pg_database_create(fx->url);
-	pg_exec(fx->url, "INSERT INTO log.streams (rank, id) SELECT 1, 1000 + g FROM generate_series(0, 7) g;"
-			 "INSERT INTO log.streams (rank, id) VALUES (2, 7);"
-			 "CREATE SCHEMA test; CREATE TABLE test.posts (id bigint PRIMARY KEY, stream bigint, seq bigint, content text)");
+	pg_exec(fx->url,
+		"INSERT INTO log.streams (rank, id) SELECT 1, 1000 + g FROM generate_series(0, 7) g;"
+		"INSERT INTO log.streams (rank, id) VALUES (2, 7);"
+		"CREATE SCHEMA test; CREATE TABLE test.posts (id bigint PRIMARY KEY, stream bigint, seq bigint, content text)");
 }
 
 static inline void fixture_committer(struct fixture *fx, const char *url)
@@ -62,13 +63,13 @@ static inline pb_Event plain_event(void)
 struct task {
 	struct commit_op op;
 	struct stream stream;
-	uint64_t row_id;            /* 0: writes no row */
+	uint64_t row_id; /* 0: writes no row */
 	int events;
-	bool raise;                 /* the stream's epoch */
-	enum status end;            /* what work returns in the end */
-	uint64_t seqs[8];           /* what the events got */
+	bool raise;       /* the stream's epoch */
+	enum status end;  /* what work returns in the end */
+	uint64_t seqs[8]; /* what the events got */
 	_Atomic int runs;
-	sem_t *entered, *leave;     /* work posts the first and waits for the second: holds the committer up */
+	sem_t *entered, *leave; /* work posts the first and waits for the second: holds the committer up */
 	sem_t done;
 	struct commit_result result;
 	char reply_text[64];
@@ -76,7 +77,8 @@ struct task {
 
 static inline enum status task_work(struct log_tx *tx, void *arg)
 {
-	static const struct db_stmt insert = {"test_insert", "INSERT INTO test.posts (id, stream) VALUES ($1, $2)"};
+	static const struct db_stmt insert = {
+		"test_insert", "INSERT INTO test.posts (id, stream) VALUES ($1, $2)"};
 	struct task *t = arg;
 	enum status st = STATUS_OK;
 
@@ -109,14 +111,20 @@ static inline void task_done(void *arg, const struct commit_result *result)
 	struct task *t = arg;
 
 	t->result = *result; /* its pointers are not for later */
-	snprintf(t->reply_text, sizeof t->reply_text, "%.*s", (int)result->reply_length, result->reply != NULL ? (const char *)result->reply : "");
+	snprintf(t->reply_text, sizeof t->reply_text, "%.*s", (int)result->reply_length,
+		result->reply != NULL ? (const char *)result->reply : "");
 	sem_post(&t->done);
 }
 
 static inline void task_init(struct task *t, struct stream s)
 {
 	*t = (struct task){.stream = s, .events = 1};
-	t->op = (struct commit_op){.streams = {s}, .stream_count = 1, .work = task_work, .done = task_done, .arg = t, .actor_id = 5};
+	t->op = (struct commit_op){.streams = {s},
+		.stream_count = 1,
+		.work = task_work,
+		.done = task_done,
+		.arg = t,
+		.actor_id = 5};
 	sem_init(&t->done, 0, 0);
 }
 
@@ -166,11 +174,15 @@ static inline void gate_open(struct gate *g)
 /* Every stream's events are 1..n without a hole, the head is n, and time follows seq. */
 static inline void assert_streams_whole(const char *url)
 {
-	ck_assert_int_eq(pg_number(url, "SELECT count(*) FROM log.streams s WHERE s.seq <> (SELECT count(*) FROM log.events e"
-					" WHERE e.rank = s.rank AND e.id = s.id) OR s.seq <> coalesce((SELECT max(seq) FROM log.events e"
-					" WHERE e.rank = s.rank AND e.id = s.id), 0)"),
+	ck_assert_int_eq(
+		pg_number(url,
+			"SELECT count(*) FROM log.streams s WHERE s.seq <> (SELECT count(*) FROM log.events e"
+			" WHERE e.rank = s.rank AND e.id = s.id) OR s.seq <> coalesce((SELECT max(seq) FROM log.events e"
+			" WHERE e.rank = s.rank AND e.id = s.id), 0)"),
 		0);
-	ck_assert_int_eq(pg_number(url, "SELECT count(*) FROM (SELECT created_at < lag(created_at) OVER (PARTITION BY rank, id"
-					" ORDER BY seq) AS back FROM log.events) t WHERE back"),
+	ck_assert_int_eq(
+		pg_number(url,
+			"SELECT count(*) FROM (SELECT created_at < lag(created_at) OVER (PARTITION BY rank, id"
+			" ORDER BY seq) AS back FROM log.events) t WHERE back"),
 		0);
 }

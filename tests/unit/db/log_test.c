@@ -40,7 +40,8 @@ static void stream_with(struct reader *r, int id, int first, int last)
 	pg_exec(r->url, sql);
 }
 
-static enum status fetch(struct reader *r, uint64_t id, uint64_t after, uint32_t limit, pb_FetchEventsReply *out)
+static enum status fetch(
+	struct reader *r, uint64_t id, uint64_t after, uint32_t limit, pb_FetchEventsReply *out)
 {
 	pb_FetchEventsRequest rq = {.rank = 1, .stream_id = id, .after = after, .limit = limit};
 
@@ -126,7 +127,8 @@ START_TEST(a_position_of_another_generation_is_gone)
 	reader_create(&r);
 	stream_with(&r, 50, 1, 20);
 	ck_assert_int_eq(log_generation(r.conn, r.mem, &generation), STATUS_OK);
-	pb_FetchEventsRequest rq = {.rank = 1, .stream_id = 50, .after = 5, .limit = 10, .generation = (char *)generation};
+	pb_FetchEventsRequest rq = {
+		.rank = 1, .stream_id = 50, .after = 5, .limit = 10, .generation = (char *)generation};
 	ck_assert_int_eq(log_fetch(r.conn, r.mem, &rq, &reply), STATUS_OK);
 	ck_assert(!reply.gone);
 	pg_exec(r.url, "UPDATE log.meta SET generation_counter = generation_counter + 1"); /* a restore */
@@ -257,7 +259,10 @@ START_TEST(leaves_past_the_retention_are_dropped_and_the_others_stay)
 	ck_assert_int_eq(log_drop_leaves(r.conn, 72, &count), STATUS_OK);
 	ck_assert_uint_eq(count, 2);
 	ck_assert_int_eq(pg_number(r.url, LEAVES), before + 1);
-	ck_assert_int_eq(pg_number(r.url, "SELECT count(*) FROM pg_class WHERE relname ~ '^events_[0-9]{10}$' AND relkind = 'r'"), before + 1);
+	ck_assert_int_eq(
+		pg_number(r.url,
+			"SELECT count(*) FROM pg_class WHERE relname ~ '^events_[0-9]{10}$' AND relkind = 'r'"),
+		before + 1);
 	reader_destroy(&r);
 }
 END_TEST
@@ -292,9 +297,10 @@ START_TEST(request_ids_are_kept_a_day)
 	int64_t count;
 
 	reader_create(&r);
-	pg_exec(r.url, "INSERT INTO log.requests (actor, request_id, created_at) SELECT 5, g::text::bytea, now() - interval '25 hours'"
-		       " FROM generate_series(1, 12000) g; INSERT INTO log.requests (actor, request_id, created_at) VALUES (5, 'young',"
-		       " now() - interval '23 hours')");
+	pg_exec(r.url,
+		"INSERT INTO log.requests (actor, request_id, created_at) SELECT 5, g::text::bytea, now() - interval '25 hours'"
+		" FROM generate_series(1, 12000) g; INSERT INTO log.requests (actor, request_id, created_at) VALUES (5, 'young',"
+		" now() - interval '23 hours')");
 	ck_assert_int_eq(log_purge_requests(r.conn, &count), STATUS_OK);
 	ck_assert_int_eq(count, 12000);
 	ck_assert_int_eq(pg_number(r.url, "SELECT count(*) FROM log.requests"), 1);
@@ -393,21 +399,26 @@ START_TEST(the_upkeep_of_a_process_leases_a_node_and_gives_it_back)
 	ck_assert_int_eq(log_upkeep_start(&config, r.db, "test-1", &ids, &upkeep), STATUS_OK);
 	pg_await(r.url, "SELECT count(*) FROM log.nodes WHERE until > clock_timestamp() AND last_ms > 0", 1);
 	pg_await(r.url, "SELECT count(*) FROM log.jobs", 2);
-	pg_await(r.url, "SELECT count(*) FROM pg_class WHERE relname ~ '^events_[0-9]{10}$' AND relkind = 'r' AND to_timestamp(substring(relname FROM 8)"
-			", 'YYYYMMDDHH24') < now() - interval '90 hours'",
+	pg_await(r.url,
+		"SELECT count(*) FROM pg_class WHERE relname ~ '^events_[0-9]{10}$' AND relkind = 'r' AND to_timestamp(substring(relname FROM 8)"
+		", 'YYYYMMDDHH24') < now() - interval '90 hours'",
 		0);
 	ck_assert(log_upkeep_has_node(upkeep));
 	log_upkeep_stop(upkeep);
-	ck_assert_int_eq(pg_number(r.url, "SELECT count(*) FROM log.nodes WHERE until > clock_timestamp()"), 0);
+	ck_assert_int_eq(
+		pg_number(r.url, "SELECT count(*) FROM log.nodes WHERE until > clock_timestamp()"), 0);
 	reader_destroy(&r);
 }
 END_TEST
 
 TESTS("log", a_fetch_gives_what_follows_in_order_and_the_head, a_fetch_at_the_head_is_complete_and_empty,
-	a_range_whose_beginning_is_not_there_any_more_is_gone, a_position_beyond_the_head_is_gone, a_position_of_another_generation_is_gone,
-	a_fetch_obeys_its_limit_and_the_size_of_an_answer, a_hole_ends_an_answer_before_it, heads_come_in_the_order_they_were_asked_for,
-	the_watermark_has_the_newest_seq_of_streams_that_moved_lately, leaves_are_made_ahead_and_a_second_time_changes_nothing,
-	leaves_past_the_retention_are_dropped_and_the_others_stay, a_detach_that_was_interrupted_is_finished_the_next_time,
-	request_ids_are_kept_a_day, two_holders_get_two_nodes_and_one_given_back_is_free_at_once,
+	a_range_whose_beginning_is_not_there_any_more_is_gone, a_position_beyond_the_head_is_gone,
+	a_position_of_another_generation_is_gone, a_fetch_obeys_its_limit_and_the_size_of_an_answer,
+	a_hole_ends_an_answer_before_it, heads_come_in_the_order_they_were_asked_for,
+	the_watermark_has_the_newest_seq_of_streams_that_moved_lately,
+	leaves_are_made_ahead_and_a_second_time_changes_nothing,
+	leaves_past_the_retention_are_dropped_and_the_others_stay,
+	a_detach_that_was_interrupted_is_finished_the_next_time, request_ids_are_kept_a_day,
+	two_holders_get_two_nodes_and_one_given_back_is_free_at_once,
 	a_node_that_was_taken_over_is_not_held_any_more, a_job_is_one_holders_until_its_lease_ends,
 	the_upkeep_of_a_process_leases_a_node_and_gives_it_back)

@@ -118,7 +118,8 @@ START_TEST(an_op_whose_backend_is_terminated_in_its_midst_is_run_again)
 
 	fixture_create(&fx);
 	gate_shut(&fx, &gate);
-	pg_exec(fx.url, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction'");
+	pg_exec(fx.url,
+		"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction'");
 	sem_post(&gate.leave);
 	sem_post(&gate.leave); /* for the second run */
 	ck_assert_int_eq(task_await(&gate.task), STATUS_OK);
@@ -133,8 +134,9 @@ START_TEST(an_op_that_loses_its_connection_every_time_is_busy_in_the_end)
 	struct task t;
 
 	fixture_create(&fx);
-	pg_exec(fx.url, "CREATE FUNCTION test.die() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid());"
-			" RETURN NEW; END $$; CREATE TRIGGER die BEFORE INSERT ON test.posts FOR EACH ROW EXECUTE FUNCTION test.die()");
+	pg_exec(fx.url,
+		"CREATE FUNCTION test.die() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid());"
+		" RETURN NEW; END $$; CREATE TRIGGER die BEFORE INSERT ON test.posts FOR EACH ROW EXECUTE FUNCTION test.die()");
 	task_init(&t, TEAM(0));
 	t.row_id = 100;
 	ck_assert_int_eq(task_run(&fx, &t), STATUS_BUSY);
@@ -183,7 +185,9 @@ START_TEST(while_the_database_is_away_ops_are_busy_at_once_and_work_again_when_i
 END_TEST
 
 TESTS("lost_commit", a_step_whose_commit_answer_is_lost_is_answered_as_written_and_written_once,
-	a_step_whose_commit_never_arrived_is_run_again_and_written_once, posts_whose_commit_answer_is_lost_are_answered_and_written_once,
-	posts_whose_commit_never_arrived_are_tried_again_and_written_once, an_op_whose_backend_is_terminated_in_its_midst_is_run_again,
+	a_step_whose_commit_never_arrived_is_run_again_and_written_once,
+	posts_whose_commit_answer_is_lost_are_answered_and_written_once,
+	posts_whose_commit_never_arrived_are_tried_again_and_written_once,
+	an_op_whose_backend_is_terminated_in_its_midst_is_run_again,
 	an_op_that_loses_its_connection_every_time_is_busy_in_the_end,
 	while_the_database_is_away_ops_are_busy_at_once_and_work_again_when_it_is_back)

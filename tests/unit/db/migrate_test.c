@@ -41,7 +41,8 @@ static void tell(void *arg, const char *direction, const struct migration *m, en
 	struct folder *f = arg;
 	size_t used = strlen(f->told);
 
-	snprintf(f->told + used, sizeof f->told - used, "%s %s %s %s;", direction, m->version, m->name, status_wire(st));
+	snprintf(f->told + used, sizeof f->told - used, "%s %s %s %s;", direction, m->version, m->name,
+		status_wire(st));
 }
 
 static void folder_create(struct folder *f)
@@ -50,9 +51,12 @@ static void folder_create(struct folder *f)
 	pg_database_create_empty(f->url);
 	snprintf(f->path, sizeof f->path, "/tmp/gh-migrate-XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(f->path));
-	f->options = (struct migrate_options){.url = f->url, .folder = f->path, .progress = tell, .arg = f, .out_why = &f->why};
-	write_file(f, "001_one.sql", "-- migrate:up\nCREATE TABLE one (a int);\nCREATE INDEX one_a ON one (a);\n-- migrate:down\nDROP TABLE one;\n");
-	write_file(f, "002_two.sql", "-- migrate:up\nCREATE TABLE two (a int);\n\n-- migrate:down\nDROP TABLE two;\n");
+	f->options = (struct migrate_options){
+		.url = f->url, .folder = f->path, .progress = tell, .arg = f, .out_why = &f->why};
+	write_file(f, "001_one.sql",
+		"-- migrate:up\nCREATE TABLE one (a int);\nCREATE INDEX one_a ON one (a);\n-- migrate:down\nDROP TABLE one;\n");
+	write_file(f, "002_two.sql",
+		"-- migrate:up\nCREATE TABLE two (a int);\n\n-- migrate:down\nDROP TABLE two;\n");
 }
 
 static void folder_destroy(struct folder *f)
@@ -67,7 +71,8 @@ static void folder_destroy(struct folder *f)
 	arena_destroy(f->mem);
 }
 
-#define TABLES "SELECT count(*) FROM pg_tables WHERE schemaname = 'public' AND tablename IN ('one', 'two', 'three')"
+#define TABLES                                                                                               \
+	"SELECT count(*) FROM pg_tables WHERE schemaname = 'public' AND tablename IN ('one', 'two', 'three')"
 
 START_TEST(up_applies_what_is_pending_in_order_and_down_takes_back_the_newest)
 {
@@ -98,12 +103,14 @@ START_TEST(a_file_that_fails_leaves_nothing_behind_and_those_before_it_stay)
 	size_t count;
 
 	folder_create(&f);
-	write_file(&f, "003_three.sql", "-- migrate:up\nCREATE TABLE three (a int); SELECT 1/0;\n-- migrate:down\nDROP TABLE three;\n");
+	write_file(&f, "003_three.sql",
+		"-- migrate:up\nCREATE TABLE three (a int); SELECT 1/0;\n-- migrate:down\nDROP TABLE three;\n");
 	ck_assert_int_eq(migrate_up(&f.options, f.mem, &count), STATUS_INTERNAL);
 	ck_assert_uint_eq(count, 2);
 	ck_assert_ptr_nonnull(strstr(f.why, "division by zero"));
 	ck_assert_int_eq(pg_number(f.url, TABLES), 2);
-	write_file(&f, "003_three.sql", "-- migrate:up\nCREATE TABLE three (a int);\n-- migrate:down\nDROP TABLE three;\n");
+	write_file(&f, "003_three.sql",
+		"-- migrate:up\nCREATE TABLE three (a int);\n-- migrate:down\nDROP TABLE three;\n");
 	ck_assert_int_eq(migrate_up(&f.options, f.mem, &count), STATUS_OK);
 	ck_assert_uint_eq(count, 1);
 	folder_destroy(&f);
@@ -117,7 +124,8 @@ START_TEST(an_applied_file_that_changed_stops_everything)
 
 	folder_create(&f);
 	ck_assert_int_eq(migrate_up(&f.options, f.mem, NULL), STATUS_OK);
-	write_file(&f, "002_two.sql", "-- migrate:up\nCREATE TABLE two (a int, b int);\n\n-- migrate:down\nDROP TABLE two;\n");
+	write_file(&f, "002_two.sql",
+		"-- migrate:up\nCREATE TABLE two (a int, b int);\n\n-- migrate:down\nDROP TABLE two;\n");
 	write_file(&f, "003_three.sql", "-- migrate:up\nCREATE TABLE three (a int);\n");
 	ck_assert_int_eq(migrate_up(&f.options, f.mem, &count), STATUS_CONFLICT);
 	ck_assert_uint_eq(count, 0);
@@ -159,8 +167,9 @@ START_TEST(a_statement_that_refuses_transactions_runs_without_one)
 	struct folder f;
 
 	folder_create(&f);
-	write_file(&f, "003_three.sql", "-- migrate:up transaction:false\nCREATE INDEX CONCURRENTLY two_a ON two (a);\n"
-					"-- migrate:down transaction:false\nDROP INDEX CONCURRENTLY two_a;\n");
+	write_file(&f, "003_three.sql",
+		"-- migrate:up transaction:false\nCREATE INDEX CONCURRENTLY two_a ON two (a);\n"
+		"-- migrate:down transaction:false\nDROP INDEX CONCURRENTLY two_a;\n");
 	ck_assert_int_eq(migrate_up(&f.options, f.mem, NULL), STATUS_OK);
 	ck_assert_int_eq(pg_number(f.url, "SELECT count(*) FROM pg_indexes WHERE indexname = 'two_a'"), 1);
 	ck_assert_int_eq(migrate_down(&f.options, f.mem, 1, NULL), STATUS_OK);
@@ -245,7 +254,10 @@ START_TEST(the_schema_of_this_build_goes_up_down_and_up_again)
 	ck_assert_uint_eq(count, files);
 	ck_assert_int_eq(migrate_down(&f.options, f.mem, files, &count), STATUS_OK);
 	ck_assert_uint_eq(count, files);
-	ck_assert_int_eq(pg_number(f.url, "SELECT count(*) FROM pg_namespace WHERE nspname IN ('log', 'auth', 'messaging', 'moderation', 'presence')"), 0);
+	ck_assert_int_eq(
+		pg_number(f.url,
+			"SELECT count(*) FROM pg_namespace WHERE nspname IN ('log', 'auth', 'messaging', 'moderation', 'presence')"),
+		0);
 	ck_assert_int_eq(migrate_up(&f.options, f.mem, &count), STATUS_OK);
 	ck_assert_uint_eq(count, files);
 	folder_destroy(&f);
@@ -253,7 +265,9 @@ START_TEST(the_schema_of_this_build_goes_up_down_and_up_again)
 END_TEST
 
 TESTS("migrate", up_applies_what_is_pending_in_order_and_down_takes_back_the_newest,
-	a_file_that_fails_leaves_nothing_behind_and_those_before_it_stay, an_applied_file_that_changed_stops_everything,
-	status_tells_pending_applied_changed_and_unknown, a_statement_that_refuses_transactions_runs_without_one,
+	a_file_that_fails_leaves_nothing_behind_and_those_before_it_stay,
+	an_applied_file_that_changed_stops_everything, status_tells_pending_applied_changed_and_unknown,
+	a_statement_that_refuses_transactions_runs_without_one,
 	while_somebody_else_migrates_one_waits_and_gives_up, four_at_once_migrate_once,
-	a_folder_that_is_no_folder_and_a_file_without_marks_are_told, the_schema_of_this_build_goes_up_down_and_up_again)
+	a_folder_that_is_no_folder_and_a_file_without_marks_are_told,
+	the_schema_of_this_build_goes_up_down_and_up_again)

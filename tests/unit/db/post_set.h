@@ -33,8 +33,8 @@ static inline enum status post_encode(struct commit_op *const *ops, size_t n, st
 	return STATUS_OK;
 }
 
-static inline enum status post_decode(struct commit_op *op, const struct db_rows *rows, int row, struct arena *mem,
-	struct commit_result *result, struct logged_event *event, bool *out_written)
+static inline enum status post_decode(struct commit_op *op, const struct db_rows *rows, int row,
+	struct arena *mem, struct commit_result *result, struct logged_event *event, bool *out_written)
 {
 	struct post *post = op->arg;
 	int verdict = (int)commit_set_verdict(op, rows, row, result, event);
@@ -54,15 +54,14 @@ static inline enum status post_decode(struct commit_op *op, const struct db_rows
 
 static const struct commit_set post_set = {
 	.stmt = {"test_post_set",
-		"WITH " COMMIT_SET_JUDGED("$11::int8[], $12::text[]", "message_id, content")
-		", checked AS (SELECT j.*, 134 AS kind, 'team:1' AS audience, convert_to(j.content, 'UTF8') AS payload,"
-		" j.message_id AS object_id, NULL::bytea AS reply,"
-		" CASE WHEN j.verdict <> 0 THEN j.verdict WHEN j.content = 'archived' THEN 100 ELSE 0 END AS fate"
-		" FROM judged j)"
-		COMMIT_SET_NUMBERED
-		", posts AS (INSERT INTO test.posts (id, stream, seq, content)"
-		" SELECT message_id, id, seq, content FROM numbered WHERE fate = 0)"
-		" SELECT " COMMIT_SET_COLUMNS " FROM numbered"},
+		"WITH " COMMIT_SET_JUDGED("$11::int8[], $12::text[]",
+			"message_id, content") ", checked AS (SELECT j.*, 134 AS kind, 'team:1' AS audience, convert_to(j.content, 'UTF8') AS payload,"
+					       " j.message_id AS object_id, NULL::bytea AS reply,"
+					       " CASE WHEN j.verdict <> 0 THEN j.verdict WHEN j.content = 'archived' THEN 100 ELSE 0 END AS fate"
+					       " FROM judged j)" COMMIT_SET_NUMBERED
+					       ", posts AS (INSERT INTO test.posts (id, stream, seq, content)"
+					       " SELECT message_id, id, seq, content FROM numbered WHERE fate = 0)"
+					       " SELECT " COMMIT_SET_COLUMNS " FROM numbered"},
 	.encode = post_encode,
 	.decode = post_decode,
 };
@@ -78,7 +77,12 @@ static inline void post_done(void *arg, const struct commit_result *result)
 static inline void post_init(struct post *p, uint64_t id, struct stream s)
 {
 	*p = (struct post){.id = id, .content = "hello"};
-	p->op = (struct commit_op){.streams = {s}, .stream_count = 1, .set = &post_set, .done = post_done, .arg = p, .actor_id = 5};
+	p->op = (struct commit_op){.streams = {s},
+		.stream_count = 1,
+		.set = &post_set,
+		.done = post_done,
+		.arg = p,
+		.actor_id = 5};
 	sem_init(&p->done, 0, 0);
 }
 

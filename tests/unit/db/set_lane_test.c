@@ -23,7 +23,8 @@ static void *hammer_run(void *arg)
 		post_init(&p, (uint64_t)(h->no * 10000 + i), TEAM((h->no + i) % 4));
 		p.content = i % 5 == 0 ? "archived" : "hello";
 		struct arena *mem = arena_create();
-		h->failures += committer_run(h->fx->c, mem, &p.op, &result) != (i % 5 == 0 ? STATUS_ARCHIVED : STATUS_OK);
+		h->failures += committer_run(h->fx->c, mem, &p.op, &result) !=
+			       (i % 5 == 0 ? STATUS_ARCHIVED : STATUS_OK);
 		arena_destroy(mem);
 		task_init(&t, TEAM(i % 4)); /* the other lane, on the same streams */
 		if (i % 4 == 0)
@@ -49,8 +50,10 @@ START_TEST(eight_threads_in_both_lanes_number_every_stream_without_a_hole)
 	}
 	assert_streams_whole(fx.url);
 	ck_assert_int_eq(pg_number(fx.url, "SELECT count(*) FROM test.posts"), THREADS * EACH * 4 / 5);
-	ck_assert_int_eq(pg_number(fx.url, "SELECT count(*) FROM test.posts p JOIN log.events e ON e.rank = 1 AND e.id = p.stream AND e.seq = p.seq"
-					   " AND e.payload = convert_to(p.content, 'UTF8')"),
+	ck_assert_int_eq(
+		pg_number(fx.url,
+			"SELECT count(*) FROM test.posts p JOIN log.events e ON e.rank = 1 AND e.id = p.stream AND e.seq = p.seq"
+			" AND e.payload = convert_to(p.content, 'UTF8')"),
 		THREADS * EACH * 4 / 5);
 	fixture_destroy(&fx);
 }
@@ -73,7 +76,9 @@ START_TEST(an_op_that_breaks_the_statement_harms_none_of_its_batch)
 	}
 	gate_open(&gate);
 	for (int i = 0; i < 13; i++)
-		ck_assert_int_eq(post_await(&p[i]), i == 8 ? STATUS_CONFLICT : i == 11 ? STATUS_INTERNAL : STATUS_OK);
+		ck_assert_int_eq(post_await(&p[i]), i == 8    ? STATUS_CONFLICT
+						    : i == 11 ? STATUS_INTERNAL
+							      : STATUS_OK);
 	ck_assert_int_eq(pg_number(fx.url, "SELECT count(*) FROM test.posts"), 11);
 	assert_streams_whole(fx.url);
 	fixture_destroy(&fx);
@@ -121,14 +126,16 @@ START_TEST(every_kind_of_stale_epoch_is_seen_under_the_lock)
 	struct post p;
 
 	fixture_create(&fx);
-	pg_exec(fx.url, "UPDATE log.streams SET authz_epoch = 4 WHERE id IN (1000, 7);"
-			"INSERT INTO moderation.members (team_id, user_id, joined_at_ms, epoch) VALUES (1000, 7, 0, 2)");
+	pg_exec(fx.url,
+		"UPDATE log.streams SET authz_epoch = 4 WHERE id IN (1000, 7);"
+		"INSERT INTO moderation.members (team_id, user_id, joined_at_ms, epoch) VALUES (1000, 7, 0, 2)");
 	post_init(&p, 100, TEAM(0));
 	p.op.actor_id = 7;
 	p.op.check_actor = true;
 	p.op.actor_epoch = 3;
 	p.op.check_count = 1;
-	p.op.checks[0] = (struct commit_check){.stream = TEAM(0), .stream_epoch = 3, .check_stream = true, .user_id = 7, .member_epoch = 1};
+	p.op.checks[0] = (struct commit_check){
+		.stream = TEAM(0), .stream_epoch = 3, .check_stream = true, .user_id = 7, .member_epoch = 1};
 	ck_assert_int_eq(post_run(&fx, &p), STATUS_STALE);
 	ck_assert_str_eq(p.result.why, "session");
 	p.op.actor_epoch = 4;
@@ -206,7 +213,9 @@ START_TEST(a_steady_stream_of_posts_does_not_keep_the_other_lane_out)
 }
 END_TEST
 
-TESTS("set_lane", eight_threads_in_both_lanes_number_every_stream_without_a_hole, an_op_that_breaks_the_statement_harms_none_of_its_batch,
-	a_repeated_request_is_replayed_and_another_body_is_refused, every_kind_of_stale_epoch_is_seen_under_the_lock,
-	posts_to_a_locked_stream_wait_and_the_others_do_not, a_post_to_a_stream_that_does_not_exist_is_not_found,
+TESTS("set_lane", eight_threads_in_both_lanes_number_every_stream_without_a_hole,
+	an_op_that_breaks_the_statement_harms_none_of_its_batch,
+	a_repeated_request_is_replayed_and_another_body_is_refused,
+	every_kind_of_stale_epoch_is_seen_under_the_lock, posts_to_a_locked_stream_wait_and_the_others_do_not,
+	a_post_to_a_stream_that_does_not_exist_is_not_found,
 	a_steady_stream_of_posts_does_not_keep_the_other_lane_out)

@@ -169,7 +169,9 @@ START_TEST(a_repeated_request_is_answered_with_what_was_stored_and_writes_nothin
 	ck_assert_int_eq(committer_run(fx.c, fx.mem, &second.op, &result), STATUS_OK);
 	ck_assert(result.replayed);
 	ck_assert_uint_eq(result.object_id, 100);
-	ck_assert_int_eq(pb_decode_arena(fx.mem, pb_StreamHead_fields, &reply, result.reply, result.reply_length), STATUS_OK);
+	ck_assert_int_eq(
+		pb_decode_arena(fx.mem, pb_StreamHead_fields, &reply, result.reply, result.reply_length),
+		STATUS_OK);
 	ck_assert_uint_eq(reply.seq, 77);
 	ck_assert_int_eq(second.runs, 0);
 	ck_assert_int_eq(pg_number(fx.url, "SELECT count(*) FROM log.events"), 1);
@@ -221,7 +223,8 @@ END_TEST
 
 static void check_stream_epoch(struct task *t, uint64_t epoch)
 {
-	t->op.checks[0] = (struct commit_check){.stream = t->stream, .stream_epoch = epoch, .check_stream = true};
+	t->op.checks[0] =
+		(struct commit_check){.stream = t->stream, .stream_epoch = epoch, .check_stream = true};
 	t->op.check_count = 1;
 }
 
@@ -249,7 +252,8 @@ START_TEST(rights_judged_by_an_older_epoch_of_the_member_are_stale)
 	struct task t;
 
 	fixture_create(&fx);
-	pg_exec(fx.url, "INSERT INTO moderation.members (team_id, user_id, joined_at_ms, epoch) VALUES (1000, 5, 0, 2)");
+	pg_exec(fx.url,
+		"INSERT INTO moderation.members (team_id, user_id, joined_at_ms, epoch) VALUES (1000, 5, 0, 2)");
 	task_init(&t, TEAM(0));
 	t.op.checks[0] = (struct commit_check){.stream = TEAM(0), .user_id = 5, .member_epoch = 1};
 	t.op.check_count = 1;
@@ -284,7 +288,8 @@ END_TEST
 
 static enum status raise_member_work(struct log_tx *tx, void *arg)
 {
-	static const struct db_stmt raise = {"test_raise", "UPDATE moderation.members SET epoch = epoch + 1 WHERE team_id = 1000 AND user_id = 5"};
+	static const struct db_stmt raise = {"test_raise",
+		"UPDATE moderation.members SET epoch = epoch + 1 WHERE team_id = 1000 AND user_id = 5"};
 
 	return log_tx_query(tx, &raise, NULL, NULL);
 }
@@ -296,7 +301,8 @@ START_TEST(an_op_behind_one_that_takes_rights_away_in_the_same_transaction_is_st
 	struct task raise, wide, by_stream, by_member, elsewhere;
 
 	fixture_create(&fx);
-	pg_exec(fx.url, "INSERT INTO moderation.members (team_id, user_id, joined_at_ms, epoch) VALUES (1000, 5, 0, 2)");
+	pg_exec(fx.url,
+		"INSERT INTO moderation.members (team_id, user_id, joined_at_ms, epoch) VALUES (1000, 5, 0, 2)");
 	gate_shut(&fx, &gate);
 	task_init(&raise, TEAM(0));
 	raise.op.work = raise_member_work;
@@ -339,7 +345,9 @@ START_TEST(a_stream_that_somebody_else_has_locked_delays_nobody_else)
 	}
 	ck_assert_int_eq(sem_trywait(&locked.done), -1);
 	/* It is waited for, in a transaction of its own. */
-	pg_await(fx.url, "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()", 1);
+	pg_await(fx.url,
+		"SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()",
+		1);
 	pg_session_exec(holder, "COMMIT");
 	ck_assert_int_eq(task_await(&locked), STATUS_OK);
 	assert_streams_whole(fx.url);
@@ -482,12 +490,15 @@ START_TEST(time_never_goes_back_within_a_stream_even_if_the_clock_does)
 	struct task t;
 
 	fixture_create(&fx);
-	pg_exec(fx.url, "UPDATE log.streams SET updated_at = clock_timestamp() + interval '1 hour' WHERE id = 1000");
+	pg_exec(fx.url,
+		"UPDATE log.streams SET updated_at = clock_timestamp() + interval '1 hour' WHERE id = 1000");
 	task_init(&t, TEAM(0));
 	t.events = 2;
 	ck_assert_int_eq(task_run(&fx, &t), STATUS_OK);
-	ck_assert_int_eq(pg_number(fx.url, "SELECT count(*) FROM log.events e JOIN log.streams s USING (rank, id) WHERE e.created_at = s.updated_at"
-					   " AND e.created_at > clock_timestamp() + interval '50 min'"),
+	ck_assert_int_eq(
+		pg_number(fx.url,
+			"SELECT count(*) FROM log.events e JOIN log.streams s USING (rank, id) WHERE e.created_at = s.updated_at"
+			" AND e.created_at > clock_timestamp() + interval '50 min'"),
 		2);
 	fixture_destroy(&fx);
 }
@@ -499,8 +510,9 @@ START_TEST(missing_leaves_are_made_when_a_commit_finds_none)
 	struct task t;
 
 	fixture_create(&fx);
-	pg_exec(fx.url, "DO $$ DECLARE leaf regclass; BEGIN FOR leaf IN SELECT inhrelid FROM pg_inherits WHERE inhparent = 'log.events'::regclass"
-			" LOOP EXECUTE 'DROP TABLE ' || leaf; END LOOP; END $$");
+	pg_exec(fx.url,
+		"DO $$ DECLARE leaf regclass; BEGIN FOR leaf IN SELECT inhrelid FROM pg_inherits WHERE inhparent = 'log.events'::regclass"
+		" LOOP EXECUTE 'DROP TABLE ' || leaf; END LOOP; END $$");
 	task_init(&t, TEAM(0));
 	ck_assert_int_eq(task_run(&fx, &t), STATUS_OK);
 	assert_streams_whole(fx.url);
@@ -530,16 +542,19 @@ START_TEST(draining_answers_what_waits_and_refuses_what_comes)
 END_TEST
 
 TESTS("step_lane", eight_threads_number_the_events_of_every_stream_without_a_hole,
-	an_op_that_is_refused_gives_its_rows_events_and_numbers_back_and_no_others, a_statement_that_fails_spoils_its_own_op_only,
+	an_op_that_is_refused_gives_its_rows_events_and_numbers_back_and_no_others,
+	a_statement_that_fails_spoils_its_own_op_only,
 	an_event_that_the_database_refuses_at_the_end_harms_no_other_op,
 	a_repeated_request_is_answered_with_what_was_stored_and_writes_nothing,
 	the_same_request_id_with_another_body_is_refused_on_the_idempotency_key,
 	two_ops_with_one_request_id_in_the_queue_at_once_are_written_once,
-	rights_judged_by_an_older_epoch_of_the_stream_are_stale, rights_judged_by_an_older_epoch_of_the_member_are_stale,
+	rights_judged_by_an_older_epoch_of_the_stream_are_stale,
+	rights_judged_by_an_older_epoch_of_the_member_are_stale,
 	an_actor_whose_session_was_revoked_is_stale_because_of_the_session,
 	an_op_behind_one_that_takes_rights_away_in_the_same_transaction_is_stale,
 	a_stream_that_somebody_else_has_locked_delays_nobody_else, a_lock_that_is_not_given_in_time_is_busy,
 	a_stream_that_does_not_exist_is_not_found, an_op_whose_deadline_passed_while_it_waited_is_late,
 	more_than_4096_waiting_ops_are_refused_at_once, a_stream_is_made_with_its_first_events_and_only_once,
-	tombstones_replace_the_payloads_of_earlier_events, time_never_goes_back_within_a_stream_even_if_the_clock_does,
+	tombstones_replace_the_payloads_of_earlier_events,
+	time_never_goes_back_within_a_stream_even_if_the_clock_does,
 	missing_leaves_are_made_when_a_commit_finds_none, draining_answers_what_waits_and_refuses_what_comes)
