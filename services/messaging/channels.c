@@ -45,7 +45,8 @@ static enum status creation_allowed(struct change *c)
 	if (bits_has(c->rights.bits, PERMISSION_manage_channels))
 		return STATUS_OK;
 	return rights_need(&c->rights,
-		cr->rq->private ? PERMISSION_create_private_channels : PERMISSION_create_public_channels, &c->no.why);
+		cr->rq->private ? PERMISSION_create_private_channels : PERMISSION_create_public_channels,
+		&c->no.why);
 }
 
 /* LIMIT bounds what a team with too many would cost. */
@@ -56,8 +57,10 @@ static const struct db_stmt creation_place_stmt = {
 };
 static const struct db_stmt creation_insert_stmt = {
 	"messaging_channel_insert",
-	"INSERT INTO messaging.channels AS c (id, rank, stream_id, team_id, kind, name, topic, position, private, own,"
-	" created_at_ms, created_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) RETURNING " CHANNEL_COLUMNS,
+	"INSERT INTO messaging.channels AS c (id, rank, stream_id, team_id, kind, name, topic, position, "
+	"private, own,"
+	" created_at_ms, created_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) "
+	"RETURNING " CHANNEL_COLUMNS,
 };
 
 static enum status creation_audience(struct log_tx *tx, struct creation *cr, char *key)
@@ -65,8 +68,9 @@ static enum status creation_audience(struct log_tx *tx, struct creation *cr, cha
 	struct change *c = &cr->change;
 	pb_Event event;
 
-	/* The creator's key at once; then everybody's, because roles with `administrator` see it too. No key and no event of
-	 * this channel is older than the channel, so nobody's resume is touched: rights_seq stays 0. */
+	/* The creator's key at once; then everybody's, because roles with `administrator` see it too. No key
+	 * and no event of this channel is older than the channel, so nobody's resume is touched: rights_seq
+	 * stays 0. */
 	if (cr->rq->own && c->call->header->actor_id != 0) {
 		guard_event(c, EVENT_KIND_audience_changed, &event);
 		event.body.audience_changed = (pb_AudienceChanged){
@@ -157,7 +161,8 @@ void create_channel(void *service, struct rpc_call *call, const void *request, v
 	struct creation cr = {.rq = request, .reply = reply};
 	bool replayed = false;
 
-	cr.change = (struct change){.team_id = cr.rq->team_id, .allowed = creation_allowed, .work = creation_work, .call = call};
+	cr.change = (struct change){
+		.team_id = cr.rq->team_id, .allowed = creation_allowed, .work = creation_work, .call = call};
 	cr.change.no.field = creation_wrong_field(cr.rq);
 	enum status st = cr.change.no.field != NULL ? STATUS_FIELD_INVALID : service_next_id(s, &cr.id);
 	if (st == STATUS_OK)
@@ -228,7 +233,8 @@ static const struct db_stmt row_stmt = {
 static const struct db_stmt update_stmt = {
 	"messaging_channel_update",
 	"UPDATE messaging.channels SET name = $2, topic = $3, private = $4, slow_mode_s = $5, position = $6,"
-	" updated_at_ms = $7, updated_by = $8, rights_seq = CASE WHEN $9 = 0 THEN rights_seq ELSE $9 END WHERE id = $1",
+	" updated_at_ms = $7, updated_by = $8, rights_seq = CASE WHEN $9 = 0 THEN rights_seq ELSE $9 END "
+	"WHERE id = $1",
 };
 
 static enum status live_row(struct log_tx *tx, struct arena *mem, uint64_t id, pb_ChannelView *out)
@@ -255,7 +261,8 @@ static bool text_same(const char *a, const char *b)
 enum { UPDATE_FIELDS = 5 };
 
 /* The row as the request wants it; returns how many names went to `changed`, in the order of the model. */
-static size_t update_apply(const pb_UpdateChannelRequest *rq, pb_ChannelView *view, char *changed[UPDATE_FIELDS])
+static size_t update_apply(
+	const pb_UpdateChannelRequest *rq, pb_ChannelView *view, char *changed[UPDATE_FIELDS])
 {
 	const char *topic = rq->topic != NULL && *rq->topic != '\0' ? rq->topic : NULL;
 	size_t count = 0;
@@ -283,7 +290,8 @@ static size_t update_apply(const pb_UpdateChannelRequest *rq, pb_ChannelView *vi
 	return count;
 }
 
-static enum status update_write(struct log_tx *tx, const struct change *c, const pb_ChannelView *view, uint64_t rights_seq)
+static enum status update_write(
+	struct log_tx *tx, const struct change *c, const pb_ChannelView *view, uint64_t rights_seq)
 {
 	struct db_params params;
 
@@ -332,7 +340,8 @@ static enum status update_work(struct log_tx *tx, void *arg)
 		else
 			memcpy(key, c->rights.open_audience, sizeof key);
 	}
-	/* Cached rights carry the name for the references inside events: it may not be older than the channel's. */
+	/* Cached rights carry the name for the references inside events: it may not be older than the
+	 * channel's. */
 	if (view->private != was_private || view->name != old_name)
 		log_tx_raise_epoch(tx, c->rights.stream);
 	st = update_write(tx, c, view, rights_seq);
@@ -369,7 +378,8 @@ void update_channel(void *service, struct rpc_call *call, const void *request, v
 	u.change = (struct change){
 		.channel_id = u.rq->channel_id, .allowed = update_allowed, .work = update_work, .call = call};
 	u.change.no.field = update_wrong_field(u.rq);
-	enum status st = u.change.no.field != NULL ? STATUS_FIELD_INVALID : guard_change(service, &u.change, reply, &replayed);
+	enum status st = u.change.no.field != NULL ? STATUS_FIELD_INVALID
+						   : guard_change(service, &u.change, reply, &replayed);
 	guard_answer_change(call, st, &u.change.no, replayed);
 }
 
@@ -387,7 +397,8 @@ static enum status deletion_allowed(struct change *c)
 
 static const struct db_stmt delete_stmt = {
 	"messaging_channel_delete",
-	"UPDATE messaging.channels SET deleted_at_ms = $2, deleted_by = $3, rights_seq = CASE WHEN $4 = 0 THEN rights_seq ELSE $4 END"
+	"UPDATE messaging.channels SET deleted_at_ms = $2, deleted_by = $3, rights_seq = CASE WHEN $4 = 0 "
+	"THEN rights_seq ELSE $4 END"
 	" WHERE id = $1",
 };
 
@@ -405,15 +416,15 @@ static enum status deletion_work(struct log_tx *tx, void *arg)
 	if (st != STATUS_OK)
 		return st;
 	view.deleted_at_ms = (uint64_t)log_tx_now_ms(tx);
-	/* The event has the channel's key, which its readers still hold; afterwards no event will need it, so none tells the
-	 * gateways to give it up. */
+	/* The event has the channel's key, which its readers still hold; afterwards no event will need it, so
+	 * none tells the gateways to give it up. */
 	guard_event(c, EVENT_KIND_channel_deleted, &event);
 	event.body.channel_deleted = (pb_ChannelDeleted){.has_channel = true, .channel = view};
 	st = log_tx_append(tx, c->rights.stream, c->rights.audience, &event, &seq);
 	if (st != STATUS_OK)
 		return st;
-	/* Who resumes from before gets no key of a deleted channel any more and would miss its last events without a word;
-	 * with the team's key nothing is missed. */
+	/* Who resumes from before gets no key of a deleted channel any more and would miss its last events
+	 * without a word; with the team's key nothing is missed. */
 	audience_key(team, "team", c->rights.team_id);
 	bool own_key = strcmp(team, c->rights.audience) != 0;
 	db_params_begin(&params, log_tx_mem(tx));
@@ -431,8 +442,10 @@ void delete_channel(void *service, struct rpc_call *call, const void *request, v
 	struct deletion d = {.channel_id = rq->channel_id};
 	bool replayed = false;
 
-	d.change = (struct change){
-		.channel_id = rq->channel_id, .allowed = deletion_allowed, .work = deletion_work, .call = call};
+	d.change = (struct change){.channel_id = rq->channel_id,
+		.allowed = deletion_allowed,
+		.work = deletion_work,
+		.call = call};
 	enum status st = guard_change(service, &d.change, reply, &replayed);
 	guard_answer_change(call, st, &d.change.no, replayed);
 }

@@ -1,6 +1,6 @@
 /*
- * followup - a few threads for what must not run where it is noticed: a committer's `done` may not block, but a post
- * whose rights went stale has to ask moderation again, and a repeated one is read from the database.
+ * followup - a few threads for what must not run where it is noticed: a committer's `done` may not block, but
+ * a post whose rights went stale has to ask moderation again, and a repeated one is read from the database.
  */
 #pragma once
 

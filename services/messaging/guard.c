@@ -16,7 +16,8 @@ struct epochs guard_epochs(const struct db_rows *rows, int row)
 	return (struct epochs){db_id(rows, row, 0), db_id(rows, row, 1), db_id(rows, row, 2)};
 }
 
-enum status guard_compare(const struct rights *r, const struct rpc_call *call, const struct epochs *found, struct refusal *out_no)
+enum status guard_compare(const struct rights *r, const struct rpc_call *call, const struct epochs *found,
+	struct refusal *out_no)
 {
 	bool is_system = call->header->actor_id == 0;
 
@@ -119,8 +120,9 @@ enum status guard_change(struct service *s, struct change *c, void *reply, bool 
 		struct commit_result result = {0};
 
 		c->no = (struct refusal){0};
-		enum status st = c->channel_id != 0 ? rights_of_channel(s, call, c->channel_id, from, &c->rights)
-						    : rights_of_team(s, call, c->team_id, &c->rights);
+		enum status st = c->channel_id != 0
+					 ? rights_of_channel(s, call, c->channel_id, from, &c->rights)
+					 : rights_of_team(s, call, c->team_id, &c->rights);
 		if (st != STATUS_OK)
 			return unjudged(st, &c->no);
 		st = refused(&c->rights, GUARD_VIEW, &c->no);
@@ -135,8 +137,8 @@ enum status guard_change(struct service *s, struct change *c, void *reply, bool 
 			*out_replayed = true;
 			if (result.reply == NULL)
 				return STATUS_OK;
-			return pb_decode_sized(call->mem, call->method->reply, call->method->reply_size, reply, result.reply,
-				result.reply_length);
+			return pb_decode_sized(call->mem, call->method->reply, call->method->reply_size,
+				reply, result.reply, result.reply_length);
 		}
 		if (st == STATUS_OK)
 			return STATUS_OK;

@@ -1,7 +1,7 @@
 /*
- * guard - runs a reading or a change under rights that still hold when it is answered. A reading statement brings the
- * epochs of its own snapshot, a change has them compared under the lock; when they are not those the right was judged
- * by, the right is judged again, JUDGE_TRIES times at most, then BUSY.
+ * guard - runs a reading or a change under rights that still hold when it is answered. A reading statement
+ * brings the epochs of its own snapshot, a change has them compared under the lock; when they are not those
+ * the right was judged by, the right is judged again, JUDGE_TRIES times at most, then BUSY.
  */
 #pragma once
 
@@ -13,14 +13,17 @@ struct refusal {
 };
 
 /* Columns 0..2 of every guarded reading statement, whose parameters 1..3 are rank, stream id and user. */
-#define EPOCHS_SQL                                                                                                   \
-	"SELECT s.authz_epoch AS stream_epoch,"                                                                      \
-	" coalesce((SELECT m.epoch FROM moderation.member_epochs m"                                                  \
-	"  WHERE m.rank = $1 AND m.stream_id = $2 AND m.user_id = $3), 0) AS member_epoch,"                          \
-	" coalesce((SELECT u.authz_epoch FROM log.streams u WHERE u.rank = 2 AND u.id = $3), 0) AS actor_epoch"      \
+/* clang-format off: SQL */
+#define EPOCHS_SQL                                                                                           \
+	"SELECT s.authz_epoch AS stream_epoch,"                                                              \
+	" coalesce((SELECT m.epoch FROM moderation.member_epochs m"                                          \
+	"  WHERE m.rank = $1 AND m.stream_id = $2 AND m.user_id = $3), 0) AS member_epoch,"                  \
+	" coalesce((SELECT u.authz_epoch FROM log.streams u WHERE u.rank = 2 AND u.id = $3), 0) AS "         \
+	"actor_epoch"                                                                                        \
 	" FROM log.streams s WHERE s.rank = $1 AND s.id = $2"
 #define EPOCHS_COLUMNS "e.stream_epoch, e.member_epoch, e.actor_epoch"
 #define EPOCHS_COUNT   3
+/* clang-format on */
 
 struct epochs {
 	uint64_t stream, member, actor;
@@ -28,17 +31,19 @@ struct epochs {
 /* Puts parameters 1..3. */
 void guard_put(struct db_params *params, const struct rights *r, const struct rpc_call *call);
 struct epochs guard_epochs(const struct db_rows *rows, int row);
-/* OK when they are those of the judgement, STALE when it is to be judged again; STALE with why "session" when it is the
- * actor's own: api must resolve the token again. The system has no epochs of its own. */
-enum status guard_compare(const struct rights *r, const struct rpc_call *call, const struct epochs *found, struct refusal *out_no);
+/* OK when they are those of the judgement, STALE when it is to be judged again; STALE with why "session" when
+ * it is the actor's own: api must resolve the token again. The system has no epochs of its own. */
+enum status guard_compare(const struct rights *r, const struct rpc_call *call, const struct epochs *found,
+	struct refusal *out_no);
 
 /*
- * One reading. `fn` runs the statement on a connection of `db` and gives the epochs it found; what it returns besides
- * STATUS_OK ends the reading as it is. needed: a permission, or GUARD_VIEW: it is enough to know of the channel.
+ * One reading. `fn` runs the statement on a connection of `db` and gives the epochs it found; what it returns
+ * besides STATUS_OK ends the reading as it is. needed: a permission, or GUARD_VIEW: it is enough to know of
+ * the channel.
  */
 #define GUARD_VIEW (-1)
-typedef enum status guard_read_fn(struct db_conn *conn, struct rpc_call *call, const struct rights *r, void *arg,
-	struct epochs *out_found, struct refusal *out_no);
+typedef enum status guard_read_fn(struct db_conn *conn, struct rpc_call *call, const struct rights *r,
+	void *arg, struct epochs *out_found, struct refusal *out_no);
 enum status guard_read(struct service *s, struct rpc_call *call, struct db *db, uint64_t channel, int needed,
 	guard_read_fn *fn, void *arg, struct refusal *out_no);
 
@@ -47,8 +52,9 @@ struct change {
 	/* -- filled by the caller */
 	uint64_t channel_id, team_id; /* judged: the channel, or without one the team */
 	bool own_stream;              /* the event goes to the actor's user stream, not to the channel's */
-	/* By rights alone, before the commit; NULL: knowing of it is enough. What only the rows tell is decided in `work`,
-	 * which may return FORBIDDEN too: then, as here, a cached judgement is made anew before it is believed. */
+	/* By rights alone, before the commit; NULL: knowing of it is enough. What only the rows tell is
+	 * decided in `work`, which may return FORBIDDEN too: then, as here, a cached judgement is made anew
+	 * before it is believed. */
 	enum status (*allowed)(struct change *c);
 	enum status (*work)(struct log_tx *tx, void *arg); /* committer's thread; call->mem may be used */
 	struct rpc_call *call;
@@ -56,7 +62,8 @@ struct change {
 	struct rights rights;
 	struct refusal no;
 };
-/* reply: the call's, which `work` fills and stores; what was stored is decoded into it when the request was answered before. */
+/* reply: the call's, which `work` fills and stores; what was stored is decoded into it when the request was
+ * answered before. */
 enum status guard_change(struct service *s, struct change *c, void *reply, bool *out_replayed);
 /* For `work`: stores the call's reply with its request id. */
 void guard_store(struct log_tx *tx, struct change *c, const void *reply);

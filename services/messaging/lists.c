@@ -11,32 +11,40 @@ static uint32_t list_limit(uint32_t asked, uint32_t most)
 	return asked == 0 ? LIST_DEFAULT : asked > most ? most : asked;
 }
 
-/* ---- messages. $4 channel, $5 limit, $6 before, $7 after; 0: none. Beside the page every row has what the cursors are. */
+/* ---- messages. $4 channel, $5 limit, $6 before, $7 after; 0: none. Beside the page every row has what the
+ * cursors are. */
 
-#define SEQ_OF(parameter)                                                                                            \
+/* clang-format off: SQL */
+#define SEQ_OF(parameter)                                                                                    \
 	"(SELECT x.seq FROM messaging.messages x WHERE x.id = " parameter " AND x.channel_id = $4)"
 /* with: further columns of e; page: what picks the messages; order: of the page. */
-#define PAGE_SQL(with, page, order)                                                                                  \
-	"WITH e AS MATERIALIZED (SELECT e.*, coalesce(" SEQ_OF("$6") ", 0) AS before_seq, coalesce(" SEQ_OF("$7")    \
-	", 0) AS after_seq" with " FROM (" EPOCHS_SQL ") e)"                                                         \
-	" SELECT " EPOCHS_COLUMNS ", e.before_seq, e.after_seq, e.root_id, " MESSAGE_COLUMNS                         \
-	" FROM e LEFT JOIN LATERAL (SELECT m.* FROM messaging.messages m WHERE " page " AND m.deleted_at_ms IS NULL" \
-	"  AND m.seq > e.after_seq AND m.seq < coalesce(nullif(e.before_seq, 0), 9223372036854775807)"               \
-	"  ORDER BY m.seq " order " LIMIT $5) m ON true"                                                             \
-	" LEFT JOIN messaging.people p ON p.id = m.author_id ORDER BY m.seq " order
+#define PAGE_SQL(with, page, order)                                                                          \
+	"WITH e AS MATERIALIZED (SELECT e.*, coalesce(" SEQ_OF("$6") ", 0) AS before_seq, coalesce(" SEQ_OF( \
+		"$7") ", 0) AS after_seq" with " FROM (" EPOCHS_SQL ") e)"                                   \
+		      " SELECT " EPOCHS_COLUMNS ", e.before_seq, e.after_seq, e.root_id, " MESSAGE_COLUMNS   \
+		      " FROM e LEFT JOIN LATERAL (SELECT m.* FROM messaging.messages m WHERE " page          \
+		      " AND m.deleted_at_ms IS NULL"                                                         \
+		      "  AND m.seq > e.after_seq AND m.seq < coalesce(nullif(e.before_seq, 0), "             \
+		      "9223372036854775807)"                                                                 \
+		      "  ORDER BY m.seq " order " LIMIT $5) m ON true"                                       \
+		      " LEFT JOIN messaging.people p ON p.id = m.author_id ORDER BY m.seq " order
 #define PAGE_COLUMNS (EPOCHS_COUNT + 3)
 
 #define NO_ROOT ", 0::int8 AS root_id"
-#define ROOT                                                                                                         \
-	", (SELECT coalesce(x.root_id, x.id) FROM messaging.messages x WHERE x.id = $8 AND x.channel_id = $4"        \
+#define ROOT                                                                                                 \
+	", (SELECT coalesce(x.root_id, x.id) FROM messaging.messages x WHERE x.id = $8 AND x.channel_id = "  \
+	"$4"                                                                                                 \
 	" AND x.deleted_at_ms IS NULL) AS root_id"
 #define IN_CHANNEL "m.channel_id = $4"
 #define IN_CHAIN   "m.root_id = e.root_id AND (e.root_id = $8 OR m.parent_id = $8)"
+/* clang-format on */
 
 /* [replies][oldest first] */
 static const struct db_stmt page_stmts[2][2] = {
-	{{"messaging_page_down", PAGE_SQL(NO_ROOT, IN_CHANNEL, "DESC")}, {"messaging_page_up", PAGE_SQL(NO_ROOT, IN_CHANNEL, "ASC")}},
-	{{"messaging_replies_down", PAGE_SQL(ROOT, IN_CHAIN, "DESC")}, {"messaging_replies_up", PAGE_SQL(ROOT, IN_CHAIN, "ASC")}},
+	{{"messaging_page_down", PAGE_SQL(NO_ROOT, IN_CHANNEL, "DESC")},
+		{"messaging_page_up", PAGE_SQL(NO_ROOT, IN_CHANNEL, "ASC")}},
+	{{"messaging_replies_down", PAGE_SQL(ROOT, IN_CHAIN, "DESC")},
+		{"messaging_replies_up", PAGE_SQL(ROOT, IN_CHAIN, "ASC")}},
 };
 
 struct page {
@@ -62,8 +70,10 @@ static enum status page_read(struct db_conn *conn, struct rpc_call *call, const 
 	db_put_id(&params, rq->after);
 	if (page->replies)
 		db_put_id(&params, rq->parent_id);
-	enum status st = db_query(conn, call->mem, &page_stmts[page->replies][rq->after != 0], &params, &rows);
-	if (st != STATUS_OK || rows.count == 0) /* no row: this server does not know the stream yet; judged again */
+	enum status st =
+		db_query(conn, call->mem, &page_stmts[page->replies][rq->after != 0], &params, &rows);
+	if (st != STATUS_OK ||
+		rows.count == 0) /* no row: this server does not know the stream yet; judged again */
 		return st;
 	*out_found = guard_epochs(&rows, 0);
 	if (page->replies && db_is_null(&rows, 0, EPOCHS_COUNT + 2))
@@ -74,13 +84,15 @@ static enum status page_read(struct db_conn *conn, struct rpc_call *call, const 
 		out_no->field = "after";
 	if (out_no->field != NULL)
 		return STATUS_FIELD_INVALID;
-	*page->reply = (pb_ListMessagesReply){.messages = ARENA_ARRAY(call->mem, (size_t)rows.count, pb_MessageView)};
+	*page->reply = (pb_ListMessagesReply){
+		.messages = ARENA_ARRAY(call->mem, (size_t)rows.count, pb_MessageView)};
 	for (int i = 0; i < rows.count && !db_is_null(&rows, i, PAGE_COLUMNS); i++) {
 		if (page->reply->messages_count == limit) {
 			page->reply->more = true;
 			break;
 		}
-		message_from_row(call->mem, &rows, i, PAGE_COLUMNS, &page->reply->messages[page->reply->messages_count++]);
+		message_from_row(call->mem, &rows, i, PAGE_COLUMNS,
+			&page->reply->messages[page->reply->messages_count++]);
 	}
 	return STATUS_OK;
 }
@@ -89,7 +101,8 @@ static void page_answer(struct service *s, struct rpc_call *call, struct page *p
 {
 	struct refusal no;
 
-	enum status st = guard_read(s, call, s->reads, page->rq->channel_id, PERMISSION_read_history, page_read, page, &no);
+	enum status st = guard_read(
+		s, call, s->reads, page->rq->channel_id, PERMISSION_read_history, page_read, page, &no);
 	guard_answer(call, st, &no);
 }
 
@@ -105,10 +118,13 @@ void list_replies(void *service, struct rpc_call *call, const void *request, voi
 
 /* ---- channels */
 
-#define CHANNELS_SQL(order)                                                                                          \
-	"SELECT " VISIBLE_EPOCHS_COLUMNS ", " CHANNEL_COLUMNS " FROM messaging.channels c " VISIBLE_EPOCHS_JOINS    \
-	" WHERE c.id = ANY ($2::int8[]) AND c.deleted_at_ms IS NULL AND ($3 OR c.archived_at_ms IS NULL)"           \
+/* clang-format off: SQL */
+#define CHANNELS_SQL(order)                                                                                  \
+	"SELECT " VISIBLE_EPOCHS_COLUMNS ", " CHANNEL_COLUMNS                                                \
+	" FROM messaging.channels c " VISIBLE_EPOCHS_JOINS                                                   \
+	" WHERE c.id = ANY ($2::int8[]) AND c.deleted_at_ms IS NULL AND ($3 OR c.archived_at_ms IS NULL)"    \
 	" AND ($4 = 0 OR c.id < $4) AND c.id > $5 ORDER BY c.id " order " LIMIT $6"
+/* clang-format on */
 static const struct db_stmt channels_stmts[2] = {
 	{"messaging_channels_up", CHANNELS_SQL("ASC")},
 	{"messaging_channels_down", CHANNELS_SQL("DESC")},
@@ -119,7 +135,8 @@ struct channel_list {
 	pb_ListChannelsReply *reply;
 };
 
-static enum status channels_read(struct db_conn *conn, struct rpc_call *call, struct visible *v, void *arg, struct refusal *out_no)
+static enum status channels_read(
+	struct db_conn *conn, struct rpc_call *call, struct visible *v, void *arg, struct refusal *out_no)
 {
 	const struct channel_list *list = arg;
 	const pb_ListChannelsRequest *rq = list->rq;
@@ -133,10 +150,12 @@ static enum status channels_read(struct db_conn *conn, struct rpc_call *call, st
 	db_put_id(&params, rq->before);
 	db_put_id(&params, rq->after);
 	db_put_i64(&params, (int64_t)limit + 1);
-	enum status st = db_query(conn, call->mem, &channels_stmts[rq->before != 0 && rq->after == 0], &params, &rows);
+	enum status st =
+		db_query(conn, call->mem, &channels_stmts[rq->before != 0 && rq->after == 0], &params, &rows);
 	if (st != STATUS_OK)
 		return st;
-	*list->reply = (pb_ListChannelsReply){.channels = ARENA_ARRAY(call->mem, (size_t)rows.count, pb_ChannelView)};
+	*list->reply = (pb_ListChannelsReply){
+		.channels = ARENA_ARRAY(call->mem, (size_t)rows.count, pb_ChannelView)};
 	for (int i = 0; i < rows.count; i++) {
 		if (list->reply->channels_count == limit) {
 			list->reply->more = true;

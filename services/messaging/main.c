@@ -1,6 +1,7 @@
 /*
- * guildhall-messaging - wires configuration, database, bus, moderation's client and calls together, and takes them apart
- * in order: first no new calls, then the changes that wait, then what they were answered and published through.
+ * guildhall-messaging - wires configuration, database, bus, moderation's client and calls together, and takes
+ * them apart in order: first no new calls, then the changes that wait, then what they were answered and
+ * published through.
  */
 #include <sodium.h>
 #include <stdio.h>
@@ -21,12 +22,12 @@
 #include "services/messaging/rights.h"
 #include "services/messaging/service.h"
 
-#define EXIT_FAILED      1
-#define EXIT_USAGE       2
-#define RIGHTS_ENTRIES   65536 /* judgements kept, about 350 bytes each */
-#define PEOPLE_SLOTS     65536 /* fingerprints kept, 8 bytes each */
-#define FOLLOWUP_THREADS 2
-#define CONTEXTS         1024  /* calls in flight: posts wait for their commit without a thread */
+#define EXIT_FAILED       1
+#define EXIT_USAGE        2
+#define RIGHTS_ENTRIES    65536 /* judgements kept, about 350 bytes each */
+#define PEOPLE_SLOTS      65536 /* fingerprints kept, 8 bytes each */
+#define FOLLOWUP_THREADS  2
+#define CONTEXTS          1024 /* calls in flight: posts wait for their commit without a thread */
 #define WRITE_CONNECTIONS 4    /* of the primary when reads go elsewhere: people, purge, upkeep, replies */
 #define WATERMARK_WAIT_MS 500
 
@@ -67,8 +68,9 @@ static bool settings_complete(const struct config *config)
 	if (config->db_url[0] != '\0' && config->rpc_listen[0] != '\0' && config->pub_listen[0] != '\0' &&
 		config->rpc_moderation[0] != '\0')
 		return true;
-	fprintf(stderr, "guildhall-messaging: set GUILDHALL_DB_URL, GUILDHALL_RPC_LISTEN, GUILDHALL_PUB_LISTEN and "
-			"GUILDHALL_RPC_MODERATION\n");
+	fprintf(stderr,
+		"guildhall-messaging: set GUILDHALL_DB_URL, GUILDHALL_RPC_LISTEN, GUILDHALL_PUB_LISTEN and "
+		"GUILDHALL_RPC_MODERATION\n");
 	return false;
 }
 
@@ -79,11 +81,13 @@ static enum status open_databases(struct process *p)
 	bool replica = config->db_read_url[0] != '\0';
 	struct db_options primary = {.url = config->db_url,
 		.service = "guildhall-messaging",
-		.connections = replica ? WRITE_CONNECTIONS : (int)config->db_readers + WRITE_CONNECTIONS};
+		.connections = replica ? WRITE_CONNECTIONS : (int)config->db_readers + WRITE_CONNECTIONS,
+		.generic_plans = true};
 	struct db_options reads = {.url = config->db_read_url,
 		.service = "guildhall-messaging",
 		.connections = (int)config->db_readers,
-		.read_only = true};
+		.read_only = true,
+		.generic_plans = true};
 
 	enum status st = db_open(&primary, &s->db);
 	if (st != STATUS_OK)
@@ -146,7 +150,8 @@ static void stop(struct process *p)
 	if (p->server != NULL)
 		rpc_server_stop(p->server);
 	if (p->publisher != NULL)
-		bus_publisher_destroy(p->publisher); /* "leaving" for 300 ms: what was committed is on the way */
+		bus_publisher_destroy(
+			p->publisher); /* "leaving" for 300 ms: what was committed is on the way */
 	if (s->committer != NULL)
 		committer_destroy(s->committer);
 	if (p->ops != NULL)
@@ -182,7 +187,8 @@ int main(int argc, char **argv)
 		goto out;
 	}
 	s->config = &p->config;
-	s->instance = p->config.instance[0] != '\0' ? p->config.instance : arena_printf(mem, "messaging-%d", (int)getpid());
+	s->instance = p->config.instance[0] != '\0' ? p->config.instance
+						    : arena_printf(mem, "messaging-%d", (int)getpid());
 	s->ids = &p->ids;
 	ids_init(&p->ids);
 	if (!rpc_bindings_complete("messaging", messaging_bindings, messaging_binding_count))
@@ -193,7 +199,9 @@ int main(int argc, char **argv)
 		.bindings = messaging_bindings,
 		.binding_count = messaging_binding_count,
 		.service = s,
-		.workers = 2 * (int)p->config.db_readers, /* some wait for moderation or a commit while others read */
+		.workers =
+			2 * (int)p->config
+				    .db_readers, /* some wait for moderation or a commit while others read */
 		.contexts = CONTEXTS,
 		.insecure = p->config.bus_insecure != 0};
 	if (rpc_server_start(&serving, &p->server) == STATUS_OK) {

@@ -16,7 +16,7 @@ struct touch {
 	enum permission own, any; /* what one's own message takes, and what everybody's */
 	/* -- the row, read under the lock */
 	pb_MessageView message;
-	uint64_t *seqs;           /* of every event that carries its content */
+	uint64_t *seqs; /* of every event that carries its content */
 	size_t seq_count;
 };
 
@@ -31,7 +31,8 @@ static enum status touch_allowed(struct change *c)
 
 static const struct db_stmt touch_stmt = {
 	"messaging_message_row",
-	"SELECT m.event_seqs, " MESSAGE_COLUMNS " FROM messaging.messages m LEFT JOIN messaging.people p ON p.id = m.author_id"
+	"SELECT m.event_seqs, " MESSAGE_COLUMNS
+	" FROM messaging.messages m LEFT JOIN messaging.people p ON p.id = m.author_id"
 	" WHERE m.id = $1 AND m.channel_id = $2 AND m.deleted_at_ms IS NULL",
 };
 
@@ -72,13 +73,15 @@ static enum status touch_load(struct log_tx *tx, struct touch *t)
 static const struct db_stmt edit_keep_stmt = {
 	"messaging_message_keep",
 	"INSERT INTO messaging.message_edits (message_id, no, content, edited_at_ms, edited_by)"
-	" SELECT m.id, 1 + (SELECT count(*) FROM messaging.message_edits e WHERE e.message_id = m.id), m.content,"
+	" SELECT m.id, 1 + (SELECT count(*) FROM messaging.message_edits e WHERE e.message_id = m.id), "
+	"m.content,"
 	" coalesce(m.edited_at_ms, m.created_at_ms), coalesce(m.edited_by, m.author_id, 0)"
 	" FROM messaging.messages m WHERE m.id = $1",
 };
 static const struct db_stmt edit_stmt = {
 	"messaging_message_edit",
-	"UPDATE messaging.messages SET content = $2, edited_at_ms = $3, edited_by = $4, event_seqs = event_seqs || $5 WHERE id = $1",
+	"UPDATE messaging.messages SET content = $2, edited_at_ms = $3, edited_by = $4, event_seqs = "
+	"event_seqs || $5 WHERE id = $1",
 };
 
 static enum status edit_work(struct log_tx *tx, void *arg)
@@ -103,8 +106,10 @@ static enum status edit_work(struct log_tx *tx, void *arg)
 	if (same)
 		return STATUS_OK;
 	guard_event(c, EVENT_KIND_message_updated, &event);
-	event.body.message_updated = (pb_MessageUpdated){
-		.has_channel = true, .channel = t->reply->channel, .has_message = true, .message = t->message};
+	event.body.message_updated = (pb_MessageUpdated){.has_channel = true,
+		.channel = t->reply->channel,
+		.has_message = true,
+		.message = t->message};
 	st = log_tx_append(tx, c->rights.stream, c->rights.audience, &event, &seq);
 	if (st != STATUS_OK)
 		return st;
@@ -127,18 +132,22 @@ static enum status edit_work(struct log_tx *tx, void *arg)
 static const struct db_stmt blank_stmt = {
 	"messaging_message_blank",
 	"WITH gone AS (DELETE FROM messaging.message_edits WHERE message_id = $1)"
-	" UPDATE messaging.messages SET content = '', event_seqs = '{}', deleted_at_ms = $2, deleted_by = $3 WHERE id = $1",
+	" UPDATE messaging.messages SET content = '', event_seqs = '{}', deleted_at_ms = $2, deleted_by = $3 "
+	"WHERE id = $1",
 };
 static const struct db_stmt uncount_root_stmt = {
 	"messaging_message_uncount",
 	"UPDATE messaging.messages SET reply_count = greatest(reply_count - 1, 0) WHERE id = $1",
 };
-/* Its own statement, after blank_stmt: it must not see the message any more. System messages were never counted. */
+/* Its own statement, after blank_stmt: it must not see the message any more. System messages were never
+ * counted. */
 static const struct db_stmt uncount_stmt = {
 	"messaging_channel_uncount",
-	"UPDATE messaging.channels c SET message_count = greatest(c.message_count - 1, 0), counted = greatest(c.counted - $2, 0),"
+	"UPDATE messaging.channels c SET message_count = greatest(c.message_count - 1, 0), counted = "
+	"greatest(c.counted - $2, 0),"
 	" last_message_id = CASE WHEN c.last_message_id = $3 THEN (SELECT m.id FROM messaging.messages m"
-	"  WHERE m.channel_id = $1 AND m.deleted_at_ms IS NULL ORDER BY m.seq DESC LIMIT 1) ELSE c.last_message_id END"
+	"  WHERE m.channel_id = $1 AND m.deleted_at_ms IS NULL ORDER BY m.seq DESC LIMIT 1) ELSE "
+	"c.last_message_id END"
 	" WHERE c.id = $1 RETURNING c.last_message_id",
 };
 
@@ -203,7 +212,8 @@ void delete_message(void *service, struct rpc_call *call, const void *request, v
 		.any = PERMISSION_delete_any_message};
 	bool replayed = false;
 
-	t.change = (struct change){.channel_id = rq->channel_id, .allowed = touch_allowed, .work = deletion_work, .call = call};
+	t.change = (struct change){
+		.channel_id = rq->channel_id, .allowed = touch_allowed, .work = deletion_work, .call = call};
 	enum status st = guard_change(service, &t.change, reply, &replayed);
 	guard_answer_change(call, st, &t.change.no, replayed);
 }
@@ -218,20 +228,23 @@ struct reading {
 static const struct db_stmt get_stmt = {
 	"messaging_message_get",
 	"WITH e AS (" EPOCHS_SQL ") SELECT " EPOCHS_COLUMNS ", " MESSAGE_COLUMNS
-	" FROM e LEFT JOIN messaging.messages m ON m.id = $5 AND m.channel_id = $4 AND m.deleted_at_ms IS NULL"
+	" FROM e LEFT JOIN messaging.messages m ON m.id = $5 AND m.channel_id = $4 AND m.deleted_at_ms IS "
+	"NULL"
 	" LEFT JOIN messaging.people p ON p.id = m.author_id",
 };
 static const struct db_stmt edits_stmt = {
 	"messaging_message_edits",
-	"WITH e AS (" EPOCHS_SQL ") SELECT " EPOCHS_COLUMNS ", m.id, v.no, v.content, v.edited_at_ms, v.edited_by"
-	" FROM e LEFT JOIN messaging.messages m ON m.id = $5 AND m.channel_id = $4 AND m.deleted_at_ms IS NULL"
+	"WITH e AS (" EPOCHS_SQL ") SELECT " EPOCHS_COLUMNS
+	", m.id, v.no, v.content, v.edited_at_ms, v.edited_by"
+	" FROM e LEFT JOIN messaging.messages m ON m.id = $5 AND m.channel_id = $4 AND m.deleted_at_ms IS "
+	"NULL"
 	" LEFT JOIN messaging.message_edits v ON v.message_id = m.id ORDER BY v.no",
 };
 
-/* Runs one of the two. No row at all: this server does not know the stream yet; the epochs then do not fit and it is
- * judged again. */
-static enum status reading_run(struct db_conn *conn, struct rpc_call *call, const struct rights *r, const struct reading *g,
-	const struct db_stmt *stmt, struct db_rows *rows, struct epochs *out_found)
+/* Runs one of the two. No row at all: this server does not know the stream yet; the epochs then do not fit
+ * and it is judged again. */
+static enum status reading_run(struct db_conn *conn, struct rpc_call *call, const struct rights *r,
+	const struct reading *g, const struct db_stmt *stmt, struct db_rows *rows, struct epochs *out_found)
 {
 	struct db_params params;
 
@@ -268,7 +281,8 @@ void get_message(void *service, struct rpc_call *call, const void *request, void
 	struct reading g = {request, reply};
 	struct refusal no;
 
-	enum status st = guard_read(s, call, s->reads, g.rq->channel_id, PERMISSION_read_history, get_read, &g, &no);
+	enum status st =
+		guard_read(s, call, s->reads, g.rq->channel_id, PERMISSION_read_history, get_read, &g, &no);
 	guard_answer(call, st, &no);
 }
 
@@ -285,7 +299,8 @@ void update_message(void *service, struct rpc_call *call, const void *request, v
 	enum status st = STATUS_OK;
 	bool replayed = false;
 
-	t.change = (struct change){.channel_id = rq->channel_id, .allowed = touch_allowed, .work = edit_work, .call = call};
+	t.change = (struct change){
+		.channel_id = rq->channel_id, .allowed = touch_allowed, .work = edit_work, .call = call};
 	if (!text_fits(rq->content, 1, MESSAGE_CONTENT_MAX)) {
 		t.change.no.field = "content";
 		st = STATUS_FIELD_INVALID;
@@ -328,6 +343,7 @@ void list_edits(void *service, struct rpc_call *call, const void *request, void 
 	struct reading g = {request, reply};
 	struct refusal no;
 
-	enum status st = guard_read(s, call, s->reads, g.rq->channel_id, PERMISSION_read_history, edits_read, &g, &no);
+	enum status st =
+		guard_read(s, call, s->reads, g.rq->channel_id, PERMISSION_read_history, edits_read, &g, &no);
 	guard_answer(call, st, &no);
 }

@@ -62,20 +62,25 @@ static size_t place(const struct people *people, uint64_t id)
 
 bool people_knows(const struct people *people, const pb_UserView *view)
 {
-	return atomic_load_explicit(&people->fingerprints[place(people, view->id)], memory_order_relaxed) == fingerprint(view);
+	return atomic_load_explicit(&people->fingerprints[place(people, view->id)], memory_order_relaxed) ==
+	       fingerprint(view);
 }
 
 static const struct db_stmt put_stmt = {
 	"messaging_person_put",
-	"INSERT INTO messaging.people AS p (id, username, display_name, avatar, bot, system, erased, created_at_ms)"
+	"INSERT INTO messaging.people AS p (id, username, display_name, avatar, bot, system, erased, "
+	"created_at_ms)"
 	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
 	" ON CONFLICT (id) DO UPDATE SET username = EXCLUDED.username, display_name = EXCLUDED.display_name,"
 	" avatar = EXCLUDED.avatar, bot = EXCLUDED.bot, system = EXCLUDED.system, erased = EXCLUDED.erased"
-	" WHERE NOT p.erased AND (p.username, p.display_name, p.avatar, p.bot, p.system, p.erased) IS DISTINCT FROM"
-	" (EXCLUDED.username, EXCLUDED.display_name, EXCLUDED.avatar, EXCLUDED.bot, EXCLUDED.system, EXCLUDED.erased)",
+	" WHERE NOT p.erased AND (p.username, p.display_name, p.avatar, p.bot, p.system, p.erased) IS "
+	"DISTINCT FROM"
+	" (EXCLUDED.username, EXCLUDED.display_name, EXCLUDED.avatar, EXCLUDED.bot, EXCLUDED.system, "
+	"EXCLUDED.erased)",
 };
 
-static enum status put(struct service *s, struct arena *mem, const pb_UserView *view, int64_t deadline_mono_ms)
+static enum status put(
+	struct service *s, struct arena *mem, const pb_UserView *view, int64_t deadline_mono_ms)
 {
 	struct db_conn *conn = NULL;
 	struct db_params params;
@@ -96,11 +101,13 @@ static enum status put(struct service *s, struct arena *mem, const pb_UserView *
 	st = db_query(conn, mem, &put_stmt, &params, NULL);
 	db_release(conn);
 	if (st == STATUS_OK)
-		atomic_store_explicit(&s->people->fingerprints[place(s->people, view->id)], fingerprint(view), memory_order_relaxed);
+		atomic_store_explicit(&s->people->fingerprints[place(s->people, view->id)], fingerprint(view),
+			memory_order_relaxed);
 	return st;
 }
 
-enum status people_see(struct service *s, struct arena *mem, const pb_UserView *view, int64_t deadline_mono_ms)
+enum status people_see(
+	struct service *s, struct arena *mem, const pb_UserView *view, int64_t deadline_mono_ms)
 {
 	return people_knows(s->people, view) ? STATUS_OK : put(s, mem, view, deadline_mono_ms);
 }
@@ -118,7 +125,8 @@ void put_person(void *service, struct rpc_call *call, const void *request, void 
 		no.field = "user";
 		st = STATUS_FIELD_INVALID;
 	} else {
-		/* Always written: another copy may have put an older envelope over what was written from here. */
+		/* Always written: another copy may have put an older envelope over what was written from
+		 * here. */
 		st = put(service, call->mem, &rq->user, call->deadline_mono_ms);
 	}
 	guard_answer(call, st, &no);

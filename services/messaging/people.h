@@ -1,7 +1,7 @@
 /*
- * people - what this owner knows of people, so that lists can name authors: messaging.people, filled from the views
- * in the envelopes of calls and by api's jobs. A table of fingerprints in memory keeps the hot path away from the
- * database: only a view that was not seen in this form before is written.
+ * people - what this owner knows of people, so that lists can name authors: messaging.people, filled from the
+ * views in the envelopes of calls and by api's jobs. A table of fingerprints in memory keeps the hot path
+ * away from the database: only a view that was not seen in this form before is written.
  */
 #pragma once
 
@@ -16,9 +16,11 @@ void people_destroy(struct people *people);
 /* Nothing of the person changed since he was written from here? Any thread, never blocks. */
 bool people_knows(const struct people *people, const pb_UserView *view);
 /*
- * Sees to it that the table has the person as the view says; blocks for one statement when the view is new here.
- * STATUS_OK, or BUSY, INTERNAL of the database. An erased person stays erased, whatever an older envelope says.
+ * Sees to it that the table has the person as the view says; blocks for one statement when the view is new
+ * here. STATUS_OK, or BUSY, INTERNAL of the database. An erased person stays erased, whatever an older
+ * envelope says.
  */
-enum status people_see(struct service *s, struct arena *mem, const pb_UserView *view, int64_t deadline_mono_ms);
+enum status people_see(
+	struct service *s, struct arena *mem, const pb_UserView *view, int64_t deadline_mono_ms);
 
 void put_person(void *service, struct rpc_call *call, const void *request, void *reply);

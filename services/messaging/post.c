@@ -32,7 +32,8 @@ static void post_fail(struct post *p, enum status st, const char *why, const cha
 
 static void post_done(void *arg, const struct commit_result *result);
 
-/* The view and the payload, by the rights that hold now: the channel may have another name or key than at the last try. */
+/* The view and the payload, by the rights that hold now: the channel may have another name or key than at the
+ * last try. */
 static enum status post_build(struct post *p)
 {
 	pb_Event event = {0};
@@ -56,7 +57,8 @@ static enum status post_build(struct post *p)
 
 	event.has_actor = true;
 	event.actor = p->author;
-	event.client_label = p->call->header->client_label[0] != '\0' ? (char *)p->call->header->client_label : NULL;
+	event.client_label =
+		p->call->header->client_label[0] != '\0' ? (char *)p->call->header->client_label : NULL;
 	event.event_id = p->row.id; /* there is one event with this id: its posting */
 	event.which_body = EVENT_KIND_message_posted;
 	posted->has_channel = true;
@@ -90,10 +92,12 @@ static void post_submit(struct post *p)
 
 static const struct db_stmt parent_stmt = {
 	"messaging_post_parent",
-	"SELECT coalesce(root_id, id) FROM messaging.messages WHERE id = $1 AND channel_id = $2 AND deleted_at_ms IS NULL",
+	"SELECT coalesce(root_id, id) FROM messaging.messages WHERE id = $1 AND channel_id = $2 AND "
+	"deleted_at_ms IS NULL",
 };
 
-/* The top of the chain that a reply joins. It never changes; whether the parent still stands is asked again under the lock. */
+/* The top of the chain that a reply joins. It never changes; whether the parent still stands is asked again
+ * under the lock. */
 static enum status post_find_root(struct post *p)
 {
 	struct db_conn *conn = NULL;
@@ -115,7 +119,8 @@ static enum status post_find_root(struct post *p)
 	return st;
 }
 
-/* Judges by what is cached, or anew when that refuses; then builds and submits. Ends the call when it is refused. */
+/* Judges by what is cached, or anew when that refuses; then builds and submits. Ends the call when it is
+ * refused. */
 static void post_go(struct post *p, enum rights_from from)
 {
 	struct service *s = p->service;
@@ -157,12 +162,13 @@ static void post_again(void *arg)
 
 static const struct db_stmt earlier_stmt = {
 	"messaging_post_earlier",
-	"SELECT " MESSAGE_COLUMNS " FROM messaging.messages m LEFT JOIN messaging.people p ON p.id = m.author_id"
+	"SELECT " MESSAGE_COLUMNS
+	" FROM messaging.messages m LEFT JOIN messaging.people p ON p.id = m.author_id"
 	" WHERE m.id = $1",
 };
 
-/* Followup thread: an earlier call had this request id; the answer is its message as it is now. From the primary: the
- * first call may have ended a moment ago. */
+/* Followup thread: an earlier call had this request id; the answer is its message as it is now. From the
+ * primary: the first call may have ended a moment ago. */
 static void post_earlier(void *arg)
 {
 	struct post *p = arg;
@@ -207,7 +213,8 @@ static void post_done(void *arg, const struct commit_result *result)
 		p->reply->message.seq = p->row.seq;
 		rpc_finish(p->call);
 	} else if (result->status == STATUS_SLOW_MODE && p->rights.cached) {
-		post_later(p, post_again); /* a right to pass may have been given since: that raises no epoch */
+		post_later(
+			p, post_again); /* a right to pass may have been given since: that raises no epoch */
 	} else if (result->status == STATUS_SLOW_MODE) {
 		rpc_fail_retry(p->call, STATUS_SLOW_MODE, result->why, (uint32_t)p->row.wait_ms);
 	} else if (result->status == STATUS_STALE && result->why == NULL) {
@@ -221,7 +228,8 @@ static void post_done(void *arg, const struct commit_result *result)
 	}
 }
 
-static enum status post_check(const pb_PostMessageRequest *rq, const pb_RpcHeader *header, const char **out_why, const char **out_field)
+static enum status post_check(const pb_PostMessageRequest *rq, const pb_RpcHeader *header,
+	const char **out_why, const char **out_field)
 {
 	if (header->actor_id == 0) {
 		*out_why = "actor";

@@ -1,6 +1,7 @@
 /*
- * post - the hot path: post_message. A worker judges, builds and submits; the committer's thread answers. Stale rights
- * and repeated requests take a detour over a followup thread, because a committer's callback may not block.
+ * post - the hot path: post_message. A worker judges, builds and submits; the committer's thread answers.
+ * Stale rights and repeated requests take a detour over a followup thread, because a committer's callback may
+ * not block.
  */
 #pragma once
 

@@ -11,61 +11,87 @@ enum post_verdict {
 };
 
 /*
- * Under the lock of the channel's home stream nobody else posts to, edits or deletes in its channels, so what is read here
- * is what is true at the commit: counters are written as sums of what was read, and rows are found again by their ctid.
+ * Under the lock of the channel's home stream nobody else posts to, edits or deletes in its channels, so what
+ * is read here is what is true at the commit: counters are written as sums of what was read, and rows are
+ * found again by their ctid.
  *
- * The plan is made once, often while the tables are empty, and must not turn into a scan when they have grown. Hence
- * LATERAL with OFFSET 0 and nothing but the primary key in WHERE (seen: messages.channel_id there took the other index and
- * read the whole channel; a join by id scanned all messages), and ctid joins, which have one plan only.
+ * The plan is made once, often while the tables are empty, and must not turn into a scan when they have
+ * grown. Hence LATERAL with OFFSET 0 and nothing but the primary key in WHERE (seen: messages.channel_id
+ * there took the other index and read the whole channel; a join by id scanned all messages), and ctid joins,
+ * which have one plan only.
  */
+/* clang-format off: SQL */
 static const char post_sql[] =
-	"WITH " COMMIT_SET_JUDGED(
-		"$11::int8[], $12::int8[], $13::int8[], $14::int8[], $15::text[], $16::text[], $17::int8[], $18::bool[],"
-		" $19::text[], $20::bytea[]",
-		"message_id, channel_id, parent_id, root_id, content, nonce, made_at_ms, exempt, audience, payload")
-	", checked AS (SELECT j.*, 134 AS kind, j.message_id AS object_id, NULL::bytea AS reply, c.counted,"
-	" c.place AS channel_place, p.root_place, rs.place AS mark_place,"
-	" CASE WHEN c.slow_mode_s > 0 THEN coalesce(nullif(greatest("
-	"  rs.last_post_at_ms + c.slow_mode_s * 1000::int8 - j.made_at_ms, 0), 0), c.slow_mode_s * 1000::int8) END AS wait_ms,"
-	" CASE WHEN j.verdict <> 0 THEN j.verdict"
-	" WHEN c.stream_id IS DISTINCT FROM j.id OR c.deleted_at_ms IS NOT NULL THEN 100"
-	" WHEN c.archived_at_ms IS NOT NULL THEN 101"
-	" WHEN j.parent_id <> 0 AND (p.channel_id IS DISTINCT FROM j.channel_id OR p.deleted_at_ms IS NOT NULL) THEN 102"
-	" WHEN c.slow_mode_s > 0 AND NOT j.exempt AND (rs.last_post_at_ms + c.slow_mode_s * 1000::int8 > j.made_at_ms"
-	"  OR EXISTS (SELECT FROM judged b WHERE b.channel_id = j.channel_id AND b.actor = j.actor AND b.i < j.i"
-	"   AND b.verdict = 0)) THEN 103"
-	" ELSE 0 END AS fate"
-	" FROM judged j"
-	" LEFT JOIN LATERAL (SELECT c.ctid AS place, c.stream_id, c.deleted_at_ms, c.archived_at_ms, c.slow_mode_s, c.counted"
-	"  FROM messaging.channels c WHERE c.id = j.channel_id OFFSET 0) c ON true"
-	" LEFT JOIN LATERAL (SELECT p.channel_id, p.deleted_at_ms,"
-	"  (SELECT r.ctid FROM messaging.messages r WHERE r.id = j.root_id) AS root_place"
-	"  FROM messaging.messages p WHERE j.parent_id <> 0 AND p.id = j.parent_id OFFSET 0) p ON true"
-	" LEFT JOIN LATERAL (SELECT rs.ctid AS place, rs.last_post_at_ms FROM messaging.read_state rs"
-	"  WHERE rs.user_id = j.actor AND rs.channel_id = j.channel_id OFFSET 0) rs ON true)"
-	COMMIT_SET_NUMBERED
-	", posts AS MATERIALIZED (SELECT actor, channel_id, message_id, parent_id, root_id, content, nonce, made_at_ms, seq,"
-	" channel_place, root_place, mark_place, counted, counted + row_number() OVER of_channel AS place,"
-	" lead(i) OVER of_channel IS NULL AS newest, lead(i) OVER of_author IS NULL AS newest_of_author"
-	" FROM numbered WHERE fate = 0"
-	" WINDOW of_channel AS (PARTITION BY channel_id ORDER BY i), of_author AS (PARTITION BY channel_id, actor ORDER BY i))"
-	", messages AS (INSERT INTO messaging.messages (id, channel_id, seq, author_id, content, parent_id, root_id, nonce, created_at_ms)"
-	" SELECT message_id, channel_id, seq, actor, content, nullif(parent_id, 0), nullif(root_id, 0), nonce, made_at_ms FROM posts)"
-	", channels AS (UPDATE messaging.channels c SET last_message_id = p.message_id, counted = p.place,"
-	" message_count = c.message_count + p.place - p.counted"
-	" FROM posts p WHERE p.newest AND c.ctid = p.channel_place)"
-	", roots AS (UPDATE messaging.messages r SET reply_count = r.reply_count + w.replies"
-	" FROM (SELECT root_place, count(*)::int AS replies FROM posts WHERE root_place IS NOT NULL GROUP BY root_place) w"
-	" WHERE r.ctid = w.root_place)"
-	/* Who posts has read what was there. By ctid where there is a mark: an upsert locks the row first, at twice the price.
-	 * A mark is not under the stream's lock: when its owner sets it in this very moment, his is as good as ours. */
-	", marks AS (UPDATE messaging.read_state r SET last_read_id = p.message_id, counted = p.place, last_post_at_ms = p.made_at_ms"
-	" FROM posts p WHERE p.newest_of_author AND r.ctid = p.mark_place)"
-	", first_marks AS (INSERT INTO messaging.read_state (user_id, channel_id, last_read_id, counted, last_post_at_ms)"
-	" SELECT actor, channel_id, message_id, place, made_at_ms FROM posts WHERE newest_of_author AND mark_place IS NULL"
-	" ON CONFLICT (user_id, channel_id) DO UPDATE SET last_read_id = EXCLUDED.last_read_id, counted = EXCLUDED.counted,"
-	" last_post_at_ms = EXCLUDED.last_post_at_ms)"
-	" SELECT " COMMIT_SET_COLUMNS ", wait_ms FROM numbered";
+	"WITH " COMMIT_SET_JUDGED("$11::int8[], $12::int8[], $13::int8[], $14::int8[], $15::text[], "
+				  "$16::text[], $17::int8[], $18::bool[],"
+				  " $19::text[], $20::bytea[]",
+		"message_id, channel_id, parent_id, root_id, content, nonce, made_at_ms, exempt, audience, "
+		"payload") ", checked AS (SELECT j.*, 134 AS kind, j.message_id AS object_id, NULL::bytea AS "
+			   "reply, c.counted,"
+			   " c.place AS channel_place, p.root_place, rs.place AS mark_place,"
+			   " CASE WHEN c.slow_mode_s > 0 THEN coalesce(nullif(greatest("
+			   "  rs.last_post_at_ms + c.slow_mode_s * 1000::int8 - j.made_at_ms, 0), 0), "
+			   "c.slow_mode_s * 1000::int8) END AS wait_ms,"
+			   " CASE WHEN j.verdict <> 0 THEN j.verdict"
+			   " WHEN c.stream_id IS DISTINCT FROM j.id OR c.deleted_at_ms IS NOT NULL THEN 100"
+			   " WHEN c.archived_at_ms IS NOT NULL THEN 101"
+			   " WHEN j.parent_id <> 0 AND (p.channel_id IS DISTINCT FROM j.channel_id OR "
+			   "p.deleted_at_ms IS NOT NULL) THEN 102"
+			   " WHEN c.slow_mode_s > 0 AND NOT j.exempt AND (rs.last_post_at_ms + c.slow_mode_s "
+			   "* 1000::int8 > j.made_at_ms"
+			   "  OR EXISTS (SELECT FROM judged b WHERE b.channel_id = j.channel_id AND b.actor "
+			   "= j.actor AND b.i < j.i"
+			   "   AND b.verdict = 0)) THEN 103"
+			   " ELSE 0 END AS fate"
+			   " FROM judged j"
+			   " LEFT JOIN LATERAL (SELECT c.ctid AS place, c.stream_id, c.deleted_at_ms, "
+			   "c.archived_at_ms, c.slow_mode_s, c.counted"
+			   "  FROM messaging.channels c WHERE c.id = j.channel_id OFFSET 0) c ON true"
+			   " LEFT JOIN LATERAL (SELECT p.channel_id, p.deleted_at_ms,"
+			   "  (SELECT r.ctid FROM messaging.messages r WHERE r.id = j.root_id) AS root_place"
+			   "  FROM messaging.messages p WHERE j.parent_id <> 0 AND p.id = j.parent_id OFFSET "
+			   "0) p ON true"
+			   " LEFT JOIN LATERAL (SELECT rs.ctid AS place, rs.last_post_at_ms FROM "
+			   "messaging.read_state rs"
+			   "  WHERE rs.user_id = j.actor AND rs.channel_id = j.channel_id OFFSET 0) rs ON "
+			   "true)" COMMIT_SET_NUMBERED
+			   ", posts AS MATERIALIZED (SELECT actor, channel_id, message_id, parent_id, "
+			   "root_id, content, nonce, made_at_ms, seq,"
+			   " channel_place, root_place, mark_place, counted, counted + row_number() OVER "
+			   "of_channel AS place,"
+			   " lead(i) OVER of_channel IS NULL AS newest, lead(i) OVER of_author IS NULL AS "
+			   "newest_of_author"
+			   " FROM numbered WHERE fate = 0"
+			   " WINDOW of_channel AS (PARTITION BY channel_id ORDER BY i), of_author AS "
+			   "(PARTITION BY channel_id, actor ORDER BY i))"
+			   ", messages AS (INSERT INTO messaging.messages (id, channel_id, seq, author_id, "
+			   "content, parent_id, root_id, nonce, created_at_ms)"
+			   " SELECT message_id, channel_id, seq, actor, content, nullif(parent_id, 0), "
+			   "nullif(root_id, 0), nonce, made_at_ms FROM posts)"
+			   ", channels AS (UPDATE messaging.channels c SET last_message_id = p.message_id, "
+			   "counted = p.place,"
+			   " message_count = c.message_count + p.place - p.counted"
+			   " FROM posts p WHERE p.newest AND c.ctid = p.channel_place)"
+			   ", roots AS (UPDATE messaging.messages r SET reply_count = r.reply_count + "
+			   "w.replies"
+			   " FROM (SELECT root_place, count(*)::int AS replies FROM posts WHERE root_place "
+			   "IS NOT NULL GROUP BY root_place) w"
+			   " WHERE r.ctid = w.root_place)"
+			   /* Who posts has read what was there. By ctid where there is a mark: an upsert
+			    * locks the row first, at twice the price. A mark is not under the stream's lock:
+			    * when its owner sets it in this very moment, his is as good as ours. */
+			   ", marks AS (UPDATE messaging.read_state r SET last_read_id = p.message_id, "
+			   "counted = p.place, last_post_at_ms = p.made_at_ms"
+			   " FROM posts p WHERE p.newest_of_author AND r.ctid = p.mark_place)"
+			   ", first_marks AS (INSERT INTO messaging.read_state (user_id, channel_id, "
+			   "last_read_id, counted, last_post_at_ms)"
+			   " SELECT actor, channel_id, message_id, place, made_at_ms FROM posts WHERE "
+			   "newest_of_author AND mark_place IS NULL"
+			   " ON CONFLICT (user_id, channel_id) DO UPDATE SET last_read_id = "
+			   "EXCLUDED.last_read_id, counted = EXCLUDED.counted,"
+			   " last_post_at_ms = EXCLUDED.last_post_at_ms)"
+			   " SELECT " COMMIT_SET_COLUMNS ", wait_ms FROM numbered";
+/* clang-format on */
 
 #define ROW(op) ((struct post_row *)(op)->arg)
 
@@ -74,7 +100,8 @@ static enum status post_encode(struct commit_op *const *ops, size_t n, struct db
 	struct arena *mem = params->mem;
 	uint64_t *ids = ARENA_ARRAY(mem, n, uint64_t), *channels = ARENA_ARRAY(mem, n, uint64_t);
 	uint64_t *parents = ARENA_ARRAY(mem, n, uint64_t), *roots = ARENA_ARRAY(mem, n, uint64_t);
-	const char **contents = ARENA_ARRAY(mem, n, const char *), **nonces = ARENA_ARRAY(mem, n, const char *);
+	const char **contents = ARENA_ARRAY(mem, n, const char *),
+		   **nonces = ARENA_ARRAY(mem, n, const char *);
 	int64_t *times = ARENA_ARRAY(mem, n, int64_t);
 	bool *exempt = ARENA_ARRAY(mem, n, bool);
 	const char **audiences = ARENA_ARRAY(mem, n, const char *);

@@ -1,32 +1,32 @@
 /*
- * post_set - posts as ops of the committer's set lane: one statement writes all that wait. Knows no calls, so that
- * tests and the bench can drive it alone; post.c has the call.
+ * post_set - posts as ops of the committer's set lane: one statement writes all that wait. Knows no calls, so
+ * that tests and the bench can drive it alone; post.c has the call.
  */
 #pragma once
 
 #include "common/db/committer.h"
 
-/* What one post is written from. arg of its commit_op; lives until done. The op's streams[0] is the channel's home, its
- * checks[0] the judged epochs, its actor the author. */
+/* What one post is written from. arg of its commit_op; lives until done. The op's streams[0] is the channel's
+ * home, its checks[0] the judged epochs, its actor the author. */
 struct post_row {
 	/* -- in; borrowed */
 	uint64_t id, channel_id;
-	uint64_t parent_id, root_id;  /* 0: no reply */
-	const char *content, *nonce;  /* nonce may be NULL */
-	int64_t at_ms;                /* created_at_ms, as in the payload */
-	bool slow_exempt;             /* slow mode does not hold for the author */
+	uint64_t parent_id, root_id; /* 0: no reply */
+	const char *content, *nonce; /* nonce may be NULL */
+	int64_t at_ms;               /* created_at_ms, as in the payload */
+	bool slow_exempt;            /* slow mode does not hold for the author */
 	const char *audience;
-	const uint8_t *payload;       /* the encoded message_posted */
+	const uint8_t *payload; /* the encoded message_posted */
 	size_t payload_length;
 	/* -- out */
-	uint64_t seq;                 /* written: of its event */
+	uint64_t seq; /* written: of its event */
 	int64_t committed_at_ms;
-	int64_t wait_ms;              /* SLOW_MODE: until the next post is taken */
+	int64_t wait_ms; /* SLOW_MODE: until the next post is taken */
 };
 
 /*
- * Results: OK (written, or replayed with object_id, the message then written); STALE (why "session" when it is the
- * actor's own epoch); FIELD_INVALID (on field "nonce" when it has one) when the request id stood for another body;
- * NOT_FOUND (the channel; with field "parent_id" the message replied to); ARCHIVED; SLOW_MODE.
+ * Results: OK (written, or replayed with object_id, the message then written); STALE (why "session" when it
+ * is the actor's own epoch); FIELD_INVALID (on field "nonce" when it has one) when the request id stood for
+ * another body; NOT_FOUND (the channel; with field "parent_id" the message replied to); ARCHIVED; SLOW_MODE.
  */
 extern const struct commit_set post_set;

@@ -30,7 +30,8 @@ static const struct db_stmt channels_stmt = {
 };
 static const struct db_stmt channel_messages_stmt = {
 	"messaging_purge_channel_messages",
-	"WITH gone AS (DELETE FROM messaging.messages WHERE id IN (SELECT id FROM messaging.messages WHERE channel_id = $1"
+	"WITH gone AS (DELETE FROM messaging.messages WHERE id IN (SELECT id FROM messaging.messages WHERE "
+	"channel_id = $1"
 	"  ORDER BY seq LIMIT $2) RETURNING id),"
 	" edits AS (DELETE FROM messaging.message_edits e USING gone g WHERE e.message_id = g.id)"
 	" SELECT count(*) FROM gone",
@@ -38,11 +39,13 @@ static const struct db_stmt channel_messages_stmt = {
 /* Marks have no index by channel: one pass over the primary key for all channels of a round. */
 static const struct db_stmt marks_stmt = {
 	"messaging_purge_marks",
-	"WITH page AS MATERIALIZED (SELECT user_id, channel_id FROM messaging.read_state WHERE (user_id, channel_id) > ($2, $3)"
+	"WITH page AS MATERIALIZED (SELECT user_id, channel_id FROM messaging.read_state WHERE (user_id, "
+	"channel_id) > ($2, $3)"
 	"  ORDER BY user_id, channel_id LIMIT $4),"
 	" gone AS (DELETE FROM messaging.read_state r USING page p WHERE p.channel_id = ANY ($1::int8[])"
 	"  AND r.user_id = p.user_id AND r.channel_id = p.channel_id RETURNING 1)"
-	" SELECT user_id, channel_id, (SELECT count(*) FROM gone) FROM page ORDER BY user_id DESC, channel_id DESC LIMIT 1",
+	" SELECT user_id, channel_id, (SELECT count(*) FROM gone) FROM page ORDER BY user_id DESC, "
+	"channel_id DESC LIMIT 1",
 };
 static const struct db_stmt channels_gone_stmt = {
 	"messaging_purge_channel_rows",
@@ -57,7 +60,8 @@ struct purge {
 	pthread_t thread;
 };
 
-static enum status purge_messages(struct db_conn *conn, struct arena *mem, int64_t before_ms, uint64_t *rows_gone)
+static enum status purge_messages(
+	struct db_conn *conn, struct arena *mem, int64_t before_ms, uint64_t *rows_gone)
 {
 	struct db_rows rows;
 
@@ -75,7 +79,8 @@ static enum status purge_messages(struct db_conn *conn, struct arena *mem, int64
 	return STATUS_OK;
 }
 
-static enum status purge_channel_messages(struct db_conn *conn, struct arena *mem, uint64_t channel, uint64_t *rows_gone)
+static enum status purge_channel_messages(
+	struct db_conn *conn, struct arena *mem, uint64_t channel, uint64_t *rows_gone)
 {
 	struct db_rows rows;
 
@@ -93,7 +98,8 @@ static enum status purge_channel_messages(struct db_conn *conn, struct arena *me
 	return STATUS_OK;
 }
 
-static enum status purge_marks(struct db_conn *conn, struct arena *mem, const uint64_t *channels, size_t count, uint64_t *rows_gone)
+static enum status purge_marks(
+	struct db_conn *conn, struct arena *mem, const uint64_t *channels, size_t count, uint64_t *rows_gone)
 {
 	uint64_t user = 0, channel = 0;
 
@@ -114,7 +120,8 @@ static enum status purge_marks(struct db_conn *conn, struct arena *mem, const ui
 	}
 }
 
-static enum status purge_channels(struct db_conn *conn, struct arena *mem, int64_t before_ms, uint64_t *rows_gone, bool *out_more)
+static enum status purge_channels(
+	struct db_conn *conn, struct arena *mem, int64_t before_ms, uint64_t *rows_gone, bool *out_more)
 {
 	struct db_params params;
 	struct db_rows rows = {0};
@@ -142,7 +149,8 @@ static enum status purge_channels(struct db_conn *conn, struct arena *mem, int64
 	return db_query(conn, mem, &channels_gone_stmt, &params, NULL);
 }
 
-enum status purge_round(struct db_conn *conn, struct arena *mem, int64_t deleted_before_ms, uint64_t *out_rows)
+enum status purge_round(
+	struct db_conn *conn, struct arena *mem, int64_t deleted_before_ms, uint64_t *out_rows)
 {
 	bool more = true;
 

@@ -19,15 +19,16 @@ struct mark {
 	uint64_t unread;  /* what has come since */
 };
 
-/* What came after the message is counted here and not under the lock: it may be much. The sum is right whatever is posted
- * in between, because it says where the counter stood at the message. */
+/* What came after the message is counted here and not under the lock: it may be much. The sum is right
+ * whatever is posted in between, because it says where the counter stood at the message. */
 static const struct db_stmt mark_look_stmt = {
 	"messaging_mark_look",
 	"WITH e AS (" EPOCHS_SQL ") SELECT " EPOCHS_COLUMNS ", c.id, c.counted, c.last_message_id, m.id,"
 	" CASE WHEN m.id = c.last_message_id THEN 0 ELSE (SELECT count(*) FROM messaging.messages l"
 	"  WHERE l.channel_id = $4 AND l.seq > m.seq AND l.deleted_at_ms IS NULL AND l.kind <> 3) END"
 	" FROM e LEFT JOIN messaging.channels c ON c.id = $4 AND c.deleted_at_ms IS NULL"
-	" LEFT JOIN messaging.messages m ON m.id = coalesce(nullif($5, 0), c.last_message_id) AND m.channel_id = $4",
+	" LEFT JOIN messaging.messages m ON m.id = coalesce(nullif($5, 0), c.last_message_id) AND "
+	"m.channel_id = $4",
 };
 
 static enum status mark_look(struct db_conn *conn, struct rpc_call *call, const struct rights *r, void *arg,
@@ -62,8 +63,10 @@ static enum status mark_look(struct db_conn *conn, struct rpc_call *call, const 
 /* No row comes back when the mark stands there already. */
 static const struct db_stmt mark_stmt = {
 	"messaging_mark",
-	"INSERT INTO messaging.read_state AS r (user_id, channel_id, last_read_id, counted) VALUES ($1, $2, $3, $4)"
-	" ON CONFLICT (user_id, channel_id) DO UPDATE SET last_read_id = EXCLUDED.last_read_id, counted = EXCLUDED.counted"
+	"INSERT INTO messaging.read_state AS r (user_id, channel_id, last_read_id, counted) VALUES ($1, $2, "
+	"$3, $4)"
+	" ON CONFLICT (user_id, channel_id) DO UPDATE SET last_read_id = EXCLUDED.last_read_id, counted = "
+	"EXCLUDED.counted"
 	" WHERE (r.last_read_id, r.counted) <> (EXCLUDED.last_read_id, EXCLUDED.counted) RETURNING r.user_id",
 };
 
@@ -95,8 +98,10 @@ static enum status mark_work(struct log_tx *tx, void *arg)
 	if (rows.count == 0)
 		return STATUS_OK;
 	guard_event(c, EVENT_KIND_read_state_changed, &event);
-	event.body.read_state_changed = (pb_ReadStateChanged){
-		.has_channel = true, .user_id = user, .last_read_id = mark->message_id, .unread = mark->unread};
+	event.body.read_state_changed = (pb_ReadStateChanged){.has_channel = true,
+		.user_id = user,
+		.last_read_id = mark->message_id,
+		.unread = mark->unread};
 	rights_channel_ref(&c->rights, &event.body.read_state_changed.channel);
 	audience_key(key, "user", user);
 	return log_tx_append(tx, STREAM_USER(user), key, &event, NULL);
@@ -113,8 +118,9 @@ void mark_read(void *service, struct rpc_call *call, const void *request, void *
 		.channel_id = mark.rq->channel_id, .own_stream = true, .work = mark_work, .call = call};
 	if (call->header->actor_id == 0)
 		mark.change.no.why = "actor"; /* the system reads nothing */
-	else /* the primary: what was read may have come a moment ago */
-		st = guard_read(s, call, s->db, mark.rq->channel_id, GUARD_VIEW, mark_look, &mark, &mark.change.no);
+	else                                  /* the primary: what was read may have come a moment ago */
+		st = guard_read(
+			s, call, s->db, mark.rq->channel_id, GUARD_VIEW, mark_look, &mark, &mark.change.no);
 	if (st == STATUS_OK)
 		st = guard_change(s, &mark.change, reply, &replayed);
 	guard_answer_change(call, st, &mark.change.no, replayed);
@@ -124,13 +130,15 @@ void mark_read(void *service, struct rpc_call *call, const void *request, void *
 
 static const struct db_stmt unread_stmt = {
 	"messaging_unread",
-	"SELECT " VISIBLE_EPOCHS_COLUMNS ", c.id, c.team_id, c.counted, c.last_message_id, r.counted, r.last_read_id"
+	"SELECT " VISIBLE_EPOCHS_COLUMNS
+	", c.id, c.team_id, c.counted, c.last_message_id, r.counted, r.last_read_id"
 	" FROM messaging.channels c " VISIBLE_EPOCHS_JOINS
 	" LEFT JOIN messaging.read_state r ON r.user_id = $1 AND r.channel_id = c.id"
 	" WHERE c.id = ANY ($2::int8[]) AND c.deleted_at_ms IS NULL ORDER BY c.id",
 };
 
-static enum status unread_read(struct db_conn *conn, struct rpc_call *call, struct visible *v, void *arg, struct refusal *out_no)
+static enum status unread_read(
+	struct db_conn *conn, struct rpc_call *call, struct visible *v, void *arg, struct refusal *out_no)
 {
 	pb_ListUnreadReply *reply = arg;
 	struct db_params params;

@@ -19,10 +19,15 @@ struct ready {
 static bool check_database(void *arg, char *detail, size_t detail_size)
 {
 	struct ready *r = arg;
-	bool up = db_up(r->service->db), reads = r->service->reads == r->service->db || db_up(r->service->reads);
+	bool up = db_up(r->service->db),
+	     reads = r->service->reads == r->service->db || db_up(r->service->reads);
 	bool known = atomic_load(&r->schema_known);
 
-	snprintf(detail, detail_size, "%s", !up ? "no answer" : !reads ? "no answer of the reading one" : !known ? "schema not seen yet" : "answers");
+	snprintf(detail, detail_size, "%s",
+		!up      ? "no answer"
+		: !reads ? "no answer of the reading one"
+		: !known ? "schema not seen yet"
+			 : "answers");
 	return up && reads && known;
 }
 
@@ -65,7 +70,8 @@ static void *schema_thread(void *arg)
 	return NULL;
 }
 
-enum status ready_start(struct service *s, struct log_upkeep *upkeep, struct ops *ops, struct ready **out_ready)
+enum status ready_start(
+	struct service *s, struct log_upkeep *upkeep, struct ops *ops, struct ready **out_ready)
 {
 	struct ready *r = calloc(1, sizeof *r);
 

@@ -7,7 +7,7 @@
 
 #include "common/base/clock.h"
 
-#define WAYS  4  /* entries that share a set; the oldest of them makes room */
+#define WAYS  4 /* entries that share a set; the oldest of them makes room */
 #define LOCKS 64
 
 struct entry {
@@ -65,7 +65,8 @@ static uint64_t mix(uint64_t user, uint64_t channel)
 	return h ^ h >> 33;
 }
 
-static struct set *set_lock(struct rights_cache *cache, uint64_t user, uint64_t channel, pthread_mutex_t **out_lock)
+static struct set *set_lock(
+	struct rights_cache *cache, uint64_t user, uint64_t channel, pthread_mutex_t **out_lock)
 {
 	size_t at = mix(user, channel) % cache->set_count;
 
@@ -77,19 +78,20 @@ static struct set *set_lock(struct rights_cache *cache, uint64_t user, uint64_t 
 static int set_find(const struct set *set, uint64_t user, uint64_t channel)
 {
 	for (int w = 0; w < WAYS; w++)
-		if (set->ways[w] != NULL && set->ways[w]->user == user && set->ways[w]->rights.channel_id == channel)
+		if (set->ways[w] != NULL && set->ways[w]->user == user &&
+			set->ways[w]->rights.channel_id == channel)
 			return w;
 	return -1;
 }
 
-bool rights_cache_find(struct rights_cache *cache, struct arena *mem, uint64_t user, uint64_t channel, int64_t now_ms,
-	struct rights *out)
+bool rights_cache_find(struct rights_cache *cache, struct arena *mem, uint64_t user, uint64_t channel,
+	int64_t now_ms, struct rights *out)
 {
 	pthread_mutex_t *lock;
 	struct set *set = set_lock(cache, user, channel, &lock);
 	int way = set_find(set, user, channel);
-	bool found = way >= 0 &&
-		(set->ways[way]->rights.valid_until_ms == 0 || now_ms < set->ways[way]->rights.valid_until_ms);
+	bool found = way >= 0 && (set->ways[way]->rights.valid_until_ms == 0 ||
+					 now_ms < set->ways[way]->rights.valid_until_ms);
 
 	if (found) {
 		*out = set->ways[way]->rights;
@@ -162,7 +164,8 @@ void rights_from_answer(const pb_Rights *answer, bool is_system, struct rights *
 		.stream_epoch = answer->stream_epoch,
 		.member_epoch = answer->member_epoch,
 		.valid_until_ms = (int64_t)answer->valid_until_ms,
-		.channel_name = answer->has_channel && answer->channel.name != NULL ? answer->channel.name : "",
+		.channel_name =
+			answer->has_channel && answer->channel.name != NULL ? answer->channel.name : "",
 		.channel_kind = answer->channel.kind,
 		.channel_private = answer->channel.private,
 		.channel_archived = answer->channel.archived_at_ms != 0,
@@ -193,7 +196,8 @@ struct rpc_context rights_context(const struct rpc_call *call)
 	};
 }
 
-static enum status judge(struct service *s, struct rpc_call *call, uint64_t channel, uint64_t team, struct rights *out)
+static enum status judge(
+	struct service *s, struct rpc_call *call, uint64_t channel, uint64_t team, struct rights *out)
 {
 	struct rpc_context context = rights_context(call);
 	pb_JudgeRequest request = {.user_id = call->header->actor_id, .channel_id = channel, .team_id = team};
@@ -207,11 +211,13 @@ static enum status judge(struct service *s, struct rpc_call *call, uint64_t chan
 	return STATUS_OK;
 }
 
-enum status rights_of_channel(struct service *s, struct rpc_call *call, uint64_t channel, enum rights_from from, struct rights *out)
+enum status rights_of_channel(
+	struct service *s, struct rpc_call *call, uint64_t channel, enum rights_from from, struct rights *out)
 {
 	uint64_t user = call->header->actor_id;
 
-	if (from == RIGHTS_CACHED && rights_cache_find(s->rights, call->mem, user, channel, clock_wall_ms(), out))
+	if (from == RIGHTS_CACHED &&
+		rights_cache_find(s->rights, call->mem, user, channel, clock_wall_ms(), out))
 		return STATUS_OK;
 	enum status st = judge(s, call, channel, 0, out);
 	if (st == STATUS_NOT_FOUND) { /* moderation may say it either way */
@@ -246,11 +252,13 @@ enum status rights_need(const struct rights *r, enum permission needed, const ch
 	}
 	if (bits_has(r->bits, needed))
 		return STATUS_OK;
-	/* Moderation's words for what restricts the person or the channel as a whole: services/moderation/rules.tbl.h. */
+	/* Moderation's words for what restricts the person or the channel as a whole:
+	 * services/moderation/rules.tbl.h. */
 	static const struct {
 		const char *why;
 		enum status status;
-	} restrictions[] = {{"archived", STATUS_ARCHIVED}, {"timeout", STATUS_TIMED_OUT}, {"blocked", STATUS_BLOCKED}};
+	} restrictions[] = {
+		{"archived", STATUS_ARCHIVED}, {"timeout", STATUS_TIMED_OUT}, {"blocked", STATUS_BLOCKED}};
 	for (size_t i = 0; r->why != NULL && i < sizeof restrictions / sizeof *restrictions; i++) {
 		if (strcmp(r->why, restrictions[i].why) == 0) {
 			*out_why = restrictions[i].why;
@@ -277,8 +285,9 @@ enum status rights_need_post(const struct rights *r, bool reply, const char **ou
 
 bool rights_slow_exempt(const struct rights *r, bool bot)
 {
-	return bits_has(r->bits, PERMISSION_bypass_slow_mode) || bits_has(r->bits, PERMISSION_delete_any_message) ||
-		(bot && bits_has(r->bits, PERMISSION_update_channel));
+	return bits_has(r->bits, PERMISSION_bypass_slow_mode) ||
+	       bits_has(r->bits, PERMISSION_delete_any_message) ||
+	       (bot && bits_has(r->bits, PERMISSION_update_channel));
 }
 
 void rights_channel_ref(const struct rights *r, pb_ChannelRef *out)

@@ -1,6 +1,6 @@
 /*
- * service - what the parts of guildhall-messaging share. Made by main.c, borrowed by every handler and thread;
- * nothing in it changes after the first call is served, what is behind the pointers locks for itself.
+ * service - what the parts of guildhall-messaging share. Made by main.c, borrowed by every handler and
+ * thread; nothing in it changes after the first call is served, what is behind the pointers locks for itself.
  */
 #pragma once
 
@@ -17,14 +17,14 @@ struct followup;
 struct service {
 	const struct config *config;
 	const char *instance;
-	struct db *db;                /* the primary: what must be seen at once, people, purge, leases */
-	struct db *reads;             /* lists; a replica where GUILDHALL_DB_READ_URL names one, else the same as db */
+	struct db *db;    /* the primary: what must be seen at once, people, purge, leases */
+	struct db *reads; /* lists; a replica where GUILDHALL_DB_READ_URL names one, else the same as db */
 	struct committer *committer;
 	struct rpc_client *moderation;
 	struct ids *ids;
 	struct rights_cache *rights;
 	struct people *people;
-	struct followup *followup;    /* threads for what a committer's callback may not do */
+	struct followup *followup; /* threads for what a committer's callback may not do */
 };
 
 /* Why an answer is refused after three tries: rights kept changing in between. */

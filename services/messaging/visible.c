@@ -16,7 +16,8 @@ static enum status gather_team(struct service *s, struct rpc_call *call, uint64_
 	pb_JudgeManyReply reply;
 	struct rpc_outcome outcome;
 
-	enum status st = moderation_judge_many(s->moderation, call->mem, &context, &request, &reply, &outcome);
+	enum status st =
+		moderation_judge_many(s->moderation, call->mem, &context, &request, &reply, &outcome);
 	if (st != STATUS_OK)
 		return st;
 	v->rights = arena_grow(call->mem, v->rights, v->count * sizeof *v->rights,
@@ -64,18 +65,18 @@ void visible_put(struct db_params *params, const struct visible *v, const struct
 	db_put_ids(params, v->channel_ids, v->count);
 }
 
-enum status visible_compare(const struct visible *v, const struct rpc_call *call, const struct db_rows *rows, int row,
-	uint64_t channel, struct refusal *out_no)
+enum status visible_compare(const struct visible *v, const struct rpc_call *call, const struct db_rows *rows,
+	int row, uint64_t channel, struct refusal *out_no)
 {
 	struct epochs found = guard_epochs(rows, row);
-	const struct rights *r =
-		bsearch(&(struct rights){.channel_id = channel}, v->rights, v->count, sizeof *v->rights, by_channel);
+	const struct rights *r = bsearch(
+		&(struct rights){.channel_id = channel}, v->rights, v->count, sizeof *v->rights, by_channel);
 
 	return r == NULL ? STATUS_INTERNAL : guard_compare(r, call, &found, out_no);
 }
 
-enum status visible_read(struct service *s, struct rpc_call *call, struct db *db, uint64_t team, visible_read_fn *fn,
-	void *arg, struct refusal *out_no)
+enum status visible_read(struct service *s, struct rpc_call *call, struct db *db, uint64_t team,
+	visible_read_fn *fn, void *arg, struct refusal *out_no)
 {
 	for (int tries = 0; tries <= JUDGE_TRIES; tries++) {
 		struct visible v;

@@ -1,6 +1,6 @@
 /*
- * visible - readings over many channels at once: every channel that the actor can view, in one team or in all of his,
- * each with the epochs its right was judged by.
+ * visible - readings over many channels at once: every channel that the actor can view, in one team or in all
+ * of his, each with the epochs its right was judged by.
  */
 #pragma once
 
@@ -12,20 +12,26 @@ struct visible {
 	size_t count;
 };
 
-/* Columns 0..2 of the reading statement, whose parameters 1 and 2 are the actor and the channel ids; c: messaging.channels. */
+/* Columns 0..2 of the reading statement, whose parameters 1 and 2 are the actor and the channel ids; c:
+ * messaging.channels. */
+/* clang-format off: SQL */
 #define VISIBLE_EPOCHS_COLUMNS "s.authz_epoch, coalesce(em.epoch, 0), coalesce(eu.authz_epoch, 0)"
 #define VISIBLE_EPOCHS_COUNT   3
-#define VISIBLE_EPOCHS_JOINS                                                                                         \
-	"JOIN log.streams s ON s.rank = c.rank AND s.id = c.stream_id"                                               \
-	" LEFT JOIN moderation.member_epochs em ON em.rank = c.rank AND em.stream_id = c.stream_id AND em.user_id = $1" \
+#define VISIBLE_EPOCHS_JOINS                                                                                 \
+	"JOIN log.streams s ON s.rank = c.rank AND s.id = c.stream_id"                                       \
+	" LEFT JOIN moderation.member_epochs em ON em.rank = c.rank AND em.stream_id = c.stream_id AND "     \
+	"em.user_id = $1"                                                                                    \
 	" LEFT JOIN log.streams eu ON eu.rank = 2 AND eu.id = $1"
+/* clang-format on */
 void visible_put(struct db_params *params, const struct visible *v, const struct rpc_call *call);
 /* One row of that statement against the judgement of its channel: guard_compare. */
-enum status visible_compare(const struct visible *v, const struct rpc_call *call, const struct db_rows *rows, int row,
-	uint64_t channel, struct refusal *out_no);
+enum status visible_compare(const struct visible *v, const struct rpc_call *call, const struct db_rows *rows,
+	int row, uint64_t channel, struct refusal *out_no);
 
 /* Runs one statement; returns STALE when a row does not fit the judgement it was asked by. */
-typedef enum status visible_read_fn(struct db_conn *conn, struct rpc_call *call, struct visible *v, void *arg, struct refusal *out_no);
-/* Judges (team 0: every team of the actor) and reads, again while STALE, JUDGE_TRIES times at most, then BUSY. */
-enum status visible_read(struct service *s, struct rpc_call *call, struct db *db, uint64_t team, visible_read_fn *fn,
-	void *arg, struct refusal *out_no);
+typedef enum status visible_read_fn(
+	struct db_conn *conn, struct rpc_call *call, struct visible *v, void *arg, struct refusal *out_no);
+/* Judges (team 0: every team of the actor) and reads, again while STALE, JUDGE_TRIES times at most, then
+ * BUSY. */
+enum status visible_read(struct service *s, struct rpc_call *call, struct db *db, uint64_t team,
+	visible_read_fn *fn, void *arg, struct refusal *out_no);

@@ -1,11 +1,12 @@
 /*
- * post_bench - posts given straight to a committer, as messaging's worker threads do: what the set statement and the
- * commit can do without calls, bus and clients. Every number of posts in flight is a closed loop: the next post of a slot
- * is made when the one before was answered.
+ * post_bench - posts given straight to a committer, as messaging's worker threads do: what the set statement
+ * and the commit can do without calls, bus and clients. Every number of posts in flight is a closed loop: the
+ * next post of a slot is made when the one before was answered.
  *
  *   tests/with-postgres --fsync build/tests/bench/post_bench [STREAMS [SECONDS [IN_FLIGHT]]]
  *
- * Prints one JSON line a load; fails when an answer was not OK or the log's heads are not the number of posts.
+ * Prints one JSON line a load; fails when an answer was not OK or the log's heads are not the number of
+ * posts.
  */
 #include <pthread.h>
 #include <sodium.h>
@@ -67,15 +68,18 @@ static void slot_submit(struct slot *slot)
 	pb_MessagePosted *posted = &event.body.message_posted;
 
 	arena_reset(slot->mem);
-	slot->row = (struct post_row){.channel_id = team + 1000000, .content = slot->content, .audience = slot->audience};
+	slot->row = (struct post_row){
+		.channel_id = team + 1000000, .content = slot->content, .audience = slot->audience};
 	slot->row.at_ms = clock_wall_ms();
 	if (ids_next(&b->ids, slot->row.at_ms, clock_mono_ms(), &slot->row.id) != STATUS_OK)
 		abort();
 	audience_key(slot->audience, "team", team);
-	event.actor = (pb_UserView){.id = user, .username = (char *)"somebody", .display_name = (char *)"Somebody Else"};
+	event.actor = (pb_UserView){
+		.id = user, .username = (char *)"somebody", .display_name = (char *)"Somebody Else"};
 	event.event_id = slot->row.id;
 	posted->has_channel = posted->has_message = true;
-	posted->channel = (pb_ChannelRef){.id = slot->row.channel_id, .team_id = team, .kind = 1, .name = (char *)"general"};
+	posted->channel = (pb_ChannelRef){
+		.id = slot->row.channel_id, .team_id = team, .kind = 1, .name = (char *)"general"};
 	posted->message = (pb_MessageView){.id = slot->row.id,
 		.channel_id = slot->row.channel_id,
 		.has_author = true,
@@ -112,7 +116,8 @@ static void slot_done(void *arg, const struct commit_result *result)
 
 	pthread_mutex_lock(&b->lock);
 	if (result->status != STATUS_OK && b->failed++ == 0)
-		fprintf(stderr, "post_bench: %s %s\n", status_wire(result->status), result->why != NULL ? result->why : "");
+		fprintf(stderr, "post_bench: %s %s\n", status_wire(result->status),
+			result->why != NULL ? result->why : "");
 	if (b->posts < LATENCIES)
 		b->latencies[b->posts] = (uint32_t)(now_us - slot->began_us);
 	b->posts++;
@@ -158,9 +163,10 @@ static bool run(struct bench *b, size_t in_flight, int seconds, bool counts)
 		return b->failed == 0;
 	size_t n = b->posts < LATENCIES ? b->posts : LATENCIES;
 	qsort(b->latencies, n, sizeof *b->latencies, by_value);
-	printf("{\"bench\":\"post\",\"streams\":%llu,\"in_flight\":%zu,\"posts_per_s\":%.0f,\"p50_ms\":%.2f,\"p99_ms\":%.2f,\"failed\":%zu}\n",
-		(unsigned long long)b->streams, in_flight, (double)b->posts / elapsed_s, b->latencies[n / 2] / 1e3,
-		b->latencies[n * 99 / 100] / 1e3, b->failed);
+	printf("{\"bench\":\"post\",\"streams\":%llu,\"in_flight\":%zu,\"posts_per_s\":%.0f,\"p50_ms\":%.2f,"
+	       "\"p99_ms\":%.2f,\"failed\":%zu}\n",
+		(unsigned long long)b->streams, in_flight, (double)b->posts / elapsed_s,
+		b->latencies[n / 2] / 1e3, b->latencies[n * 99 / 100] / 1e3, b->failed);
 	fflush(stdout);
 	return b->failed == 0;
 }
@@ -168,21 +174,28 @@ static bool run(struct bench *b, size_t in_flight, int seconds, bool counts)
 static bool seed(struct db_conn *conn, struct arena *mem, uint64_t streams)
 {
 	return db_script(conn, arena_printf(mem,
-		"INSERT INTO log.streams (rank, id) SELECT 1, %d + g FROM generate_series(0, %llu - 1) g;"
-		"INSERT INTO log.streams (rank, id) SELECT 2, %d + g FROM generate_series(0, %d - 1) g;"
-		"INSERT INTO messaging.channels (id, rank, stream_id, team_id, kind, name, created_at_ms, created_by)"
-		" SELECT 1000000 + %d + g, 1, %d + g, %d + g, 1, 'general', 1, 1 FROM generate_series(0, %llu - 1) g;"
-		"INSERT INTO moderation.members (team_id, user_id, joined_at_ms)"
-		" SELECT %d + t, %d + u, 1 FROM generate_series(0, %llu - 1) t, generate_series(0, %d - 1) u;"
-		"ANALYZE",
-		FIRST_TEAM, (unsigned long long)streams, FIRST_USER, USERS, FIRST_TEAM, FIRST_TEAM, FIRST_TEAM,
-		(unsigned long long)streams, FIRST_TEAM, FIRST_USER, (unsigned long long)streams, USERS)) == STATUS_OK;
+				       "INSERT INTO log.streams (rank, id) SELECT 1, %d + g FROM "
+				       "generate_series(0, %llu - 1) g;"
+				       "INSERT INTO log.streams (rank, id) SELECT 2, %d + g FROM "
+				       "generate_series(0, %d - 1) g;"
+				       "INSERT INTO messaging.channels (id, rank, stream_id, team_id, kind, "
+				       "name, created_at_ms, created_by)"
+				       " SELECT 1000000 + %d + g, 1, %d + g, %d + g, 1, 'general', 1, 1 FROM "
+				       "generate_series(0, %llu - 1) g;"
+				       "INSERT INTO moderation.members (team_id, user_id, joined_at_ms)"
+				       " SELECT %d + t, %d + u, 1 FROM generate_series(0, %llu - 1) t, "
+				       "generate_series(0, %d - 1) u;"
+				       "ANALYZE",
+				       FIRST_TEAM, (unsigned long long)streams, FIRST_USER, USERS, FIRST_TEAM,
+				       FIRST_TEAM, FIRST_TEAM, (unsigned long long)streams, FIRST_TEAM,
+				       FIRST_USER, (unsigned long long)streams, USERS)) == STATUS_OK;
 }
 
 int main(int argc, char **argv)
 {
-	static const struct db_stmt heads = {"bench_heads",
-		"SELECT coalesce(sum(seq), 0)::int8, (SELECT count(*) FROM messaging.messages) FROM log.streams WHERE rank = 1"};
+	static const struct db_stmt heads = {
+		"bench_heads", "SELECT coalesce(sum(seq), 0)::int8, (SELECT count(*) FROM "
+			       "messaging.messages) FROM log.streams WHERE rank = 1"};
 	static const size_t loads[] = {1, 16, 64, 256, 1024};
 	const char *url = getenv("GUILDHALL_TEST_DB_URL"), *folder = getenv("GUILDHALL_TEST_MIGRATIONS");
 	int seconds = argc > 2 ? atoi(argv[2]) : 5, rc = EXIT_FAILURE;
@@ -203,13 +216,17 @@ int main(int argc, char **argv)
 	pthread_cond_init(&b.ended, NULL);
 	ids_init(&b.ids);
 	ids_lease(&b.ids, 1, clock_wall_ms(), INT64_MAX);
-	if (migrate_up(&(struct migrate_options){.url = url, .folder = folder != NULL ? folder : "migrations"}, mem, NULL) != STATUS_OK)
+	if (migrate_up(
+		    &(struct migrate_options){.url = url, .folder = folder != NULL ? folder : "migrations"},
+		    mem, NULL) != STATUS_OK)
 		goto out;
-	if (db_open(&(struct db_options){.url = url, .service = "post_bench", .connections = 2}, &db) != STATUS_OK)
+	if (db_open(&(struct db_options){.url = url, .service = "post_bench", .connections = 2}, &db) !=
+		STATUS_OK)
 		goto out;
 	if (db_acquire(db, clock_mono_ms() + 5000, &conn) != STATUS_OK || !seed(conn, mem, b.streams))
 		goto out;
-	if (committer_create(&(struct committer_options){.config = &config, .service = "post_bench"}, &b.committer) != STATUS_OK)
+	if (committer_create(&(struct committer_options){.config = &config, .service = "post_bench"},
+		    &b.committer) != STATUS_OK)
 		goto out;
 	bool fine = run(&b, 64, 1, false);
 	if (argc > 3)
@@ -221,7 +238,8 @@ int main(int argc, char **argv)
 	if (fine)
 		rc = EXIT_SUCCESS;
 	else
-		fprintf(stderr, "post_bench: something failed, or the heads are not the number of messages\n");
+		fprintf(stderr,
+			"post_bench: something failed, or the heads are not the number of messages\n");
 out:
 	if (b.committer != NULL)
 		committer_destroy(b.committer);

@@ -20,8 +20,9 @@ START_TEST(an_open_channel_is_told_to_the_team)
 	pb_ChannelReply reply;
 
 	fixture_create(&fx);
-	ck_assert_int_eq(DO(&fx, true, create_channel, pb_CreateChannelRequest, &reply, .team_id = TEAM, .kind = CHANNEL_TEXT,
-				 .name = (char *)"general", .topic = (char *)"all of it"),
+	ck_assert_int_eq(
+		DO(&fx, true, create_channel, pb_CreateChannelRequest, &reply, .team_id = TEAM,
+			.kind = CHANNEL_TEXT, .name = (char *)"general", .topic = (char *)"all of it"),
 		STATUS_OK);
 	ck_assert_str_eq(reply.channel.name, "general");
 	ck_assert_str_eq(reply.channel.topic, "all of it");
@@ -68,16 +69,16 @@ START_TEST(creating_a_channel_twice_with_one_request_answers_the_first)
 	fixture_create(&fx);
 	uint64_t channel = made_channel(&fx, false);
 	fx.same_request = true;
-	ck_assert_int_eq(DO(&fx, true, create_channel, pb_CreateChannelRequest, &reply, .team_id = TEAM, .kind = CHANNEL_TEXT,
-				 .name = (char *)"general", .own = true),
+	ck_assert_int_eq(DO(&fx, true, create_channel, pb_CreateChannelRequest, &reply, .team_id = TEAM,
+				 .kind = CHANNEL_TEXT, .name = (char *)"general", .own = true),
 		STATUS_OK);
 	ck_assert(fx.outcome.replayed);
 	ck_assert_uint_eq(reply.channel.id, channel);
 	ck_assert_int_eq(number(&fx, "SELECT count(*) FROM messaging.channels"), 1);
 	fx.same_request = true;
 	fx.body = 1;
-	ck_assert_int_eq(DO(&fx, true, create_channel, pb_CreateChannelRequest, &reply, .team_id = TEAM, .kind = CHANNEL_TEXT,
-				 .name = (char *)"other"),
+	ck_assert_int_eq(DO(&fx, true, create_channel, pb_CreateChannelRequest, &reply, .team_id = TEAM,
+				 .kind = CHANNEL_TEXT, .name = (char *)"other"),
 		STATUS_FIELD_INVALID);
 	fixture_destroy(&fx);
 }
@@ -91,13 +92,13 @@ START_TEST(creating_a_channel_takes_the_right_for_its_kind)
 	fixture_create(&fx);
 	TELL(&fx, bits[5] = without(PERMISSION_create_private_channels));
 	made_channel(&fx, false);
-	ck_assert_int_eq(DO(&fx, true, create_channel, pb_CreateChannelRequest, &reply, .team_id = TEAM, .kind = CHANNEL_TEXT,
-				 .name = (char *)"x", .private = true),
+	ck_assert_int_eq(DO(&fx, true, create_channel, pb_CreateChannelRequest, &reply, .team_id = TEAM,
+				 .kind = CHANNEL_TEXT, .name = (char *)"x", .private = true),
 		STATUS_FORBIDDEN);
 	ck_assert_str_eq(fx.outcome.why, "create_private_channels");
 	TELL(&fx, hidden[5] = true);
-	ck_assert_int_eq(DO(&fx, true, create_channel, pb_CreateChannelRequest, &reply, .team_id = TEAM, .kind = CHANNEL_TEXT,
-				 .name = (char *)"x"),
+	ck_assert_int_eq(DO(&fx, true, create_channel, pb_CreateChannelRequest, &reply, .team_id = TEAM,
+				 .kind = CHANNEL_TEXT, .name = (char *)"x"),
 		STATUS_NOT_FOUND);
 	fixture_destroy(&fx);
 }
@@ -111,15 +112,17 @@ START_TEST(fields_of_a_channel_are_bounded)
 
 	fixture_create(&fx);
 	memset(name, 'n', CHANNEL_NAME_MAX + 1);
-	ck_assert_int_eq(DO(&fx, true, create_channel, pb_CreateChannelRequest, &reply, .team_id = TEAM, .kind = CHANNEL_TEXT, .name = name),
+	ck_assert_int_eq(DO(&fx, true, create_channel, pb_CreateChannelRequest, &reply, .team_id = TEAM,
+				 .kind = CHANNEL_TEXT, .name = name),
 		STATUS_FIELD_INVALID);
 	ck_assert_str_eq(fx.outcome.field, "name");
-	ck_assert_int_eq(DO(&fx, true, create_channel, pb_CreateChannelRequest, &reply, .team_id = TEAM, .kind = CHANNEL_THREAD, .name = (char *)"t"),
+	ck_assert_int_eq(DO(&fx, true, create_channel, pb_CreateChannelRequest, &reply, .team_id = TEAM,
+				 .kind = CHANNEL_THREAD, .name = (char *)"t"),
 		STATUS_FIELD_INVALID);
 	ck_assert_str_eq(fx.outcome.field, "kind");
 	uint64_t channel = made_channel(&fx, false);
-	ck_assert_int_eq(DO(&fx, true, update_channel, pb_UpdateChannelRequest, &reply, .channel_id = channel, .has_slow_mode_s = true,
-				 .slow_mode_s = CHANNEL_SLOW_MAX_S + 1),
+	ck_assert_int_eq(DO(&fx, true, update_channel, pb_UpdateChannelRequest, &reply, .channel_id = channel,
+				 .has_slow_mode_s = true, .slow_mode_s = CHANNEL_SLOW_MAX_S + 1),
 		STATUS_FIELD_INVALID);
 	ck_assert_str_eq(fx.outcome.field, "slow_mode_s");
 	fixture_destroy(&fx);
@@ -132,10 +135,12 @@ START_TEST(a_team_has_five_hundred_channels_and_no_more)
 	pb_ChannelReply reply;
 
 	fixture_create(&fx);
-	pg_exec(fx.url, "INSERT INTO messaging.channels (id, rank, stream_id, team_id, kind, name, created_at_ms, created_by)"
+	pg_exec(fx.url, "INSERT INTO messaging.channels (id, rank, stream_id, team_id, kind, name, "
+			"created_at_ms, created_by)"
 			" SELECT g, 1, 1000, 1000, 1, 'c', 1, 5 FROM generate_series(1, 499) g");
 	made_channel(&fx, false);
-	ck_assert_int_eq(DO(&fx, true, create_channel, pb_CreateChannelRequest, &reply, .team_id = TEAM, .kind = CHANNEL_TEXT, .name = (char *)"x"),
+	ck_assert_int_eq(DO(&fx, true, create_channel, pb_CreateChannelRequest, &reply, .team_id = TEAM,
+				 .kind = CHANNEL_TEXT, .name = (char *)"x"),
 		STATUS_AT_LIMIT);
 	fixture_destroy(&fx);
 }
@@ -149,8 +154,9 @@ START_TEST(an_update_names_exactly_what_changed)
 
 	fixture_create(&fx);
 	uint64_t channel = made_channel(&fx, false);
-	ck_assert_int_eq(DO(&fx, true, update_channel, pb_UpdateChannelRequest, &reply, .channel_id = channel, .name = (char *)"general",
-				 .topic = (char *)"t", .has_slow_mode_s = true, .slow_mode_s = 5),
+	ck_assert_int_eq(DO(&fx, true, update_channel, pb_UpdateChannelRequest, &reply, .channel_id = channel,
+				 .name = (char *)"general", .topic = (char *)"t", .has_slow_mode_s = true,
+				 .slow_mode_s = 5),
 		STATUS_OK);
 	pb_Event event = event_back(&fx, STREAM_TEAM(TEAM), 0, audience);
 	ck_assert_int_eq(event.which_body, EVENT_KIND_channel_updated);
@@ -159,11 +165,14 @@ START_TEST(an_update_names_exactly_what_changed)
 	ck_assert_str_eq(event.body.channel_updated.changed[1], "slow_mode_s");
 	ck_assert_str_eq(event.body.channel_updated.channel.topic, "t");
 	int64_t head = number(&fx, "SELECT seq FROM log.streams WHERE rank = 1");
-	ck_assert_int_eq(DO(&fx, true, update_channel, pb_UpdateChannelRequest, &reply, .channel_id = channel, .topic = (char *)"t"), STATUS_OK);
+	ck_assert_int_eq(DO(&fx, true, update_channel, pb_UpdateChannelRequest, &reply, .channel_id = channel,
+				 .topic = (char *)"t"),
+		STATUS_OK);
 	ck_assert_str_eq(reply.channel.topic, "t");
 	ck_assert_int_eq(number(&fx, "SELECT seq FROM log.streams WHERE rank = 1"), head);
 	char *cleared[] = {(char *)"topic"};
-	ck_assert_int_eq(DO(&fx, true, update_channel, pb_UpdateChannelRequest, &reply, .channel_id = channel, .cleared_count = 1, .cleared = cleared),
+	ck_assert_int_eq(DO(&fx, true, update_channel, pb_UpdateChannelRequest, &reply, .channel_id = channel,
+				 .cleared_count = 1, .cleared = cleared),
 		STATUS_OK);
 	ck_assert_ptr_null(reply.channel.topic);
 	fixture_destroy(&fx);
@@ -179,17 +188,24 @@ START_TEST(privacy_is_a_change_of_rights_told_with_the_key_that_holds_after_it)
 	fixture_create(&fx);
 	uint64_t channel = made_channel(&fx, false);
 	audience_key(key, "channel", channel);
-	ck_assert_int_eq(DO(&fx, true, update_channel, pb_UpdateChannelRequest, &reply, .channel_id = channel, .has_private = true, .private = true),
+	ck_assert_int_eq(DO(&fx, true, update_channel, pb_UpdateChannelRequest, &reply, .channel_id = channel,
+				 .has_private = true, .private = true),
 		STATUS_OK);
-	ck_assert_int_eq(event_back(&fx, STREAM_TEAM(TEAM), 1, audience).which_body, EVENT_KIND_audience_recheck);
-	ck_assert_int_eq(event_back(&fx, STREAM_TEAM(TEAM), 0, audience).which_body, EVENT_KIND_channel_updated);
+	ck_assert_int_eq(
+		event_back(&fx, STREAM_TEAM(TEAM), 1, audience).which_body, EVENT_KIND_audience_recheck);
+	ck_assert_int_eq(
+		event_back(&fx, STREAM_TEAM(TEAM), 0, audience).which_body, EVENT_KIND_channel_updated);
 	ck_assert_str_eq(audience, key);
 	ck_assert_int_eq(number(&fx, "SELECT authz_epoch FROM log.streams WHERE rank = 1"), 1);
-	ck_assert_int_eq(number(&fx, "SELECT c.rights_seq - s.seq FROM messaging.channels c, log.streams s WHERE s.rank = 1"), -1);
+	ck_assert_int_eq(number(&fx, "SELECT c.rights_seq - s.seq FROM messaging.channels c, log.streams s "
+				     "WHERE s.rank = 1"),
+		-1);
 	TELL(&fx, open_audience = "team:1000");
-	ck_assert_int_eq(DO(&fx, true, update_channel, pb_UpdateChannelRequest, &reply, .channel_id = channel, .has_private = true, .private = false),
+	ck_assert_int_eq(DO(&fx, true, update_channel, pb_UpdateChannelRequest, &reply, .channel_id = channel,
+				 .has_private = true, .private = false),
 		STATUS_OK);
-	ck_assert_int_eq(event_back(&fx, STREAM_TEAM(TEAM), 1, audience).which_body, EVENT_KIND_audience_recheck);
+	ck_assert_int_eq(
+		event_back(&fx, STREAM_TEAM(TEAM), 1, audience).which_body, EVENT_KIND_audience_recheck);
 	event_back(&fx, STREAM_TEAM(TEAM), 0, audience);
 	ck_assert_str_eq(audience, "team:1000");
 	ck_assert_int_eq(number(&fx, "SELECT authz_epoch FROM log.streams WHERE rank = 1"), 2);
@@ -207,9 +223,12 @@ START_TEST(a_new_name_reaches_the_next_post)
 	fixture_create(&fx);
 	uint64_t channel = made_channel(&fx, false);
 	posted(&fx, channel, "one", 0);
-	ck_assert_int_eq(DO(&fx, true, update_channel, pb_UpdateChannelRequest, &reply, .channel_id = channel, .name = (char *)"renamed"), STATUS_OK);
+	ck_assert_int_eq(DO(&fx, true, update_channel, pb_UpdateChannelRequest, &reply, .channel_id = channel,
+				 .name = (char *)"renamed"),
+		STATUS_OK);
 	posted(&fx, channel, "two", 0);
-	ck_assert_str_eq(event_back(&fx, STREAM_TEAM(TEAM), 0, audience).body.message_posted.channel.name, "renamed");
+	ck_assert_str_eq(
+		event_back(&fx, STREAM_TEAM(TEAM), 0, audience).body.message_posted.channel.name, "renamed");
 	fixture_destroy(&fx);
 }
 END_TEST
@@ -227,17 +246,26 @@ START_TEST(a_deleted_channel_is_gone_for_every_call)
 	fixture_create(&fx);
 	uint64_t channel = made_channel(&fx, false);
 	posted(&fx, channel, "one", 0);
-	ck_assert_int_eq(DO(&fx, true, delete_channel, pb_DeleteChannelRequest, &empty, .channel_id = channel), STATUS_OK);
+	ck_assert_int_eq(
+		DO(&fx, true, delete_channel, pb_DeleteChannelRequest, &empty, .channel_id = channel),
+		STATUS_OK);
 	pb_Event event = event_back(&fx, STREAM_TEAM(TEAM), 0, audience);
 	ck_assert_int_eq(event.which_body, EVENT_KIND_channel_deleted);
 	ck_assert_uint_ne(event.body.channel_deleted.channel.deleted_at_ms, 0);
 	ck_assert_int_eq(number(&fx, "SELECT authz_epoch FROM log.streams WHERE rank = 1"), 1);
-	ck_assert_int_eq(DO(&fx, true, delete_channel, pb_DeleteChannelRequest, &empty, .channel_id = channel), STATUS_NOT_FOUND);
-	ck_assert_int_eq(DO(&fx, false, get_channel, pb_GetChannelRequest, &channel_reply, .channel_id = channel), STATUS_NOT_FOUND);
-	ck_assert_int_eq(DO(&fx, true, post_message, pb_PostMessageRequest, &message_reply, .channel_id = channel, .content = (char *)"x"),
+	ck_assert_int_eq(
+		DO(&fx, true, delete_channel, pb_DeleteChannelRequest, &empty, .channel_id = channel),
 		STATUS_NOT_FOUND);
-	ck_assert_int_eq(DO(&fx, false, list_messages, pb_ListMessagesRequest, &page, .channel_id = channel), STATUS_NOT_FOUND);
-	ck_assert_int_eq(DO(&fx, false, list_channels, pb_ListChannelsRequest, &list, .team_id = TEAM), STATUS_OK);
+	ck_assert_int_eq(
+		DO(&fx, false, get_channel, pb_GetChannelRequest, &channel_reply, .channel_id = channel),
+		STATUS_NOT_FOUND);
+	ck_assert_int_eq(DO(&fx, true, post_message, pb_PostMessageRequest, &message_reply,
+				 .channel_id = channel, .content = (char *)"x"),
+		STATUS_NOT_FOUND);
+	ck_assert_int_eq(DO(&fx, false, list_messages, pb_ListMessagesRequest, &page, .channel_id = channel),
+		STATUS_NOT_FOUND);
+	ck_assert_int_eq(
+		DO(&fx, false, list_channels, pb_ListChannelsRequest, &list, .team_id = TEAM), STATUS_OK);
 	ck_assert_uint_eq(list.channels_count, 0);
 	fixture_destroy(&fx);
 }
@@ -252,18 +280,26 @@ START_TEST(channels_are_listed_in_pages_and_archived_ones_on_request)
 	fixture_create(&fx);
 	for (int i = 0; i < 5; i++)
 		ids[i] = made_channel(&fx, false);
-	pg_exec(fx.url, "UPDATE messaging.channels SET archived_at_ms = 1 WHERE id = (SELECT max(id) FROM messaging.channels)");
-	ck_assert_int_eq(DO(&fx, false, list_channels, pb_ListChannelsRequest, &list, .team_id = TEAM, .limit = 3), STATUS_OK);
+	pg_exec(fx.url, "UPDATE messaging.channels SET archived_at_ms = 1 WHERE id = (SELECT max(id) FROM "
+			"messaging.channels)");
+	ck_assert_int_eq(
+		DO(&fx, false, list_channels, pb_ListChannelsRequest, &list, .team_id = TEAM, .limit = 3),
+		STATUS_OK);
 	ck_assert_uint_eq(list.channels_count, 3);
 	ck_assert(list.more);
 	ck_assert_uint_eq(list.channels[0].id, ids[0]);
-	ck_assert_int_eq(DO(&fx, false, list_channels, pb_ListChannelsRequest, &list, .after = ids[2], .limit = 3), STATUS_OK);
+	ck_assert_int_eq(
+		DO(&fx, false, list_channels, pb_ListChannelsRequest, &list, .after = ids[2], .limit = 3),
+		STATUS_OK);
 	ck_assert_uint_eq(list.channels_count, 1);
 	ck_assert(!list.more);
-	ck_assert_int_eq(DO(&fx, false, list_channels, pb_ListChannelsRequest, &list, .archived = true, .before = ids[4], .limit = 2), STATUS_OK);
+	ck_assert_int_eq(DO(&fx, false, list_channels, pb_ListChannelsRequest, &list, .archived = true,
+				 .before = ids[4], .limit = 2),
+		STATUS_OK);
 	ck_assert_uint_eq(list.channels_count, 2);
 	ck_assert_uint_eq(list.channels[0].id, ids[3]);
-	ck_assert_int_eq(DO(&fx, false, list_channels, pb_ListChannelsRequest, &list, .archived = true), STATUS_OK);
+	ck_assert_int_eq(
+		DO(&fx, false, list_channels, pb_ListChannelsRequest, &list, .archived = true), STATUS_OK);
 	ck_assert_uint_eq(list.channels_count, 5);
 	fixture_destroy(&fx);
 }
@@ -288,12 +324,15 @@ START_TEST(a_post_is_answered_published_and_listed_with_its_author)
 	ck_assert_uint_eq(event.body.message_posted.message.id, message.id);
 	ck_assert_str_eq(event.body.message_posted.channel.name, "general");
 	ck_assert_str_eq(audience, "team:1000");
-	ck_assert_int_eq(DO(&fx, false, list_messages, pb_ListMessagesRequest, &page, .channel_id = channel), STATUS_OK);
+	ck_assert_int_eq(DO(&fx, false, list_messages, pb_ListMessagesRequest, &page, .channel_id = channel),
+		STATUS_OK);
 	ck_assert_uint_eq(page.messages_count, 1);
 	ck_assert_str_eq(page.messages[0].author.username, "user5");
 	ck_assert(!page.messages[0].author.erased);
 	ck_assert_uint_eq(page.messages[0].seq, message.seq);
-	ck_assert_int_eq(DO(&fx, false, get_message, pb_MessageRequest, &one, .channel_id = channel, .message_id = message.id), STATUS_OK);
+	ck_assert_int_eq(DO(&fx, false, get_message, pb_MessageRequest, &one, .channel_id = channel,
+				 .message_id = message.id),
+		STATUS_OK);
 	ck_assert_str_eq(one.message.content, "hello");
 	ck_assert_str_eq(one.channel.name, "general");
 	fixture_destroy(&fx);
@@ -322,7 +361,9 @@ START_TEST(a_refusal_never_comes_from_the_cache)
 	fixture_create(&fx);
 	uint64_t channel = made_channel(&fx, false);
 	TELL(&fx, bits[5] = without(PERMISSION_send_messages));
-	ck_assert_int_eq(DO(&fx, true, post_message, pb_PostMessageRequest, &reply, .channel_id = channel, .content = (char *)"x"), STATUS_FORBIDDEN);
+	ck_assert_int_eq(DO(&fx, true, post_message, pb_PostMessageRequest, &reply, .channel_id = channel,
+				 .content = (char *)"x"),
+		STATUS_FORBIDDEN);
 	ck_assert_str_eq(fx.outcome.why, "send_messages");
 	TELL(&fx, bits[5] = OWNED_ROLES); /* given without raising an epoch */
 	posted(&fx, channel, "now", 0);
@@ -340,7 +381,9 @@ START_TEST(a_right_that_was_taken_is_noticed_at_the_commit)
 	posted(&fx, channel, "one", 0);
 	TELL(&fx, hidden[5] = true);
 	pg_exec(fx.url, "UPDATE moderation.members SET epoch = epoch + 1 WHERE user_id = 5");
-	ck_assert_int_eq(DO(&fx, true, post_message, pb_PostMessageRequest, &reply, .channel_id = channel, .content = (char *)"x"), STATUS_NOT_FOUND);
+	ck_assert_int_eq(DO(&fx, true, post_message, pb_PostMessageRequest, &reply, .channel_id = channel,
+				 .content = (char *)"x"),
+		STATUS_NOT_FOUND);
 	ck_assert_int_eq(number(&fx, "SELECT count(*) FROM messaging.messages"), 1);
 	fixture_destroy(&fx);
 }
@@ -371,8 +414,11 @@ START_TEST(rights_that_never_stand_still_end_busy)
 	uint64_t channel = made_channel(&fx, false);
 	pg_exec(fx.url, "UPDATE log.streams SET authz_epoch = authz_epoch + 1 WHERE rank = 1");
 	TELL(&fx, stale_answers = 1000);
-	ck_assert_int_eq(DO(&fx, true, post_message, pb_PostMessageRequest, &reply, .channel_id = channel, .content = (char *)"x"), STATUS_BUSY);
-	ck_assert_int_eq(DO(&fx, false, list_messages, pb_ListMessagesRequest, &page, .channel_id = channel), STATUS_BUSY);
+	ck_assert_int_eq(DO(&fx, true, post_message, pb_PostMessageRequest, &reply, .channel_id = channel,
+				 .content = (char *)"x"),
+		STATUS_BUSY);
+	ck_assert_int_eq(DO(&fx, false, list_messages, pb_ListMessagesRequest, &page, .channel_id = channel),
+		STATUS_BUSY);
 	fixture_destroy(&fx);
 }
 END_TEST
@@ -388,13 +434,19 @@ START_TEST(an_ended_session_is_told_apart_in_posts_changes_and_reads)
 	fixture_create(&fx);
 	uint64_t channel = made_channel(&fx, false);
 	pg_exec(fx.url, "UPDATE log.streams SET authz_epoch = 1 WHERE rank = 2 AND id = 5");
-	ck_assert_int_eq(DO(&fx, true, post_message, pb_PostMessageRequest, &reply, .channel_id = channel, .content = (char *)"x"), STATUS_STALE);
+	ck_assert_int_eq(DO(&fx, true, post_message, pb_PostMessageRequest, &reply, .channel_id = channel,
+				 .content = (char *)"x"),
+		STATUS_STALE);
 	ck_assert_str_eq(fx.outcome.why, "session");
-	ck_assert_int_eq(DO(&fx, true, update_channel, pb_UpdateChannelRequest, &channel_reply, .channel_id = channel, .name = (char *)"x"), STATUS_STALE);
+	ck_assert_int_eq(DO(&fx, true, update_channel, pb_UpdateChannelRequest, &channel_reply,
+				 .channel_id = channel, .name = (char *)"x"),
+		STATUS_STALE);
 	ck_assert_str_eq(fx.outcome.why, "session");
-	ck_assert_int_eq(DO(&fx, false, list_messages, pb_ListMessagesRequest, &page, .channel_id = channel), STATUS_STALE);
+	ck_assert_int_eq(DO(&fx, false, list_messages, pb_ListMessagesRequest, &page, .channel_id = channel),
+		STATUS_STALE);
 	ck_assert_str_eq(fx.outcome.why, "session");
-	ck_assert_int_eq(DO(&fx, false, list_channels, pb_ListChannelsRequest, &list, .team_id = TEAM), STATUS_STALE);
+	ck_assert_int_eq(
+		DO(&fx, false, list_channels, pb_ListChannelsRequest, &list, .team_id = TEAM), STATUS_STALE);
 	ck_assert_str_eq(fx.outcome.why, "session");
 	fx.actor_epoch = 1;
 	posted(&fx, channel, "again", 0);
@@ -411,12 +463,14 @@ START_TEST(a_repeated_post_answers_the_message_as_it_is_now)
 	uint64_t channel = made_channel(&fx, false);
 	pb_MessageView message = posted(&fx, channel, "one", 0);
 	uint64_t request = fx.request;
-	ck_assert_int_eq(DO(&fx, true, update_message, pb_UpdateMessageRequest, &edited, .channel_id = channel, .message_id = message.id,
-				 .content = (char *)"two"),
+	ck_assert_int_eq(DO(&fx, true, update_message, pb_UpdateMessageRequest, &edited,
+				 .channel_id = channel, .message_id = message.id, .content = (char *)"two"),
 		STATUS_OK);
 	fx.request = request;
 	fx.same_request = true;
-	ck_assert_int_eq(DO(&fx, true, post_message, pb_PostMessageRequest, &reply, .channel_id = channel, .content = (char *)"one"), STATUS_OK);
+	ck_assert_int_eq(DO(&fx, true, post_message, pb_PostMessageRequest, &reply, .channel_id = channel,
+				 .content = (char *)"one"),
+		STATUS_OK);
 	ck_assert(fx.outcome.replayed);
 	ck_assert_uint_eq(reply.message.id, message.id);
 	ck_assert_str_eq(reply.message.content, "two");
@@ -435,11 +489,15 @@ START_TEST(content_has_one_to_four_thousand_code_points)
 	uint64_t channel = made_channel(&fx, false);
 	for (int i = 0; i <= MESSAGE_CONTENT_MAX; i++)
 		memcpy(content + 3 * i, "\xe2\x82\xac", 4);
-	ck_assert_int_eq(DO(&fx, true, post_message, pb_PostMessageRequest, &reply, .channel_id = channel, .content = content), STATUS_FIELD_INVALID);
+	ck_assert_int_eq(DO(&fx, true, post_message, pb_PostMessageRequest, &reply, .channel_id = channel,
+				 .content = content),
+		STATUS_FIELD_INVALID);
 	ck_assert_str_eq(fx.outcome.field, "content");
 	content[3 * MESSAGE_CONTENT_MAX] = '\0';
 	posted(&fx, channel, content, 0);
-	ck_assert_int_eq(DO(&fx, true, post_message, pb_PostMessageRequest, &reply, .channel_id = channel, .content = (char *)""), STATUS_FIELD_INVALID);
+	ck_assert_int_eq(DO(&fx, true, post_message, pb_PostMessageRequest, &reply, .channel_id = channel,
+				 .content = (char *)""),
+		STATUS_FIELD_INVALID);
 	free(content);
 	fixture_destroy(&fx);
 }
@@ -458,18 +516,26 @@ START_TEST(replies_join_the_chain_of_their_parent)
 	pb_MessageView second = posted(&fx, channel, "second", first.id);
 	ck_assert_uint_eq(second.parent_id, first.id);
 	ck_assert_uint_eq(second.root_id, top.id);
-	ck_assert_int_eq(DO(&fx, false, list_replies, pb_ListMessagesRequest, &page, .channel_id = channel, .parent_id = top.id), STATUS_OK);
+	ck_assert_int_eq(DO(&fx, false, list_replies, pb_ListMessagesRequest, &page, .channel_id = channel,
+				 .parent_id = top.id),
+		STATUS_OK);
 	ck_assert_uint_eq(page.messages_count, 2);
 	ck_assert_uint_eq(page.messages[0].id, second.id);
-	ck_assert_int_eq(DO(&fx, false, list_replies, pb_ListMessagesRequest, &page, .channel_id = channel, .parent_id = first.id), STATUS_OK);
+	ck_assert_int_eq(DO(&fx, false, list_replies, pb_ListMessagesRequest, &page, .channel_id = channel,
+				 .parent_id = first.id),
+		STATUS_OK);
 	ck_assert_uint_eq(page.messages_count, 1);
-	ck_assert_int_eq(DO(&fx, false, list_messages, pb_ListMessagesRequest, &page, .channel_id = channel), STATUS_OK);
+	ck_assert_int_eq(DO(&fx, false, list_messages, pb_ListMessagesRequest, &page, .channel_id = channel),
+		STATUS_OK);
 	ck_assert_uint_eq(page.messages_count, 3);
 	ck_assert_uint_eq(page.messages[2].reply_count, 2);
-	ck_assert_int_eq(DO(&fx, true, post_message, pb_PostMessageRequest, &reply, .channel_id = other, .content = (char *)"x", .parent_id = top.id),
+	ck_assert_int_eq(DO(&fx, true, post_message, pb_PostMessageRequest, &reply, .channel_id = other,
+				 .content = (char *)"x", .parent_id = top.id),
 		STATUS_NOT_FOUND);
 	ck_assert_str_eq(fx.outcome.field, "parent_id");
-	ck_assert_int_eq(DO(&fx, false, list_replies, pb_ListMessagesRequest, &page, .channel_id = other, .parent_id = top.id), STATUS_NOT_FOUND);
+	ck_assert_int_eq(DO(&fx, false, list_replies, pb_ListMessagesRequest, &page, .channel_id = other,
+				 .parent_id = top.id),
+		STATUS_NOT_FOUND);
 	fixture_destroy(&fx);
 }
 END_TEST
@@ -482,13 +548,16 @@ START_TEST(slow_mode_says_when_the_next_post_is_taken)
 
 	fixture_create(&fx);
 	uint64_t channel = made_channel(&fx, false);
-	ck_assert_int_eq(DO(&fx, true, update_channel, pb_UpdateChannelRequest, &channel_reply, .channel_id = channel, .has_slow_mode_s = true,
-				 .slow_mode_s = 600),
+	ck_assert_int_eq(DO(&fx, true, update_channel, pb_UpdateChannelRequest, &channel_reply,
+				 .channel_id = channel, .has_slow_mode_s = true, .slow_mode_s = 600),
 		STATUS_OK);
-	TELL(&fx, bits[5] = bits_without(without(PERMISSION_bypass_slow_mode), PERMISSION_delete_any_message));
+	TELL(&fx,
+		bits[5] = bits_without(without(PERMISSION_bypass_slow_mode), PERMISSION_delete_any_message));
 	pg_exec(fx.url, "UPDATE moderation.members SET epoch = epoch + 1 WHERE user_id = 5");
 	posted(&fx, channel, "one", 0);
-	ck_assert_int_eq(DO(&fx, true, post_message, pb_PostMessageRequest, &reply, .channel_id = channel, .content = (char *)"two"), STATUS_SLOW_MODE);
+	ck_assert_int_eq(DO(&fx, true, post_message, pb_PostMessageRequest, &reply, .channel_id = channel,
+				 .content = (char *)"two"),
+		STATUS_SLOW_MODE);
 	ck_assert_uint_gt(fx.outcome.retry_after_ms, 500000);
 	ck_assert_uint_le(fx.outcome.retry_after_ms, 600000);
 	TELL(&fx, bits[5] = OWNED_ROLES); /* a right to pass was given: the cache does not know */
@@ -510,8 +579,9 @@ START_TEST(an_edit_keeps_the_version_before_and_the_same_content_says_nothing)
 	uint64_t channel = made_channel(&fx, false);
 	pb_MessageView message = posted(&fx, channel, "one", 0);
 	for (int i = 0; i < 2; i++)
-		ck_assert_int_eq(DO(&fx, true, update_message, pb_UpdateMessageRequest, &reply, .channel_id = channel, .message_id = message.id,
-					 .content = (char *)(i == 0 ? "two" : "three")),
+		ck_assert_int_eq(
+			DO(&fx, true, update_message, pb_UpdateMessageRequest, &reply, .channel_id = channel,
+				.message_id = message.id, .content = (char *)(i == 0 ? "two" : "three")),
 			STATUS_OK);
 	ck_assert_str_eq(reply.message.content, "three");
 	ck_assert_uint_ne(reply.message.edited_at_ms, 0);
@@ -520,11 +590,13 @@ START_TEST(an_edit_keeps_the_version_before_and_the_same_content_says_nothing)
 	ck_assert_int_eq(event.which_body, EVENT_KIND_message_updated);
 	ck_assert_str_eq(event.body.message_updated.message.content, "three");
 	int64_t head = number(&fx, "SELECT seq FROM log.streams WHERE rank = 1");
-	ck_assert_int_eq(DO(&fx, true, update_message, pb_UpdateMessageRequest, &reply, .channel_id = channel, .message_id = message.id,
-				 .content = (char *)"three"),
+	ck_assert_int_eq(DO(&fx, true, update_message, pb_UpdateMessageRequest, &reply, .channel_id = channel,
+				 .message_id = message.id, .content = (char *)"three"),
 		STATUS_OK);
 	ck_assert_int_eq(number(&fx, "SELECT seq FROM log.streams WHERE rank = 1"), head);
-	ck_assert_int_eq(DO(&fx, false, list_edits, pb_MessageRequest, &edits, .channel_id = channel, .message_id = message.id), STATUS_OK);
+	ck_assert_int_eq(DO(&fx, false, list_edits, pb_MessageRequest, &edits, .channel_id = channel,
+				 .message_id = message.id),
+		STATUS_OK);
 	ck_assert_uint_eq(edits.edits_count, 2);
 	ck_assert_str_eq(edits.edits[0].content, "one");
 	ck_assert_uint_eq(edits.edits[0].edited_at_ms, message.created_at_ms);
@@ -543,8 +615,9 @@ START_TEST(a_repeated_edit_answers_the_message_as_it_is_now)
 	pb_MessageView message = posted(&fx, channel, "one", 0);
 	for (int i = 0; i < 2; i++) {
 		fx.same_request = i == 1;
-		ck_assert_int_eq(DO(&fx, true, update_message, pb_UpdateMessageRequest, &reply, .channel_id = channel, .message_id = message.id,
-					 .content = (char *)"two"),
+		ck_assert_int_eq(
+			DO(&fx, true, update_message, pb_UpdateMessageRequest, &reply, .channel_id = channel,
+				.message_id = message.id, .content = (char *)"two"),
 			STATUS_OK);
 	}
 	ck_assert(fx.outcome.replayed);
@@ -564,17 +637,22 @@ START_TEST(others_messages_take_the_right_for_any)
 	uint64_t channel = made_channel(&fx, false), other = made_channel(&fx, false);
 	pb_MessageView message = posted(&fx, channel, "one", 0);
 	fx.user = 6;
-	TELL(&fx, bits[6] = bits_without(without(PERMISSION_edit_any_message), PERMISSION_delete_any_message));
-	ck_assert_int_eq(DO(&fx, true, update_message, pb_UpdateMessageRequest, &reply, .channel_id = channel, .message_id = message.id,
-				 .content = (char *)"mine"),
+	TELL(&fx,
+		bits[6] = bits_without(without(PERMISSION_edit_any_message), PERMISSION_delete_any_message));
+	ck_assert_int_eq(DO(&fx, true, update_message, pb_UpdateMessageRequest, &reply, .channel_id = channel,
+				 .message_id = message.id, .content = (char *)"mine"),
 		STATUS_FORBIDDEN);
 	ck_assert_str_eq(fx.outcome.why, "edit_any_message");
-	ck_assert_int_eq(DO(&fx, true, delete_message, pb_MessageRequest, &empty, .channel_id = channel, .message_id = message.id), STATUS_FORBIDDEN);
+	ck_assert_int_eq(DO(&fx, true, delete_message, pb_MessageRequest, &empty, .channel_id = channel,
+				 .message_id = message.id),
+		STATUS_FORBIDDEN);
 	TELL(&fx, bits[6] = OWNED_ROLES);
-	ck_assert_int_eq(DO(&fx, true, update_message, pb_UpdateMessageRequest, &reply, .channel_id = other, .message_id = message.id,
-				 .content = (char *)"mine"),
+	ck_assert_int_eq(DO(&fx, true, update_message, pb_UpdateMessageRequest, &reply, .channel_id = other,
+				 .message_id = message.id, .content = (char *)"mine"),
 		STATUS_NOT_FOUND);
-	ck_assert_int_eq(DO(&fx, true, delete_message, pb_MessageRequest, &empty, .channel_id = channel, .message_id = message.id), STATUS_OK);
+	ck_assert_int_eq(DO(&fx, true, delete_message, pb_MessageRequest, &empty, .channel_id = channel,
+				 .message_id = message.id),
+		STATUS_OK);
 	fixture_destroy(&fx);
 }
 END_TEST
@@ -591,13 +669,22 @@ START_TEST(a_deleted_message_leaves_no_content_anywhere)
 	uint64_t channel = made_channel(&fx, false);
 	pb_MessageView before = posted(&fx, channel, "before", 0);
 	pb_MessageView message = posted(&fx, channel, "SECRETWORD", before.id);
-	ck_assert_int_eq(DO(&fx, true, update_message, pb_UpdateMessageRequest, &reply, .channel_id = channel, .message_id = message.id,
-				 .content = (char *)"SECRETWORD2"),
+	ck_assert_int_eq(DO(&fx, true, update_message, pb_UpdateMessageRequest, &reply, .channel_id = channel,
+				 .message_id = message.id, .content = (char *)"SECRETWORD2"),
 		STATUS_OK);
-	ck_assert_int_eq(DO(&fx, true, delete_message, pb_MessageRequest, &empty, .channel_id = channel, .message_id = message.id), STATUS_OK);
-	ck_assert_int_eq(number(&fx, "SELECT count(*) FROM log.events WHERE position('SECRETWORD'::bytea IN payload) > 0"), 0);
-	ck_assert_int_eq(number(&fx, "SELECT count(*) FROM log.requests WHERE position('SECRETWORD'::bytea IN reply) > 0"), 0);
-	ck_assert_int_eq(number(&fx, "SELECT count(*) FROM messaging.messages WHERE content LIKE '%SECRET%'"), 0);
+	ck_assert_int_eq(DO(&fx, true, delete_message, pb_MessageRequest, &empty, .channel_id = channel,
+				 .message_id = message.id),
+		STATUS_OK);
+	ck_assert_int_eq(
+		number(&fx,
+			"SELECT count(*) FROM log.events WHERE position('SECRETWORD'::bytea IN payload) > 0"),
+		0);
+	ck_assert_int_eq(
+		number(&fx,
+			"SELECT count(*) FROM log.requests WHERE position('SECRETWORD'::bytea IN reply) > 0"),
+		0);
+	ck_assert_int_eq(
+		number(&fx, "SELECT count(*) FROM messaging.messages WHERE content LIKE '%SECRET%'"), 0);
 	ck_assert_int_eq(number(&fx, "SELECT count(*) FROM messaging.message_edits"), 0);
 	pb_Event event = event_back(&fx, STREAM_TEAM(TEAM), 0, audience);
 	ck_assert_int_eq(event.which_body, EVENT_KIND_message_deleted);
@@ -605,11 +692,16 @@ START_TEST(a_deleted_message_leaves_no_content_anywhere)
 	ck_assert_uint_eq(event.body.message_deleted.new_last_id, before.id);
 	ck_assert(event_back(&fx, STREAM_TEAM(TEAM), 1, audience).tombstone);
 	ck_assert_int_eq(number(&fx, "SELECT message_count * 10 + counted FROM messaging.channels"), 11);
-	ck_assert_int_eq(DO(&fx, false, list_messages, pb_ListMessagesRequest, &page, .channel_id = channel), STATUS_OK);
+	ck_assert_int_eq(DO(&fx, false, list_messages, pb_ListMessagesRequest, &page, .channel_id = channel),
+		STATUS_OK);
 	ck_assert_uint_eq(page.messages_count, 1);
 	ck_assert_uint_eq(page.messages[0].reply_count, 0);
-	ck_assert_int_eq(DO(&fx, false, get_message, pb_MessageRequest, &reply, .channel_id = channel, .message_id = message.id), STATUS_NOT_FOUND);
-	ck_assert_int_eq(DO(&fx, true, delete_message, pb_MessageRequest, &empty, .channel_id = channel, .message_id = message.id), STATUS_NOT_FOUND);
+	ck_assert_int_eq(DO(&fx, false, get_message, pb_MessageRequest, &reply, .channel_id = channel,
+				 .message_id = message.id),
+		STATUS_NOT_FOUND);
+	ck_assert_int_eq(DO(&fx, true, delete_message, pb_MessageRequest, &empty, .channel_id = channel,
+				 .message_id = message.id),
+		STATUS_NOT_FOUND);
 	assert_streams_whole(&fx);
 	fixture_destroy(&fx);
 }
@@ -628,25 +720,39 @@ START_TEST(messages_are_paged_both_ways_without_a_gap)
 	uint64_t channel = made_channel(&fx, false);
 	for (int i = 0; i < 7; i++)
 		ids[i] = posted(&fx, channel, "m", 0).id;
-	ck_assert_int_eq(DO(&fx, false, list_messages, pb_ListMessagesRequest, &page, .channel_id = channel, .limit = 3), STATUS_OK);
+	ck_assert_int_eq(DO(&fx, false, list_messages, pb_ListMessagesRequest, &page, .channel_id = channel,
+				 .limit = 3),
+		STATUS_OK);
 	ck_assert_uint_eq(page.messages_count, 3);
 	ck_assert(page.more);
 	ck_assert_uint_eq(page.messages[0].id, ids[6]);
-	ck_assert_int_eq(DO(&fx, false, list_messages, pb_ListMessagesRequest, &page, .channel_id = channel, .limit = 4, .before = ids[4]), STATUS_OK);
+	ck_assert_int_eq(DO(&fx, false, list_messages, pb_ListMessagesRequest, &page, .channel_id = channel,
+				 .limit = 4, .before = ids[4]),
+		STATUS_OK);
 	ck_assert_uint_eq(page.messages_count, 4);
 	ck_assert(!page.more);
 	ck_assert_uint_eq(page.messages[0].id, ids[3]);
 	ck_assert_uint_eq(page.messages[3].id, ids[0]);
-	ck_assert_int_eq(DO(&fx, false, list_messages, pb_ListMessagesRequest, &page, .channel_id = channel, .limit = 2, .after = ids[1]), STATUS_OK);
+	ck_assert_int_eq(DO(&fx, false, list_messages, pb_ListMessagesRequest, &page, .channel_id = channel,
+				 .limit = 2, .after = ids[1]),
+		STATUS_OK);
 	ck_assert_uint_eq(page.messages_count, 2);
 	ck_assert(page.more);
 	ck_assert_uint_eq(page.messages[0].id, ids[2]);
-	ck_assert_int_eq(DO(&fx, true, delete_message, pb_MessageRequest, &empty, .channel_id = channel, .message_id = ids[3]), STATUS_OK);
-	ck_assert_int_eq(DO(&fx, false, list_messages, pb_ListMessagesRequest, &page, .channel_id = channel, .after = ids[3]), STATUS_OK);
+	ck_assert_int_eq(DO(&fx, true, delete_message, pb_MessageRequest, &empty, .channel_id = channel,
+				 .message_id = ids[3]),
+		STATUS_OK);
+	ck_assert_int_eq(DO(&fx, false, list_messages, pb_ListMessagesRequest, &page, .channel_id = channel,
+				 .after = ids[3]),
+		STATUS_OK);
 	ck_assert_uint_eq(page.messages_count, 3);
-	ck_assert_int_eq(DO(&fx, false, list_messages, pb_ListMessagesRequest, &page, .channel_id = channel, .after = ids[6]), STATUS_OK);
+	ck_assert_int_eq(DO(&fx, false, list_messages, pb_ListMessagesRequest, &page, .channel_id = channel,
+				 .after = ids[6]),
+		STATUS_OK);
 	ck_assert_uint_eq(page.messages_count, 0);
-	ck_assert_int_eq(DO(&fx, false, list_messages, pb_ListMessagesRequest, &page, .channel_id = channel, .before = 1), STATUS_FIELD_INVALID);
+	ck_assert_int_eq(DO(&fx, false, list_messages, pb_ListMessagesRequest, &page, .channel_id = channel,
+				 .before = 1),
+		STATUS_FIELD_INVALID);
 	ck_assert_str_eq(fx.outcome.field, "before");
 	fixture_destroy(&fx);
 }
@@ -660,7 +766,8 @@ START_TEST(history_takes_its_right)
 	fixture_create(&fx);
 	uint64_t channel = made_channel(&fx, false);
 	TELL(&fx, bits[5] = without(PERMISSION_read_history));
-	ck_assert_int_eq(DO(&fx, false, list_messages, pb_ListMessagesRequest, &page, .channel_id = channel), STATUS_FORBIDDEN);
+	ck_assert_int_eq(DO(&fx, false, list_messages, pb_ListMessagesRequest, &page, .channel_id = channel),
+		STATUS_FORBIDDEN);
 	ck_assert_str_eq(fx.outcome.why, "read_history");
 	fixture_destroy(&fx);
 }
@@ -676,7 +783,8 @@ START_TEST(an_answer_judged_by_rights_that_were_taken_is_not_sent)
 	posted(&fx, channel, "one", 0); /* the rights are cached now */
 	TELL(&fx, hidden[5] = true);
 	pg_exec(fx.url, "UPDATE log.streams SET authz_epoch = authz_epoch + 1 WHERE rank = 1");
-	ck_assert_int_eq(DO(&fx, false, list_messages, pb_ListMessagesRequest, &page, .channel_id = channel), STATUS_NOT_FOUND);
+	ck_assert_int_eq(DO(&fx, false, list_messages, pb_ListMessagesRequest, &page, .channel_id = channel),
+		STATUS_NOT_FOUND);
 	fixture_destroy(&fx);
 }
 END_TEST
@@ -702,7 +810,9 @@ START_TEST(unread_is_what_came_after_the_mark)
 	ck_assert_int_eq(DO(&fx, false, list_unread, pb_Empty, &list), STATUS_OK);
 	ck_assert_uint_eq(list.unread[0].unread, 5);
 	ck_assert_uint_eq(list.unread[0].last_message_id, ids[4]);
-	ck_assert_int_eq(DO(&fx, true, mark_read, pb_MarkReadRequest, &reply, .channel_id = channel, .message_id = ids[1]), STATUS_OK);
+	ck_assert_int_eq(DO(&fx, true, mark_read, pb_MarkReadRequest, &reply, .channel_id = channel,
+				 .message_id = ids[1]),
+		STATUS_OK);
 	ck_assert_uint_eq(reply.unread.unread, 3);
 	ck_assert_uint_eq(reply.unread.last_read_id, ids[1]);
 	pb_Event event = event_back(&fx, STREAM_USER(6), 0, audience);
@@ -711,13 +821,17 @@ START_TEST(unread_is_what_came_after_the_mark)
 	ck_assert_uint_eq(event.body.read_state_changed.unread, 3);
 	ck_assert_int_eq(DO(&fx, false, list_unread, pb_Empty, &list), STATUS_OK);
 	ck_assert_uint_eq(list.unread[0].unread, 3);
-	ck_assert_int_eq(DO(&fx, true, mark_read, pb_MarkReadRequest, &reply, .channel_id = channel), STATUS_OK);
+	ck_assert_int_eq(
+		DO(&fx, true, mark_read, pb_MarkReadRequest, &reply, .channel_id = channel), STATUS_OK);
 	ck_assert_uint_eq(reply.unread.unread, 0);
 	ck_assert_uint_eq(reply.unread.last_read_id, ids[4]);
 	int64_t head = number(&fx, "SELECT seq FROM log.streams WHERE rank = 2 AND id = 6");
-	ck_assert_int_eq(DO(&fx, true, mark_read, pb_MarkReadRequest, &reply, .channel_id = channel), STATUS_OK);
+	ck_assert_int_eq(
+		DO(&fx, true, mark_read, pb_MarkReadRequest, &reply, .channel_id = channel), STATUS_OK);
 	ck_assert_int_eq(number(&fx, "SELECT seq FROM log.streams WHERE rank = 2 AND id = 6"), head);
-	ck_assert_int_eq(DO(&fx, true, mark_read, pb_MarkReadRequest, &reply, .channel_id = channel, .message_id = 1), STATUS_NOT_FOUND);
+	ck_assert_int_eq(
+		DO(&fx, true, mark_read, pb_MarkReadRequest, &reply, .channel_id = channel, .message_id = 1),
+		STATUS_NOT_FOUND);
 	ck_assert_str_eq(fx.outcome.field, "message_id");
 	fixture_destroy(&fx);
 }
@@ -730,7 +844,8 @@ START_TEST(an_empty_channel_can_be_marked)
 
 	fixture_create(&fx);
 	uint64_t channel = made_channel(&fx, false);
-	ck_assert_int_eq(DO(&fx, true, mark_read, pb_MarkReadRequest, &reply, .channel_id = channel), STATUS_OK);
+	ck_assert_int_eq(
+		DO(&fx, true, mark_read, pb_MarkReadRequest, &reply, .channel_id = channel), STATUS_OK);
 	ck_assert_uint_eq(reply.unread.unread, 0);
 	ck_assert_uint_eq(reply.unread.last_read_id, 0);
 	fixture_destroy(&fx);
@@ -748,12 +863,17 @@ START_TEST(an_erased_person_stays_erased_whatever_an_older_envelope_says)
 	fixture_create(&fx);
 	uint64_t channel = made_channel(&fx, false);
 	posted(&fx, channel, "one", 0);
-	ck_assert_int_eq(DO(&fx, true, put_person, pb_MessagingPersonRequest, &empty, .has_user = true, .user = {.id = 5}), STATUS_FORBIDDEN);
+	ck_assert_int_eq(DO(&fx, true, put_person, pb_MessagingPersonRequest, &empty, .has_user = true,
+				 .user = {.id = 5}),
+		STATUS_FORBIDDEN);
 	fx.user = 0;
-	ck_assert_int_eq(DO(&fx, true, put_person, pb_MessagingPersonRequest, &empty, .has_user = true, .user = {.id = 5, .erased = true}), STATUS_OK);
+	ck_assert_int_eq(DO(&fx, true, put_person, pb_MessagingPersonRequest, &empty, .has_user = true,
+				 .user = {.id = 5, .erased = true}),
+		STATUS_OK);
 	fx.user = 5;
 	posted(&fx, channel, "two", 0);
-	ck_assert_int_eq(DO(&fx, false, list_messages, pb_ListMessagesRequest, &page, .channel_id = channel), STATUS_OK);
+	ck_assert_int_eq(DO(&fx, false, list_messages, pb_ListMessagesRequest, &page, .channel_id = channel),
+		STATUS_OK);
 	for (int i = 0; i < 2; i++) {
 		ck_assert(page.messages[i].author.erased);
 		ck_assert_ptr_null(page.messages[i].author.username);
@@ -775,8 +895,12 @@ START_TEST(the_system_deletes_a_channel_without_being_judged)
 	uint64_t channel = made_channel(&fx, false);
 	fx.user = 0;
 	TELL(&fx, bits[0] = (struct bits){0});
-	ck_assert_int_eq(DO(&fx, true, post_message, pb_PostMessageRequest, &reply, .channel_id = channel, .content = (char *)"x"), STATUS_FORBIDDEN);
-	ck_assert_int_eq(DO(&fx, true, delete_channel, pb_DeleteChannelRequest, &empty, .channel_id = channel), STATUS_OK);
+	ck_assert_int_eq(DO(&fx, true, post_message, pb_PostMessageRequest, &reply, .channel_id = channel,
+				 .content = (char *)"x"),
+		STATUS_FORBIDDEN);
+	ck_assert_int_eq(
+		DO(&fx, true, delete_channel, pb_DeleteChannelRequest, &empty, .channel_id = channel),
+		STATUS_OK);
 	pb_Event event = event_back(&fx, STREAM_TEAM(TEAM), 0, audience);
 	ck_assert_int_eq(event.which_body, EVENT_KIND_channel_deleted);
 	ck_assert(!event.has_actor);
@@ -794,11 +918,15 @@ START_TEST(the_log_is_served)
 	fixture_create(&fx);
 	uint64_t channel = made_channel(&fx, false);
 	posted(&fx, channel, "one", 0);
-	ck_assert_int_eq(DO(&fx, false, fetch_events, pb_FetchEventsRequest, &events, .rank = 1, .stream_id = TEAM, .after = 1, .limit = 10), STATUS_OK);
+	ck_assert_int_eq(DO(&fx, false, fetch_events, pb_FetchEventsRequest, &events, .rank = 1,
+				 .stream_id = TEAM, .after = 1, .limit = 10),
+		STATUS_OK);
 	ck_assert_uint_eq(events.events_count, 1);
 	ck_assert_uint_eq(events.head, 2);
 	ck_assert_uint_eq(events.events[0].kind, EVENT_KIND_message_posted);
-	ck_assert_int_eq(DO(&fx, false, stream_heads, pb_StreamHeadsRequest, &heads, .streams_count = 1, .streams = &stream), STATUS_OK);
+	ck_assert_int_eq(DO(&fx, false, stream_heads, pb_StreamHeadsRequest, &heads, .streams_count = 1,
+				 .streams = &stream),
+		STATUS_OK);
 	ck_assert_uint_eq(heads.heads[0].seq, 2);
 	fixture_destroy(&fx);
 }
@@ -818,8 +946,11 @@ START_TEST(what_was_deleted_long_ago_goes_for_good_and_nothing_else)
 	pb_MessageView old = posted(&fx, kept, "old", 0);
 	posted(&fx, kept, "stays", 0);
 	posted(&fx, gone, "in a channel that goes", 0);
-	ck_assert_int_eq(DO(&fx, true, delete_message, pb_MessageRequest, &empty, .channel_id = kept, .message_id = old.id), STATUS_OK);
-	ck_assert_int_eq(DO(&fx, true, delete_channel, pb_DeleteChannelRequest, &empty, .channel_id = gone), STATUS_OK);
+	ck_assert_int_eq(DO(&fx, true, delete_message, pb_MessageRequest, &empty, .channel_id = kept,
+				 .message_id = old.id),
+		STATUS_OK);
+	ck_assert_int_eq(DO(&fx, true, delete_channel, pb_DeleteChannelRequest, &empty, .channel_id = gone),
+		STATUS_OK);
 	ck_assert_int_eq(db_acquire(fx.facts, clock_mono_ms() + PATIENCE_MS, &conn), STATUS_OK);
 	ck_assert_int_eq(purge_round(conn, fx.mem, clock_wall_ms() - 60000, &rows), STATUS_OK);
 	ck_assert_uint_eq(rows, 0);
@@ -840,19 +971,24 @@ START_TEST(every_call_is_bound)
 }
 END_TEST
 
-TESTS("calls", an_open_channel_is_told_to_the_team, a_private_channel_gives_its_creator_the_key_before_it_is_told,
-	creating_a_channel_twice_with_one_request_answers_the_first, creating_a_channel_takes_the_right_for_its_kind,
-	fields_of_a_channel_are_bounded, a_team_has_five_hundred_channels_and_no_more, an_update_names_exactly_what_changed,
+TESTS("calls", an_open_channel_is_told_to_the_team,
+	a_private_channel_gives_its_creator_the_key_before_it_is_told,
+	creating_a_channel_twice_with_one_request_answers_the_first,
+	creating_a_channel_takes_the_right_for_its_kind, fields_of_a_channel_are_bounded,
+	a_team_has_five_hundred_channels_and_no_more, an_update_names_exactly_what_changed,
 	privacy_is_a_change_of_rights_told_with_the_key_that_holds_after_it, a_new_name_reaches_the_next_post,
 	a_deleted_channel_is_gone_for_every_call, channels_are_listed_in_pages_and_archived_ones_on_request,
 	a_post_is_answered_published_and_listed_with_its_author, the_second_post_asks_moderation_no_more,
 	a_refusal_never_comes_from_the_cache, a_right_that_was_taken_is_noticed_at_the_commit,
 	a_post_judged_by_old_rights_is_judged_again_and_goes_through, rights_that_never_stand_still_end_busy,
-	an_ended_session_is_told_apart_in_posts_changes_and_reads, a_repeated_post_answers_the_message_as_it_is_now,
-	content_has_one_to_four_thousand_code_points, replies_join_the_chain_of_their_parent,
-	slow_mode_says_when_the_next_post_is_taken, an_edit_keeps_the_version_before_and_the_same_content_says_nothing,
+	an_ended_session_is_told_apart_in_posts_changes_and_reads,
+	a_repeated_post_answers_the_message_as_it_is_now, content_has_one_to_four_thousand_code_points,
+	replies_join_the_chain_of_their_parent, slow_mode_says_when_the_next_post_is_taken,
+	an_edit_keeps_the_version_before_and_the_same_content_says_nothing,
 	a_repeated_edit_answers_the_message_as_it_is_now, others_messages_take_the_right_for_any,
-	a_deleted_message_leaves_no_content_anywhere, messages_are_paged_both_ways_without_a_gap, history_takes_its_right,
-	an_answer_judged_by_rights_that_were_taken_is_not_sent, unread_is_what_came_after_the_mark, an_empty_channel_can_be_marked,
-	an_erased_person_stays_erased_whatever_an_older_envelope_says, the_system_deletes_a_channel_without_being_judged,
-	the_log_is_served, what_was_deleted_long_ago_goes_for_good_and_nothing_else, every_call_is_bound)
+	a_deleted_message_leaves_no_content_anywhere, messages_are_paged_both_ways_without_a_gap,
+	history_takes_its_right, an_answer_judged_by_rights_that_were_taken_is_not_sent,
+	unread_is_what_came_after_the_mark, an_empty_channel_can_be_marked,
+	an_erased_person_stays_erased_whatever_an_older_envelope_says,
+	the_system_deletes_a_channel_without_being_judged, the_log_is_served,
+	what_was_deleted_long_ago_goes_for_good_and_nothing_else, every_call_is_bound)

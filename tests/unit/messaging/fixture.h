@@ -1,6 +1,7 @@
 /*
- * fixture - messaging as main.c wires it, on a database of the test's own, with a moderation that the test plays: it judges
- * by the epochs in the database and by the bits, keys and refusals that the test sets. Calls go over ipc, as in life.
+ * fixture - messaging as main.c wires it, on a database of the test's own, with a moderation that the test
+ * plays: it judges by the epochs in the database and by the bits, keys and refusals that the test sets. Calls
+ * go over ipc, as in life.
  *
  * Team 1000 has its stream and the users 5, 6 and 7 as members; the test is user 5 unless it says otherwise.
  */
@@ -22,15 +23,15 @@
 #include "tests/lib/pg.h"
 #include "tests/unit/main.h"
 
-#define TEAM         UINT64_C(1000)
-#define PATIENCE_MS  20000 /* nothing waits this long unless it is broken */
-#define TELL(fx, setting)                                                                                            \
-	do {                                                                                                         \
-		pthread_mutex_lock(&(fx)->lock);                                                                     \
-		(fx)->setting;                                                                                       \
-		pthread_mutex_unlock(&(fx)->lock);                                                                   \
+#define TEAM        UINT64_C(1000)
+#define PATIENCE_MS 20000 /* nothing waits this long unless it is broken */
+#define TELL(fx, setting)                                                                                    \
+	do {                                                                                                 \
+		pthread_mutex_lock(&(fx)->lock);                                                             \
+		(fx)->setting;                                                                               \
+		pthread_mutex_unlock(&(fx)->lock);                                                           \
 	} while (0)
-#define OWNED_ROLES  ((struct bits){UINT64_MAX, UINT64_MAX})
+#define OWNED_ROLES ((struct bits){UINT64_MAX, UINT64_MAX})
 
 struct fixture {
 	char url[PG_URL_SIZE], directory[64], moderation_at[96], messaging_at[96];
@@ -43,26 +44,28 @@ struct fixture {
 	struct rpc_client *client;
 	/* -- what moderation answers; under the lock, set with TELL */
 	pthread_mutex_t lock;
-	struct bits bits[8];      /* by user */
-	_Atomic int judged;       /* how often it was asked */
+	struct bits bits[8]; /* by user */
+	_Atomic int judged;  /* how often it was asked */
 	const char *why;
-	bool hidden[8];           /* the user knows of no channel */
-	int stale_answers;        /* so many answers carry an epoch that is one too old */
+	bool hidden[8];    /* the user knows of no channel */
+	int stale_answers; /* so many answers carry an epoch that is one too old */
 	const char *open_audience;
 	/* -- how the next call goes out */
 	uint64_t user, actor_epoch;
-	uint64_t request;         /* grows with every call */
-	bool same_request;        /* the next call has the id of the one before */
-	uint8_t body;             /* of what body_hash is made */
+	uint64_t request;  /* grows with every call */
+	bool same_request; /* the next call has the id of the one before */
+	uint8_t body;      /* of what body_hash is made */
 	struct rpc_outcome outcome;
 };
 
 /* ---- moderation */
 
-static inline void fake_answer(struct fixture *fx, struct rpc_call *call, uint64_t user, uint64_t channel, uint64_t team, pb_Rights *out)
+static inline void fake_answer(struct fixture *fx, struct rpc_call *call, uint64_t user, uint64_t channel,
+	uint64_t team, pb_Rights *out)
 {
 	static const struct db_stmt facts = {"fake_facts",
-		"SELECT s.seq, s.authz_epoch, coalesce(m.epoch, 0), c.id, c.name, c.kind, c.private, c.archived_at_ms, c.deleted_at_ms"
+		"SELECT s.seq, s.authz_epoch, coalesce(m.epoch, 0), c.id, c.name, c.kind, c.private, "
+		"c.archived_at_ms, c.deleted_at_ms"
 		" FROM log.streams s LEFT JOIN moderation.members m ON m.team_id = s.id AND m.user_id = $2"
 		" LEFT JOIN messaging.channel_facts c ON c.id = $3 WHERE s.rank = 1 AND s.id = $1"};
 	struct db_conn *conn = NULL;
@@ -104,12 +107,14 @@ static inline void fake_answer(struct fixture *fx, struct rpc_call *call, uint64
 		.kind = (uint32_t)db_i64(&rows, 0, 5),
 		.private = db_bool(&rows, 0, 6),
 		.archived_at_ms = db_id(&rows, 0, 7)};
-	out->audience = out->channel.private ? arena_printf(call->mem, "channel:%llu", (unsigned long long)channel)
-					     : arena_printf(call->mem, "team:%llu", (unsigned long long)TEAM);
+	out->audience = out->channel.private
+				? arena_printf(call->mem, "channel:%llu", (unsigned long long)channel)
+				: arena_printf(call->mem, "team:%llu", (unsigned long long)TEAM);
 	out->open_audience = (char *)fx->open_audience;
 }
 
-static inline void fake_rights(struct fixture *fx, struct rpc_call *call, uint64_t user, uint64_t channel, uint64_t team, pb_Rights *out)
+static inline void fake_rights(struct fixture *fx, struct rpc_call *call, uint64_t user, uint64_t channel,
+	uint64_t team, pb_Rights *out)
 {
 	pthread_mutex_lock(&fx->lock);
 	fake_answer(fx, call, user, channel, team, out);
@@ -131,7 +136,8 @@ static inline void fake_judge(void *service, struct rpc_call *call, const void *
 static inline void fake_judge_many(void *service, struct rpc_call *call, const void *request, void *reply)
 {
 	static const struct db_stmt channels = {"fake_channels",
-		"SELECT id FROM messaging.channel_facts WHERE team_id = $1 AND deleted_at_ms IS NULL ORDER BY id DESC"};
+		"SELECT id FROM messaging.channel_facts WHERE team_id = $1 AND "
+		"deleted_at_ms IS NULL ORDER BY id DESC"};
 	struct fixture *fx = service;
 	const pb_JudgeManyRequest *rq = request;
 	pb_JudgeManyReply *out = reply;
@@ -175,14 +181,17 @@ static inline void fixture_create(struct fixture *fx)
 	log_init("test", LOG_ERROR);
 	pg_database_create(fx->url);
 	pg_exec(fx->url, "INSERT INTO log.streams (rank, id) VALUES (1, 1000), (2, 5), (2, 6), (2, 7);"
-			 "INSERT INTO moderation.members (team_id, user_id, joined_at_ms) SELECT 1000, g, 1 FROM generate_series(5, 7) g");
+			 "INSERT INTO moderation.members (team_id, user_id, joined_at_ms) SELECT 1000, g, 1 "
+			 "FROM generate_series(5, 7) g");
 	for (size_t i = 0; i < 8; i++)
 		fx->bits[i] = OWNED_ROLES;
 	snprintf(fx->directory, sizeof fx->directory, "/tmp/guildhall-messaging-XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(fx->directory));
 	snprintf(fx->moderation_at, sizeof fx->moderation_at, "ipc://%s/moderation", fx->directory);
 	snprintf(fx->messaging_at, sizeof fx->messaging_at, "ipc://%s/messaging", fx->directory);
-	ck_assert_int_eq(db_open(&(struct db_options){.url = fx->url, .service = "test", .connections = 4}, &fx->facts), STATUS_OK);
+	ck_assert_int_eq(db_open(&(struct db_options){.url = fx->url, .service = "test", .connections = 4},
+				 &fx->facts),
+		STATUS_OK);
 	ck_assert_int_eq(rpc_server_start(&(struct rpc_server_options){.listen = fx->moderation_at,
 						  .bindings = moderation,
 						  .binding_count = 3,
@@ -190,14 +199,24 @@ static inline void fixture_create(struct fixture *fx)
 						  .workers = 4},
 				 &fx->moderation),
 		STATUS_OK);
-	fx->config = (struct config){.db_url = fx->url, .db_readers = 4, .log_retention_h = 72, .purge_after_days = 30};
+	fx->config = (struct config){
+		.db_url = fx->url, .db_readers = 4, .log_retention_h = 72, .purge_after_days = 30};
 	ids_init(&fx->ids);
 	ids_lease(&fx->ids, 1, clock_wall_ms(), INT64_MAX);
 	*s = (struct service){.config = &fx->config, .instance = "test", .ids = &fx->ids};
-	ck_assert_int_eq(db_open(&(struct db_options){.url = fx->url, .service = "test", .connections = 8}, &s->db), STATUS_OK);
+	ck_assert_int_eq(
+		db_open(
+			&(struct db_options){
+				.url = fx->url, .service = "test", .connections = 8, .generic_plans = true},
+			&s->db),
+		STATUS_OK);
 	s->reads = s->db;
-	ck_assert_int_eq(committer_create(&(struct committer_options){.config = &fx->config, .service = "test"}, &s->committer), STATUS_OK);
-	ck_assert_int_eq(rpc_client_create("moderation", fx->moderation_at, false, &s->moderation), STATUS_OK);
+	ck_assert_int_eq(
+		committer_create(
+			&(struct committer_options){.config = &fx->config, .service = "test"}, &s->committer),
+		STATUS_OK);
+	ck_assert_int_eq(
+		rpc_client_create("moderation", fx->moderation_at, false, &s->moderation), STATUS_OK);
 	ck_assert_int_eq(followup_create(2, &s->followup), STATUS_OK);
 	s->rights = rights_cache_create(1024);
 	s->people = people_create(1024);
@@ -256,27 +275,31 @@ static inline struct rpc_context fixture_context(struct fixture *fx, bool writes
 		.deadline_mono_ms = clock_mono_ms() + PATIENCE_MS};
 }
 
-/* DO(fx, writes, post_message, &reply, .channel_id = 1, ...): one call; gives its status, fx->outcome has the rest. */
-#define DO(fx, writes, call, Request, reply, ...)                                                                    \
-	messaging_##call((fx)->client, (fx)->mem, &(struct rpc_context[]){fixture_context((fx), (writes))}[0],       \
-		&(Request){__VA_ARGS__}, (reply), &(fx)->outcome)
+/* DO(fx, writes, post_message, &reply, .channel_id = 1, ...): one call; gives its status, fx->outcome has the
+ * rest. */
+#define DO(fx, writes, call, Request, reply, ...)                                                            \
+	messaging_##call((fx)->client, (fx)->mem,                                                            \
+		&(struct rpc_context[]){fixture_context((fx), (writes))}[0], &(Request){__VA_ARGS__},        \
+		(reply), &(fx)->outcome)
 
 static inline uint64_t made_channel(struct fixture *fx, bool private)
 {
 	pb_ChannelReply reply;
 
-	ck_assert_int_eq(DO(fx, true, create_channel, pb_CreateChannelRequest, &reply, .team_id = TEAM, .kind = CHANNEL_TEXT,
-				 .name = (char *)"general", .private = private, .own = true),
+	ck_assert_int_eq(
+		DO(fx, true, create_channel, pb_CreateChannelRequest, &reply, .team_id = TEAM,
+			.kind = CHANNEL_TEXT, .name = (char *)"general", .private = private, .own = true),
 		STATUS_OK);
 	return reply.channel.id;
 }
 
-static inline pb_MessageView posted(struct fixture *fx, uint64_t channel, const char *content, uint64_t parent)
+static inline pb_MessageView posted(
+	struct fixture *fx, uint64_t channel, const char *content, uint64_t parent)
 {
 	pb_MessageReply reply;
 
-	ck_assert_int_eq(DO(fx, true, post_message, pb_PostMessageRequest, &reply, .channel_id = channel, .content = (char *)content,
-				 .parent_id = parent),
+	ck_assert_int_eq(DO(fx, true, post_message, pb_PostMessageRequest, &reply, .channel_id = channel,
+				 .content = (char *)content, .parent_id = parent),
 		STATUS_OK);
 	return reply.message;
 }
@@ -285,7 +308,8 @@ static inline pb_MessageView posted(struct fixture *fx, uint64_t channel, const 
 static inline pb_Event event_back(struct fixture *fx, struct stream s, int n, char audience[AUDIENCE_SIZE])
 {
 	static const struct db_stmt read = {"test_event",
-		"SELECT payload, audience FROM log.events WHERE rank = $1 AND id = $2 ORDER BY seq DESC LIMIT 1 OFFSET $3"};
+		"SELECT payload, audience FROM log.events WHERE rank = $1 AND id = $2 ORDER BY "
+		"seq DESC LIMIT 1 OFFSET $3"};
 	struct db_conn *conn = NULL;
 	struct db_params params;
 	struct db_rows rows = {0};
@@ -314,8 +338,11 @@ static inline int64_t number(struct fixture *fx, const char *sql)
 /* Every stream's events are 1..n without a hole and its head is n. */
 static inline void assert_streams_whole(struct fixture *fx)
 {
-	ck_assert_int_eq(number(fx, "SELECT count(*) FROM log.streams s WHERE s.seq <> (SELECT count(*) FROM log.events e"
-				    " WHERE e.rank = s.rank AND e.id = s.id) OR s.seq <> coalesce((SELECT max(seq) FROM log.events e"
-				    " WHERE e.rank = s.rank AND e.id = s.id), 0)"),
+	ck_assert_int_eq(
+		number(fx,
+			"SELECT count(*) FROM log.streams s WHERE s.seq <> (SELECT count(*) FROM log.events e"
+			" WHERE e.rank = s.rank AND e.id = s.id) OR s.seq <> coalesce((SELECT max(seq) FROM "
+			"log.events e"
+			" WHERE e.rank = s.rank AND e.id = s.id), 0)"),
 		0);
 }

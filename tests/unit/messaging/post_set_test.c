@@ -1,6 +1,6 @@
 /*
- * The set statement alone, on a database: what it writes, how it numbers, what it refuses. A batch is what is submitted
- * while the committer stands still in another op's work.
+ * The set statement alone, on a database: what it writes, how it numbers, what it refuses. A batch is what is
+ * submitted while the committer stands still in another op's work.
  */
 #include "services/messaging/post_set.h"
 
@@ -14,9 +14,11 @@
 #include "tests/lib/pg.h"
 #include "tests/unit/main.h"
 
-#define TEAM    1000
-#define CHANNEL 2000 /* of team 1000; 2001 is of team 1001, 2002 of team 1000 again, 2003 deleted, 2004 archived, 2005 slow */
-#define FAR_MS  (clock_mono_ms() + 20000)
+#define TEAM 1000
+#define CHANNEL                                                                                              \
+	2000 /* of team 1000; 2001 is of team 1001, 2002 of team 1000 again, 2003 deleted, 2004 archived,    \
+		2005 slow */
+#define FAR_MS (clock_mono_ms() + 20000)
 
 struct fixture {
 	char url[PG_URL_SIZE];
@@ -28,23 +30,32 @@ static void fixture_create(struct fixture *fx)
 {
 	log_init("test", LOG_ERROR);
 	pg_database_create(fx->url);
-	pg_exec(fx->url,
-		"INSERT INTO log.streams (rank, id, authz_epoch) VALUES (1, 1000, 3), (1, 1001, 0), (2, 5, 9), (2, 6, 0);"
-		"INSERT INTO moderation.members (team_id, user_id, joined_at_ms, epoch) VALUES (1000, 5, 1, 4), (1000, 6, 1, 0), (1001, 5, 1, 0);"
-		"INSERT INTO messaging.channels (id, rank, stream_id, team_id, kind, name, created_at_ms, created_by)"
-		" SELECT 2000 + g, 1, CASE g WHEN 1 THEN 1001 ELSE 1000 END, 1000, 1, 'c', 1, 5 FROM generate_series(0, 5) g;"
-		"UPDATE messaging.channels SET deleted_at_ms = 1 WHERE id = 2003;"
-		"UPDATE messaging.channels SET archived_at_ms = 1 WHERE id = 2004;"
-		"UPDATE messaging.channels SET slow_mode_s = 60 WHERE id = 2005");
+	pg_exec(fx->url, "INSERT INTO log.streams (rank, id, authz_epoch) VALUES (1, 1000, 3), (1, 1001, 0), "
+			 "(2, 5, 9), (2, 6, 0);"
+			 "INSERT INTO moderation.members (team_id, user_id, joined_at_ms, epoch) VALUES "
+			 "(1000, 5, 1, 4), (1000, 6, 1, 0), (1001, 5, 1, 0);"
+			 "INSERT INTO messaging.channels (id, rank, stream_id, team_id, kind, name, "
+			 "created_at_ms, created_by)"
+			 " SELECT 2000 + g, 1, CASE g WHEN 1 THEN 1001 ELSE 1000 END, 1000, 1, 'c', 1, 5 "
+			 "FROM generate_series(0, 5) g;"
+			 "UPDATE messaging.channels SET deleted_at_ms = 1 WHERE id = 2003;"
+			 "UPDATE messaging.channels SET archived_at_ms = 1 WHERE id = 2004;"
+			 "UPDATE messaging.channels SET slow_mode_s = 60 WHERE id = 2005");
 	fx->config = (struct config){.db_url = fx->url, .log_retention_h = 72};
-	ck_assert_int_eq(committer_create(&(struct committer_options){.config = &fx->config, .service = "test"}, &fx->committer), STATUS_OK);
+	ck_assert_int_eq(
+		committer_create(&(struct committer_options){.config = &fx->config, .service = "test"},
+			&fx->committer),
+		STATUS_OK);
 }
 
 static void fixture_destroy(struct fixture *fx)
 {
-	ck_assert_int_eq(pg_number(fx->url, "SELECT count(*) FROM log.streams s WHERE s.seq <> (SELECT count(*) FROM log.events e"
-					    " WHERE e.rank = s.rank AND e.id = s.id) OR s.seq <> coalesce((SELECT max(seq) FROM log.events e"
-					    " WHERE e.rank = s.rank AND e.id = s.id), 0)"),
+	ck_assert_int_eq(
+		pg_number(fx->url,
+			"SELECT count(*) FROM log.streams s WHERE s.seq <> (SELECT count(*) FROM log.events e"
+			" WHERE e.rank = s.rank AND e.id = s.id) OR s.seq <> coalesce((SELECT max(seq) FROM "
+			"log.events e"
+			" WHERE e.rank = s.rank AND e.id = s.id), 0)"),
 		0);
 	committer_drain(fx->committer, 20000);
 	committer_destroy(fx->committer);
@@ -82,7 +93,11 @@ static void post_init(struct post *p, uint64_t id)
 		.payload_length = 7};
 	p->op = (struct commit_op){.streams = {STREAM_TEAM(TEAM)},
 		.stream_count = 1,
-		.checks = {{.stream = STREAM_TEAM(TEAM), .check_stream = true, .stream_epoch = 3, .user_id = 5, .member_epoch = 4}},
+		.checks = {{.stream = STREAM_TEAM(TEAM),
+			.check_stream = true,
+			.stream_epoch = 3,
+			.user_id = 5,
+			.member_epoch = 4}},
 		.check_count = 1,
 		.actor_id = 5,
 		.actor_epoch = 9,
@@ -146,7 +161,11 @@ static void gate_shut(struct fixture *fx, struct gate *g)
 	sem_init(&g->entered, 0, 0);
 	sem_init(&g->leave, 0, 0);
 	sem_init(&g->ended, 0, 0);
-	g->op = (struct commit_op){.streams = {STREAM_USER(6)}, .stream_count = 1, .work = gate_work, .done = gate_done, .arg = g,
+	g->op = (struct commit_op){.streams = {STREAM_USER(6)},
+		.stream_count = 1,
+		.work = gate_work,
+		.done = gate_done,
+		.arg = g,
 		.deadline_mono_ms = FAR_MS};
 	committer_submit(fx->committer, &g->op);
 	while (sem_wait(&g->entered) != 0)
@@ -171,20 +190,30 @@ START_TEST(a_post_writes_message_event_head_counters_mark_and_request)
 	ck_assert_int_eq(post_run(&fx, &p), STATUS_OK);
 	ck_assert(!p.result.replayed);
 	ck_assert_uint_eq(p.row.seq, 1);
-	ck_assert_int_eq(pg_number(fx.url, "SELECT count(*) FROM messaging.messages WHERE id = 70 AND channel_id = 2000 AND seq = 1"
-					   " AND author_id = 5 AND content = 'hello' AND nonce = 'n' AND parent_id IS NULL"
-					   " AND root_id IS NULL AND created_at_ms = 1700000000000"),
+	ck_assert_int_eq(
+		pg_number(fx.url,
+			"SELECT count(*) FROM messaging.messages WHERE id = 70 AND channel_id = 2000 AND seq "
+			"= 1"
+			" AND author_id = 5 AND content = 'hello' AND nonce = 'n' AND parent_id IS NULL"
+			" AND root_id IS NULL AND created_at_ms = 1700000000000"),
 		1);
-	ck_assert_int_eq(pg_number(fx.url, "SELECT count(*) FROM log.events WHERE rank = 1 AND id = 1000 AND seq = 1 AND kind = 134"
-					   " AND audience = 'team:1000' AND payload = 'payload' AND actor = 5"),
+	ck_assert_int_eq(
+		pg_number(fx.url, "SELECT count(*) FROM log.events WHERE rank = 1 AND id = 1000 AND seq = 1 "
+				  "AND kind = 134"
+				  " AND audience = 'team:1000' AND payload = 'payload' AND actor = 5"),
 		1);
-	ck_assert_int_eq(pg_number(fx.url, "SELECT count(*) FROM messaging.channels WHERE id = 2000 AND last_message_id = 70"
-					   " AND message_count = 1 AND counted = 1"),
+	ck_assert_int_eq(
+		pg_number(fx.url,
+			"SELECT count(*) FROM messaging.channels WHERE id = 2000 AND last_message_id = 70"
+			" AND message_count = 1 AND counted = 1"),
 		1);
-	ck_assert_int_eq(pg_number(fx.url, "SELECT count(*) FROM messaging.read_state WHERE user_id = 5 AND channel_id = 2000"
-					   " AND last_read_id = 70 AND counted = 1 AND last_post_at_ms = 1700000000000"),
+	ck_assert_int_eq(
+		pg_number(fx.url,
+			"SELECT count(*) FROM messaging.read_state WHERE user_id = 5 AND channel_id = 2000"
+			" AND last_read_id = 70 AND counted = 1 AND last_post_at_ms = 1700000000000"),
 		1);
-	ck_assert_int_eq(pg_number(fx.url, "SELECT count(*) FROM log.requests WHERE actor = 5 AND object_id = 70"), 1);
+	ck_assert_int_eq(
+		pg_number(fx.url, "SELECT count(*) FROM log.requests WHERE actor = 5 AND object_id = 70"), 1);
 	fixture_destroy(&fx);
 }
 END_TEST
@@ -216,11 +245,15 @@ START_TEST(a_batch_is_numbered_per_stream_and_counted_per_channel_in_its_order)
 		ck_assert_int_eq(post_await(&p[i]), STATUS_OK);
 		ck_assert_uint_eq(p[i].row.seq, i % 3 == 1 ? ++second : ++first);
 	}
-	ck_assert_int_eq(pg_number(fx.url, "SELECT count(*) FROM messaging.channels WHERE counted = 20 AND message_count = 20"
-					   " AND last_message_id = (SELECT id FROM messaging.messages m WHERE m.channel_id = channels.id"
-					   " ORDER BY seq DESC LIMIT 1)"),
+	ck_assert_int_eq(
+		pg_number(fx.url,
+			"SELECT count(*) FROM messaging.channels WHERE counted = 20 AND message_count = 20"
+			" AND last_message_id = (SELECT id FROM messaging.messages m WHERE m.channel_id = "
+			"channels.id"
+			" ORDER BY seq DESC LIMIT 1)"),
 		3);
-	ck_assert_int_eq(pg_number(fx.url, "SELECT count(*) FROM messaging.read_state WHERE counted = 20"), 3);
+	ck_assert_int_eq(
+		pg_number(fx.url, "SELECT count(*) FROM messaging.read_state WHERE counted = 20"), 3);
 	fixture_destroy(&fx);
 }
 END_TEST
@@ -331,7 +364,9 @@ START_TEST(a_reply_counts_at_its_root_and_keeps_its_parent)
 	ck_assert_int_eq(post_run(&fx, &deeper), STATUS_OK);
 	ck_assert_int_eq(pg_number(fx.url, "SELECT reply_count FROM messaging.messages WHERE id = 70"), 2);
 	ck_assert_int_eq(pg_number(fx.url, "SELECT reply_count FROM messaging.messages WHERE id = 71"), 0);
-	ck_assert_int_eq(pg_number(fx.url, "SELECT count(*) FROM messaging.messages WHERE id = 72 AND parent_id = 71 AND root_id = 70"), 1);
+	ck_assert_int_eq(pg_number(fx.url, "SELECT count(*) FROM messaging.messages WHERE id = 72 AND "
+					   "parent_id = 71 AND root_id = 70"),
+		1);
 	fixture_destroy(&fx);
 }
 END_TEST
@@ -356,7 +391,8 @@ START_TEST(many_replies_of_one_batch_are_all_counted)
 	gate_open(&gate);
 	for (int i = 0; i < COUNT; i++)
 		ck_assert_int_eq(post_await(&p[i]), STATUS_OK);
-	ck_assert_int_eq(pg_number(fx.url, "SELECT reply_count FROM messaging.messages WHERE id = 70"), COUNT);
+	ck_assert_int_eq(
+		pg_number(fx.url, "SELECT reply_count FROM messaging.messages WHERE id = 70"), COUNT);
 	fixture_destroy(&fx);
 }
 END_TEST
@@ -371,7 +407,8 @@ START_TEST(a_reply_target_must_live_and_be_of_the_channel)
 	ck_assert_int_eq(post_run(&fx, &p), STATUS_OK);
 	for (int i = 0; i < 3; i++) {
 		post_init(&reply, 80 + (uint64_t)i);
-		reply.row.parent_id = reply.row.root_id = i == 0 ? 69 : 70; /* never was; of another channel; deleted */
+		reply.row.parent_id = reply.row.root_id =
+			i == 0 ? 69 : 70; /* never was; of another channel; deleted */
 		if (i == 1)
 			reply.row.channel_id = 2002;
 		if (i == 2)
@@ -389,7 +426,8 @@ START_TEST(a_channel_must_live_be_open_and_of_the_locked_stream)
 	static const struct {
 		uint64_t channel;
 		enum status status;
-	} cases[] = {{1999, STATUS_NOT_FOUND}, {2003, STATUS_NOT_FOUND}, {2001, STATUS_NOT_FOUND}, {2004, STATUS_ARCHIVED}};
+	} cases[] = {{1999, STATUS_NOT_FOUND}, {2003, STATUS_NOT_FOUND}, {2001, STATUS_NOT_FOUND},
+		{2004, STATUS_ARCHIVED}};
 	struct fixture fx;
 
 	fixture_create(&fx);
@@ -417,7 +455,8 @@ START_TEST(slow_mode_lets_one_post_through_and_tells_how_long_to_wait)
 	post_init(&other, 72);
 	post_init(&exempt, 73);
 	post_init(&later, 74);
-	first.row.channel_id = soon.row.channel_id = other.row.channel_id = exempt.row.channel_id = later.row.channel_id = 2005;
+	first.row.channel_id = soon.row.channel_id = other.row.channel_id = exempt.row.channel_id =
+		later.row.channel_id = 2005;
 	ck_assert_int_eq(post_run(&fx, &first), STATUS_OK);
 	soon.row.at_ms += 15000;
 	ck_assert_int_eq(post_run(&fx, &soon), STATUS_SLOW_MODE);
@@ -458,8 +497,9 @@ END_TEST
 TESTS("post_set", a_post_writes_message_event_head_counters_mark_and_request,
 	a_batch_is_numbered_per_stream_and_counted_per_channel_in_its_order,
 	a_repeated_request_is_answered_with_the_first_message_and_writes_nothing,
-	the_same_request_twice_in_one_batch_makes_one_message, another_body_under_the_same_request_is_a_bad_field,
+	the_same_request_twice_in_one_batch_makes_one_message,
+	another_body_under_the_same_request_is_a_bad_field,
 	an_epoch_that_was_raised_sends_the_post_back_alone, a_reply_counts_at_its_root_and_keeps_its_parent,
 	many_replies_of_one_batch_are_all_counted, a_reply_target_must_live_and_be_of_the_channel,
-	a_channel_must_live_be_open_and_of_the_locked_stream, slow_mode_lets_one_post_through_and_tells_how_long_to_wait,
-	slow_mode_holds_within_one_batch)
+	a_channel_must_live_be_open_and_of_the_locked_stream,
+	slow_mode_lets_one_post_through_and_tells_how_long_to_wait, slow_mode_holds_within_one_batch)

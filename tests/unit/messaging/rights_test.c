@@ -195,8 +195,8 @@ START_TEST(what_restricts_a_person_as_a_whole_is_named)
 	static const struct {
 		const char *why;
 		enum status status;
-	} cases[] = {{"archived", STATUS_ARCHIVED}, {"timeout", STATUS_TIMED_OUT}, {"blocked", STATUS_BLOCKED},
-		{"role", STATUS_FORBIDDEN}, {"muted", STATUS_FORBIDDEN}};
+	} cases[] = {{"archived", STATUS_ARCHIVED}, {"timeout", STATUS_TIMED_OUT},
+		{"blocked", STATUS_BLOCKED}, {"role", STATUS_FORBIDDEN}, {"muted", STATUS_FORBIDDEN}};
 
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct rights r = held(7);
@@ -241,9 +241,10 @@ START_TEST(slow_mode_is_passed_by_the_right_by_deleting_and_by_bots_that_may_upd
 }
 END_TEST
 
-TESTS("rights", what_was_put_is_found_with_a_name_of_its_own, a_refusal_is_never_kept, an_answer_past_its_end_is_not_found,
-	what_was_dropped_is_gone_and_what_is_put_again_replaces, the_cache_keeps_no_more_than_its_bound,
-	an_answer_of_moderation_becomes_rights, without_an_open_key_the_channels_own_stays,
-	an_answer_without_stream_or_key_serves_for_nothing, the_system_may_everything_in_what_exists,
-	what_restricts_a_person_as_a_whole_is_named, a_reply_takes_both_rights_and_a_thread_its_own,
+TESTS("rights", what_was_put_is_found_with_a_name_of_its_own, a_refusal_is_never_kept,
+	an_answer_past_its_end_is_not_found, what_was_dropped_is_gone_and_what_is_put_again_replaces,
+	the_cache_keeps_no_more_than_its_bound, an_answer_of_moderation_becomes_rights,
+	without_an_open_key_the_channels_own_stays, an_answer_without_stream_or_key_serves_for_nothing,
+	the_system_may_everything_in_what_exists, what_restricts_a_person_as_a_whole_is_named,
+	a_reply_takes_both_rights_and_a_thread_its_own,
 	slow_mode_is_passed_by_the_right_by_deleting_and_by_bots_that_may_update)
