@@ -26,7 +26,7 @@ before(async () => {
   world.people = [];
   for (let i = 0; i < 6; i++) world.people.push(await newPerson(rest, 'member'));
   world.outsider = await newPerson(rest, 'outsider');
-  world.team = await world.owner.rest.ok('POST', '/v1/teams', { name: 'under fire' });
+  world.team = await world.owner.rest.ok('POST', '/v1/teams', { name: 'under fire', joining: 'open' });
   for (const person of world.people) await person.rest.ok('PUT', `/v1/teams/${world.team.id}/members/${person.id}`, {});
   for (let i = 0; i < 4; i++) {
     const secret = i === 3;
@@ -150,6 +150,20 @@ test('a message sent after a committed ban is refused, whichever process dies me
     assert.deepEqual(late, [], `${person.username} was shown something of the channel behind his ban`);
     const own = ownerWatcher.events.filter((e) => e.stream === ban.stream && e.seq > ban.seq && e.data.user_id === person.id && e.type === 'channel_message');
     assert.deepEqual(own, [], `${person.username} wrote behind his ban`);
+    // Nobody else lost anything meanwhile: the keys of all changed under their feet.
+    const messages = [];
+    for (let url = `/v1/channels/${open.id}/messages?limit=100`; url;) {
+      const page = await world.owner.rest.ok('GET', url);
+      messages.push(...page.items);
+      url = page.next;
+    }
+    const wanted = messages.reverse().map((m) => m.id);
+    for (const w of world.watchers.filter((x) => !candidates.slice(0, candidates.indexOf(person) + 1).includes(x.person))) {
+      const seen = () => w.events.filter((e) => e.type === 'channel_message' && e.data.channel_id === open.id).map((e) => e.data.message_id);
+      if (w.notRecovered.length > 0) continue; // told plainly: it has to refetch
+      await until(`${w.name} saw all of the open channel (${seen().length} of ${wanted.length})`, () => seen().length >= wanted.length, 30000);
+      assert.deepEqual(seen(), wanted, `${w.name} saw the log's messages in the log's order`);
+    }
     await until(`${person.username} is told of the ban`, () => watcher.events.some((e) => e.type === 'user_banned' && e.data.channel_id === open.id), 30000);
   }
 });

@@ -16,7 +16,7 @@ before(async () => {
   await cluster.start();
   rest = new Rest([cluster.api]);
   [owner, member, other, outsider] = [await newPerson(rest, 'owner'), await newPerson(rest, 'member'), await newPerson(rest, 'other'), await newPerson(rest, 'outsider')];
-  team = await owner.rest.ok('POST', '/v1/teams', { name: 'house' });
+  team = await owner.rest.ok('POST', '/v1/teams', { name: 'house', joining: 'open' });
   for (const person of [member, other]) await person.rest.ok('PUT', `/v1/teams/${team.id}/members/${person.id}`, {});
   channel = await owner.rest.ok('POST', '/v1/channels', { name: 'general', team_id: team.id });
 }, { timeout: 120000 });

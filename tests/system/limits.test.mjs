@@ -11,7 +11,7 @@ before(async () => {
   await cluster.start();
   rest = new Rest([cluster.api]);
   owner = await newPerson(rest, 'owner');
-  const team = await owner.rest.ok('POST', '/v1/teams', { name: 'limits' });
+  const team = await owner.rest.ok('POST', '/v1/teams', { name: 'limits', joining: 'open' });
   channel = await owner.rest.ok('POST', '/v1/channels', { name: 'general', team_id: team.id });
 }, { timeout: 120000 });
 after(() => cluster.destroy(), { timeout: 60000 });
