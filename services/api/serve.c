@@ -203,9 +203,11 @@ void serve_request(void *arg, const struct http_request *rq, struct http_respons
 	if (rs->code >= 500)
 		metric_add(http_errors, 1);
 	metric_observe_us(&metrics.http_seconds, took_us);
+	/* The template, never the path or the query: those may hold what is nobody's business. */
 	log_info("http_request", LOG_STR("method", rq->method), LOG_STR("dialect", x->mount->name),
 		LOG_STR("route", x->match.route != NULL ? x->match.route->path : "-"),
-		LOG_I64("status", rs->code), LOG_I64("duration_us", took_us), LOG_ID("user", x->actor.id));
+		LOG_I64("status", rs->code), LOG_I64("duration_us", took_us),
+		x->actor.id != 0 ? LOG_ID("user", x->actor.id) : LOG_STR("user", "-"));
 	log_set_session(0);
 	log_set_trace(NULL);
 }

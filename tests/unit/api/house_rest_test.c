@@ -219,6 +219,31 @@ START_TEST(a_body_may_say_its_charset)
 }
 END_TEST
 
+START_TEST(an_owner_holds_no_more_than_his_share_of_the_workers)
+{
+	struct api api = {.owner_share = 2};
+
+	fx.x.api = &api;
+	ck_assert(exchange_enter(&fx.x, OWNER_messaging, 0, false));
+	ck_assert(exchange_enter(&fx.x, OWNER_messaging, 0, false));
+	ck_assert(!exchange_enter(&fx.x, OWNER_messaging, 0, false));
+	ck_assert_int_eq(fx.x.outcome.status, STATUS_BUSY);
+	ck_assert(exchange_enter(&fx.x, OWNER_moderation, 0, false));
+	exchange_leave(&fx.x, OWNER_messaging, STATUS_OK);
+	ck_assert(exchange_enter(&fx.x, OWNER_messaging, 0, false));
+}
+END_TEST
+
+START_TEST(only_writing_calls_carry_the_request_id)
+{
+	ck_assert_ptr_null(exchange_context(&fx.x, false)->request_id);
+	ck_assert_ptr_eq(exchange_context(&fx.x, true)->request_id, fx.x.request_id);
+	ck_assert_ptr_null(fx.x.call.body_hash);
+	fx.x.has_body_hash = true;
+	ck_assert_ptr_eq(exchange_context(&fx.x, true)->body_hash, fx.x.body_hash);
+}
+END_TEST
+
 /* ---- requests that no owner is needed for, all the way through */
 
 static const struct mount *const mounts[] = {&house_mount, NULL};
@@ -350,6 +375,8 @@ int main(void)
 		a_list_goes_on_in_the_direction_that_was_asked_for,
 		a_page_names_the_parameter_that_is_wrong,
 		a_body_may_say_its_charset,
+		an_owner_holds_no_more_than_his_share_of_the_workers,
+		only_writing_calls_carry_the_request_id,
 		an_unknown_path_is_a_problem_too,
 		a_wrong_method_says_what_is_allowed,
 		options_lists_the_methods,
