@@ -518,10 +518,15 @@ void client_drained(struct client *client)
 {
 	struct member *next = NULL;
 
-	for (struct member *member = client->members; member != NULL && client->state == CLIENT_READY; member = next) {
+	client->flags &= ~CLIENT_CATCHING;
+	for (struct member *member = client->members; member != NULL; member = next) {
 		next = member->next;
-		if (member->catchup != NULL)
-			catchup_pump(member);
+		if (member->catchup == NULL)
+			continue;
+		client->flags |= CLIENT_CATCHING;
+		catchup_pump(member); /* clears it again when the last one is done */
+		if (client->state != CLIENT_READY)
+			return;
 	}
 }
 

@@ -182,19 +182,6 @@ struct key_set *key_set_without(struct key_table *table, const struct key_set *s
 	return result;
 }
 
-struct key_set *key_set_common(struct key_table *table, const struct key_set *a, const struct key_set *b)
-{
-	uint32_t *keys = resized(NULL, (a->count + 1) * sizeof *keys);
-	size_t count = 0;
-
-	for (uint32_t i = 0; i < a->count; i++)
-		if (key_set_has(b, a->keys[i]))
-			keys[count++] = a->keys[i];
-	struct key_set *result = interned(table, keys, count);
-	free(keys);
-	return result;
-}
-
 void key_set_unref(struct key_table *table, struct key_set *set)
 {
 	if (set == NULL || --set->refs > 0)

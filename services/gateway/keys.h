@@ -40,7 +40,6 @@ uint32_t key_find(const struct key_table *table, const char *text);
 struct key_set *key_set_of(struct key_table *table, const uint32_t *keys, size_t count);
 struct key_set *key_set_with(struct key_table *table, const struct key_set *set, uint32_t key);
 struct key_set *key_set_without(struct key_table *table, const struct key_set *set, uint32_t key);
-struct key_set *key_set_common(struct key_table *table, const struct key_set *a, const struct key_set *b);
 static inline struct key_set *key_set_ref(struct key_set *set)
 {
 	set->refs++;

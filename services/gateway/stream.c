@@ -28,6 +28,7 @@ struct delivery {
 	uint64_t serial;
 	uint32_t key;
 	bool copies, bulk, reached;
+	bool doubts;            /* somebody's keys are not known at present */
 	/* where it stands */
 	size_t dialect_no;      /* the next to place */
 	struct topic_lists *lists;
@@ -346,6 +347,18 @@ void member_set_keys(struct member *member, struct key_set *keys)
 		sub->list->entries[sub->index].keys = keys;
 }
 
+void member_drop_next(struct member *member)
+{
+	struct feed *feed = member->feed;
+
+	if (member->next_keys == NULL)
+		return;
+	key_set_unref(feed->keys, member->next_keys);
+	member->next_keys = NULL;
+	member->doubtful = false;
+	feed->keys_due--;
+}
+
 void member_remove(struct member *member)
 {
 	struct feed *feed = member->feed;
@@ -361,10 +374,8 @@ void member_remove(struct member *member)
 		last->index = member->index;
 	}
 	if (feed->keys != NULL) {
+		member_drop_next(member);
 		key_set_unref(feed->keys, member->keys);
-		if (member->next_keys != NULL)
-			feed->keys_due--;
-		key_set_unref(feed->keys, member->next_keys);
 	}
 	*member->link = member->next;
 	if (member->next != NULL)
@@ -549,11 +560,18 @@ static struct frame *frame_of(struct hub *hub, struct delivery *d, const struct 
 
 static void append(struct hub *hub, struct delivery *d, struct client *client, struct key_set *keys, struct subscription *sub)
 {
-	if (keys != NULL && !key_set_holds(keys, d->key, d->serial))
+	bool doubtful = d->doubts && sub->member->doubtful;
+	if (keys != NULL && !key_set_holds(keys, d->key, d->serial) && !doubtful)
 		return;
 	if (!only_users_allow(d->body, client))
 		return;
 	struct frame *frame = frame_of(hub, d, client);
+	if (doubtful) {
+		/* To send it may leak, to leave it out may lose: the client is told, and comes back to a fresh answer. */
+		if (frame != NULL)
+			client_send_away(client, CLOSE_MISSED, AWAY_MOST_MS);
+		return;
+	}
 	if (frame == NULL || (d->copies && !client_first_copy(client, d->body->event_id)))
 		return;
 	bool catching = (client->flags & CLIENT_CATCHING) != 0 && sub->member->catchup != NULL;
@@ -667,7 +685,7 @@ static void deliver_late(struct delivery *d, struct subscription *sub)
 	if (client->dialect_no >= d->dialect_no || (same_dialect && sub->class > d->class))
 		return;
 	struct delivery alone = {.ev = d->ev, .logged = d->logged, .body = d->body, .serial = ++hub->last_serial, .key = d->key,
-		.copies = d->copies};
+		.copies = d->copies, .doubts = d->doubts};
 	append(hub, &alone, client, sub->member->keys, sub);
 	for (size_t i = 0; i < DIALECT_VARIANTS; i++)
 		frame_unref(alone.frames[i]);
@@ -742,10 +760,10 @@ static struct delivery *delivery_begin(struct feed *feed, struct bus_event *ev)
 	}
 	struct delivery *d = memory_new(sizeof *d);
 	*d = (struct delivery){.ev = bus_event_ref(ev), .logged = logged, .body = body, .serial = ++hub->last_serial, .key = key,
-		.copies = has_copies(logged->kind)};
+		.copies = has_copies(logged->kind), .doubts = feed->keys_due > 0};
 	feed->current = d;
 	/* Facts are learnt while the lists are looked for, so this is done even when nobody holds the key. */
-	if (!delivery_next_list(feed, d) || key == KEY_NONE) {
+	if (!delivery_next_list(feed, d) || (key == KEY_NONE && !d->doubts)) {
 		feed->current = NULL;
 		delivery_free(d);
 		return NULL;

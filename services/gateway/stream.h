@@ -50,13 +50,15 @@ struct member {
 	struct opening *opening;     /* on the way in (again) */
 	struct catchup *catchup;     /* events go there first, not to the queue */
 	struct key_set *keys;        /* held now; NULL where the stream has one key for all */
-	struct key_set *next_keys;   /* held from as_of on; NULL: none are due */
+	struct key_set *next_keys;   /* held from next_at on; NULL: none are due */
+	uint64_t next_at;
 	uint64_t as_of;              /* seq of the answer that keys or next_keys came from */
 	uint64_t unchanged_since;    /* as that answer said */
 	uint64_t told;               /* the newest position this client knows */
 	struct subscription *subs;
 	uint32_t index;              /* in feed->members */
 	bool live;
+	bool doubtful;               /* until next_at nobody knows what it holds: an event that it might get ends the client */
 	bool announced;              /* the client knows of this stream: positions are told */
 };
 
@@ -116,6 +118,7 @@ struct member *member_find(const struct client *client, struct stream s);
 struct member *member_add(struct client *client, struct feed *feed); /* not live yet */
 void member_set_live(struct member *member);
 void member_set_keys(struct member *member, struct key_set *keys); /* takes the reference */
+void member_drop_next(struct member *member); /* next_keys, and the doubt */
 /* Leaves the stream: subscriptions, opening and all. */
 void member_remove(struct member *member);
 
