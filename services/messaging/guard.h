@@ -13,13 +13,12 @@ struct refusal {
 };
 
 /* Columns 0..2 of every guarded reading statement, whose parameters 1..3 are rank, stream id and user. */
-/* clang-format off: SQL */
-#define EPOCHS_SQL                                                                                           \
-	"SELECT s.authz_epoch AS stream_epoch,"                                                              \
-	" coalesce((SELECT m.epoch FROM moderation.member_epochs m"                                          \
-	"  WHERE m.rank = $1 AND m.stream_id = $2 AND m.user_id = $3), 0) AS member_epoch,"                  \
-	" coalesce((SELECT u.authz_epoch FROM log.streams u WHERE u.rank = 2 AND u.id = $3), 0) AS "         \
-	"actor_epoch"                                                                                        \
+/* clang-format off */
+#define EPOCHS_SQL                                                                                                   \
+	"SELECT s.authz_epoch AS stream_epoch,"                                                                      \
+	" coalesce((SELECT m.epoch FROM moderation.member_epochs m"                                                  \
+	"  WHERE m.rank = $1 AND m.stream_id = $2 AND m.user_id = $3), 0) AS member_epoch,"                          \
+	" coalesce((SELECT u.authz_epoch FROM log.streams u WHERE u.rank = 2 AND u.id = $3), 0) AS actor_epoch"      \
 	" FROM log.streams s WHERE s.rank = $1 AND s.id = $2"
 #define EPOCHS_COLUMNS "e.stream_epoch, e.member_epoch, e.actor_epoch"
 #define EPOCHS_COUNT   3

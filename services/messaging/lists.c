@@ -14,26 +14,23 @@ static uint32_t list_limit(uint32_t asked, uint32_t most)
 /* ---- messages. $4 channel, $5 limit, $6 before, $7 after; 0: none. Beside the page every row has what the
  * cursors are. */
 
-/* clang-format off: SQL */
-#define SEQ_OF(parameter)                                                                                    \
+/* clang-format off */
+#define SEQ_OF(parameter)                                                                                            \
 	"(SELECT x.seq FROM messaging.messages x WHERE x.id = " parameter " AND x.channel_id = $4)"
 /* with: further columns of e; page: what picks the messages; order: of the page. */
-#define PAGE_SQL(with, page, order)                                                                          \
-	"WITH e AS MATERIALIZED (SELECT e.*, coalesce(" SEQ_OF("$6") ", 0) AS before_seq, coalesce(" SEQ_OF( \
-		"$7") ", 0) AS after_seq" with " FROM (" EPOCHS_SQL ") e)"                                   \
-		      " SELECT " EPOCHS_COLUMNS ", e.before_seq, e.after_seq, e.root_id, " MESSAGE_COLUMNS   \
-		      " FROM e LEFT JOIN LATERAL (SELECT m.* FROM messaging.messages m WHERE " page          \
-		      " AND m.deleted_at_ms IS NULL"                                                         \
-		      "  AND m.seq > e.after_seq AND m.seq < coalesce(nullif(e.before_seq, 0), "             \
-		      "9223372036854775807)"                                                                 \
-		      "  ORDER BY m.seq " order " LIMIT $5) m ON true"                                       \
-		      " LEFT JOIN messaging.people p ON p.id = m.author_id ORDER BY m.seq " order
+#define PAGE_SQL(with, page, order)                                                                                  \
+	"WITH e AS MATERIALIZED (SELECT e.*, coalesce(" SEQ_OF("$6") ", 0) AS before_seq, coalesce(" SEQ_OF("$7")    \
+	", 0) AS after_seq" with " FROM (" EPOCHS_SQL ") e)"                                                         \
+	" SELECT " EPOCHS_COLUMNS ", e.before_seq, e.after_seq, e.root_id, " MESSAGE_COLUMNS                         \
+	" FROM e LEFT JOIN LATERAL (SELECT m.* FROM messaging.messages m WHERE " page " AND m.deleted_at_ms IS NULL" \
+	"  AND m.seq > e.after_seq AND m.seq < coalesce(nullif(e.before_seq, 0), 9223372036854775807)"               \
+	"  ORDER BY m.seq " order " LIMIT $5) m ON true"                                                             \
+	" LEFT JOIN messaging.people p ON p.id = m.author_id ORDER BY m.seq " order
 #define PAGE_COLUMNS (EPOCHS_COUNT + 3)
 
 #define NO_ROOT ", 0::int8 AS root_id"
-#define ROOT                                                                                                 \
-	", (SELECT coalesce(x.root_id, x.id) FROM messaging.messages x WHERE x.id = $8 AND x.channel_id = "  \
-	"$4"                                                                                                 \
+#define ROOT                                                                                                         \
+	", (SELECT coalesce(x.root_id, x.id) FROM messaging.messages x WHERE x.id = $8 AND x.channel_id = $4"        \
 	" AND x.deleted_at_ms IS NULL) AS root_id"
 #define IN_CHANNEL "m.channel_id = $4"
 #define IN_CHAIN   "m.root_id = e.root_id AND (e.root_id = $8 OR m.parent_id = $8)"
@@ -118,11 +115,10 @@ void list_replies(void *service, struct rpc_call *call, const void *request, voi
 
 /* ---- channels */
 
-/* clang-format off: SQL */
-#define CHANNELS_SQL(order)                                                                                  \
-	"SELECT " VISIBLE_EPOCHS_COLUMNS ", " CHANNEL_COLUMNS                                                \
-	" FROM messaging.channels c " VISIBLE_EPOCHS_JOINS                                                   \
-	" WHERE c.id = ANY ($2::int8[]) AND c.deleted_at_ms IS NULL AND ($3 OR c.archived_at_ms IS NULL)"    \
+/* clang-format off */
+#define CHANNELS_SQL(order)                                                                                          \
+	"SELECT " VISIBLE_EPOCHS_COLUMNS ", " CHANNEL_COLUMNS " FROM messaging.channels c " VISIBLE_EPOCHS_JOINS    \
+	" WHERE c.id = ANY ($2::int8[]) AND c.deleted_at_ms IS NULL AND ($3 OR c.archived_at_ms IS NULL)"           \
 	" AND ($4 = 0 OR c.id < $4) AND c.id > $5 ORDER BY c.id " order " LIMIT $6"
 /* clang-format on */
 static const struct db_stmt channels_stmts[2] = {

@@ -7,12 +7,10 @@
 #include "common/db/db.h"
 #include "common/events/events.h"
 
-/* clang-format off: SQL */
-#define CHANNEL_COLUMNS                                                                                      \
-	"c.id, c.team_id, c.group_id, c.kind, c.name, c.topic, c.category_id, c.position, c.private, "       \
-	"c.public_read,"                                                                                     \
-	" c.slow_mode_s, c.last_message_id, c.archived_at_ms, c.deleted_at_ms, c.created_at_ms, "            \
-	"c.created_by, c.own,"                                                                               \
+/* clang-format off */
+#define CHANNEL_COLUMNS                                                                                              \
+	"c.id, c.team_id, c.group_id, c.kind, c.name, c.topic, c.category_id, c.position, c.private, c.public_read,"  \
+	" c.slow_mode_s, c.last_message_id, c.archived_at_ms, c.deleted_at_ms, c.created_at_ms, c.created_by, c.own," \
 	" c.message_count, c.parent_channel_id"
 #define CHANNEL_COLUMN_COUNT 19
 /* clang-format on */
@@ -20,11 +18,10 @@
 void channel_from_row(struct arena *mem, const struct db_rows *rows, int row, int first, pb_ChannelView *out);
 
 /* m: messaging.messages, p: messaging.people left joined by m.author_id. */
-/* clang-format off: SQL */
-#define MESSAGE_COLUMNS                                                                                      \
-	"m.id, m.channel_id, m.author_id, m.kind, m.content, m.parent_id, m.root_id, m.reply_count, "        \
-	"m.pinned_at_ms,"                                                                                    \
-	" m.nonce, m.created_at_ms, m.edited_at_ms, m.seq, m.deleted_at_ms, m.silent,"                       \
+/* clang-format off */
+#define MESSAGE_COLUMNS                                                                                              \
+	"m.id, m.channel_id, m.author_id, m.kind, m.content, m.parent_id, m.root_id, m.reply_count, m.pinned_at_ms,"  \
+	" m.nonce, m.created_at_ms, m.edited_at_ms, m.seq, m.deleted_at_ms, m.silent,"                                \
 	" p.username, p.display_name, p.avatar, p.bot, p.system, p.erased, p.created_at_ms"
 #define MESSAGE_COLUMN_COUNT 22
 /* clang-format on */

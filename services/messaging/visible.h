@@ -14,13 +14,12 @@ struct visible {
 
 /* Columns 0..2 of the reading statement, whose parameters 1 and 2 are the actor and the channel ids; c:
  * messaging.channels. */
-/* clang-format off: SQL */
+/* clang-format off */
 #define VISIBLE_EPOCHS_COLUMNS "s.authz_epoch, coalesce(em.epoch, 0), coalesce(eu.authz_epoch, 0)"
 #define VISIBLE_EPOCHS_COUNT   3
-#define VISIBLE_EPOCHS_JOINS                                                                                 \
-	"JOIN log.streams s ON s.rank = c.rank AND s.id = c.stream_id"                                       \
-	" LEFT JOIN moderation.member_epochs em ON em.rank = c.rank AND em.stream_id = c.stream_id AND "     \
-	"em.user_id = $1"                                                                                    \
+#define VISIBLE_EPOCHS_JOINS                                                                                         \
+	"JOIN log.streams s ON s.rank = c.rank AND s.id = c.stream_id"                                               \
+	" LEFT JOIN moderation.member_epochs em ON em.rank = c.rank AND em.stream_id = c.stream_id AND em.user_id = $1" \
 	" LEFT JOIN log.streams eu ON eu.rank = 2 AND eu.id = $1"
 /* clang-format on */
 void visible_put(struct db_params *params, const struct visible *v, const struct rpc_call *call);
