@@ -26,7 +26,7 @@
 #define EXIT_USAGE        2
 #define RIGHTS_ENTRIES    65536 /* judgements kept, about 350 bytes each */
 #define PEOPLE_SLOTS      65536 /* fingerprints kept, 8 bytes each */
-#define FOLLOWUP_THREADS  2
+#define FOLLOWUP_THREADS  4
 #define CONTEXTS          1024 /* calls in flight: posts wait for their commit without a thread */
 #define WRITE_CONNECTIONS 4    /* of the primary when reads go elsewhere: people, purge, upkeep, replies */
 #define WATERMARK_WAIT_MS 500
