@@ -532,7 +532,8 @@ static void write_list(struct sockets *sockets, struct client_list *list, uint32
 static void list_shift(struct client_list *list, size_t count)
 {
 	list->count -= count;
-	memmove(list->items, list->items + count, list->count * sizeof *list->items);
+	if (list->count > 0)
+		memmove(list->items, list->items + count, list->count * sizeof *list->items);
 }
 
 static void stuck_close(struct sockets *sockets)

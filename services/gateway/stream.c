@@ -911,6 +911,13 @@ static bool feed_turn(struct feed *feed, size_t *visits)
 		feed->applied = d->logged->seq;
 		if (d->reached)
 			metric_observe_us(&metrics.ws_fanout_seconds, (feed->hub->now_wall_ms - d->logged->at_ms) * 1000);
+		if (d->reached && log_enabled(LOG_DEBUG)) {
+			char trace[IDS_TRACE_SIZE];
+			log_set_trace(event_trace(d->body, trace));
+			log_debug("event_delivered", LOG_STR("kind", event_kind_name(d->logged->kind)), LOG_ID("stream", feed->stream.id),
+				LOG_U64("seq", d->logged->seq));
+			log_set_trace(NULL);
+		}
 		feed->current = NULL;
 		delivery_free(d);
 	}

@@ -1,0 +1,330 @@
+/*
+ * Real sockets on loopback in front of a hub whose outside is the test's world.
+ */
+#include "services/gateway/socket.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "tests/unit/gateway/world.h"
+#include "tests/unit/main.h"
+
+#define UPGRADE                                                                                                       \
+	"GET /v1/ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n" \
+	"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nAuthorization: Bearer user1\r\n\r\n"
+
+struct fixture {
+	struct world *w;
+	struct sockets *sockets;
+	struct socket_limits limits;
+};
+
+static struct fixture *fixture_create(size_t most, uint32_t queue_ms)
+{
+	struct fixture *fx = calloc(1, sizeof *fx);
+
+	fx->w = world_create();
+	fx->limits.most = most;
+	struct sockets_options options = {.listen = "127.0.0.1:0", .sndbuf_bytes = 4096, .max_frame_bytes = 4096, .queue_bytes = 65536,
+		.queue_ms = queue_ms, .limits = &fx->limits};
+	ck_assert_int_eq(sockets_create(&options, &fx->w->hub, &fx->sockets), STATUS_OK);
+	return fx;
+}
+
+static void fixture_destroy(struct fixture *fx)
+{
+	sockets_destroy(fx->sockets);
+	world_destroy(fx->w);
+	free(fx);
+}
+
+static void turn(struct fixture *fx, int timeout_ms)
+{
+	struct world *w = fx->w;
+
+	sockets_wait(fx->sockets, timeout_ms);
+	wheel_run(&w->hub.wheel, w->hub.now_mono_ms);
+	while (w->asked_count > 0)
+		world_answer(w, 0);
+	while (world_deliver(w, &w->team))
+		;
+	for (uint64_t u = 1; u <= USERS; u++)
+		while (world_deliver(w, &w->users[u]))
+			;
+	hub_run(&w->hub, 100000);
+	hub_flush_questions(&w->hub);
+	sockets_write(fx->sockets, 10000);
+}
+
+static int dial(struct fixture *fx)
+{
+	struct sockaddr_in where = {.sin_family = AF_INET, .sin_port = htons(sockets_port(fx->sockets)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_STREAM, 0), small = 4096;
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+	ck_assert_int_eq(connect(fd, (struct sockaddr *)&where, sizeof where), 0);
+	return fd;
+}
+
+static void say(int fd, const void *bytes, size_t length)
+{
+	ck_assert_int_eq(send(fd, bytes, length, MSG_NOSIGNAL), (ssize_t)length);
+}
+
+/* What comes until the text is there, the peer closes, or nothing comes for long. Returns the length. */
+static size_t hear(struct fixture *fx, int fd, char *out, size_t size, const char *until)
+{
+	size_t length = 0;
+
+	out[0] = '\0';
+	for (int i = 0; i < 400 && length + 1 < size; i++) {
+		turn(fx, 5);
+		ssize_t n = recv(fd, out + length, size - length - 1, MSG_DONTWAIT);
+		if (n == 0 || (n < 0 && errno == ECONNRESET))
+			return length;
+		if (n > 0) {
+			length += (size_t)n;
+			out[length] = '\0';
+			if (until != NULL && memmem(out, length, until, strlen(until)) != NULL)
+				return length;
+		}
+	}
+	return length;
+}
+
+static size_t masked(uint8_t *out, uint8_t first, const char *payload, size_t length)
+{
+	size_t at = 0;
+
+	out[at++] = first;
+	if (length < 126) {
+		out[at++] = (uint8_t)(0x80 | length);
+	} else {
+		out[at++] = 0x80 | 126;
+		out[at++] = (uint8_t)(length >> 8);
+		out[at++] = (uint8_t)length;
+	}
+	memset(out + at, 0, 4); /* a mask of zeros is one */
+	at += 4;
+	memcpy(out + at, payload, length);
+	return at + length;
+}
+
+START_TEST(a_handshake_and_frames_in_single_bytes_are_understood)
+{
+	struct fixture *fx = fixture_create(100, 5000);
+	int fd = dial(fx);
+	char got[4096];
+	uint8_t frame[256];
+
+	for (const char *c = UPGRADE; *c != '\0'; c++) {
+		say(fd, c, 1);
+		turn(fx, 1);
+	}
+	hear(fx, fd, got, sizeof got, "\"hello\"");
+	ck_assert_ptr_nonnull(strstr(got, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
+	size_t length = masked(frame, 0x81, "{\"op\":\"ping\",\"ref\":\"x\"}", 23);
+	for (size_t i = 0; i < length; i++) {
+		say(fd, frame + i, 1);
+		turn(fx, 1);
+	}
+	hear(fx, fd, got, sizeof got, "\"pong\"");
+	ck_assert_ptr_nonnull(memmem(got, sizeof got, "\"ref\":\"x\"", 9));
+	close(fd);
+	fixture_destroy(fx);
+}
+END_TEST
+
+START_TEST(frames_that_come_with_the_handshake_are_not_lost)
+{
+	struct fixture *fx = fixture_create(100, 5000);
+	int fd = dial(fx);
+	char got[4096], all[1024];
+	size_t length = strlen(UPGRADE);
+
+	memcpy(all, UPGRADE, length);
+	length += masked((uint8_t *)all + length, 0x89, "hi", 2);
+	say(fd, all, length);
+	length = hear(fx, fd, got, sizeof got, "\x8a\x02hi");
+	ck_assert_ptr_nonnull(memmem(got, length, "\x8a\x02hi", 4));
+	close(fd);
+	fixture_destroy(fx);
+}
+END_TEST
+
+static int refusal(struct fixture *fx, const char *request)
+{
+	int fd = dial(fx);
+	char got[2048];
+
+	say(fd, request, strlen(request));
+	hear(fx, fd, got, sizeof got, "\r\n\r\n");
+	close(fd);
+	return strncmp(got, "HTTP/1.1 ", 9) == 0 ? atoi(got + 9) : 0;
+}
+
+START_TEST(what_is_no_handshake_is_answered_in_http)
+{
+	struct fixture *fx = fixture_create(100, 5000);
+	static char endless[20000];
+
+	ck_assert_int_eq(refusal(fx, "GET /v1/ws HTTP/1.1\r\nHost: x\r\n\r\n"), 426);
+	ck_assert_int_eq(refusal(fx, "POST /v1/ws HTTP/1.1\r\nHost: x\r\n\r\n"), 405);
+	ck_assert_int_eq(refusal(fx, "nonsense\r\n\r\n"), 400);
+	char other[512];
+	snprintf(other, sizeof other, "GET /else%s", UPGRADE + strlen("GET /v1/ws"));
+	ck_assert_int_eq(refusal(fx, other), 404);
+	snprintf(other, sizeof other, "GET /v1/ws?topics=%%zz%s", UPGRADE + strlen("GET /v1/ws"));
+	ck_assert_int_eq(refusal(fx, other), 400);
+	memset(endless, 'x', sizeof endless - 1);
+	ck_assert_int_eq(refusal(fx, endless), 431);
+	turn(fx, 1);
+	ck_assert_uint_eq(atomic_load(&fx->limits.count), 0);
+	fixture_destroy(fx);
+}
+END_TEST
+
+START_TEST(more_sockets_than_allowed_are_refused_with_503)
+{
+	struct fixture *fx = fixture_create(2, 5000);
+	int first = dial(fx), second = dial(fx);
+	char got[512];
+
+	turn(fx, 5);
+	turn(fx, 5);
+	int third = dial(fx);
+	hear(fx, third, got, sizeof got, "\r\n\r\n");
+	ck_assert_int_eq(atoi(got + 9), 503);
+	close(third);
+	close(first);
+	for (int i = 0; i < 20; i++)
+		turn(fx, 1);
+	int fourth = dial(fx);
+	say(fourth, UPGRADE, strlen(UPGRADE));
+	hear(fx, fourth, got, sizeof got, "101");
+	ck_assert_int_eq(atoi(got + 9), 101);
+	close(second);
+	close(fourth);
+	fixture_destroy(fx);
+}
+END_TEST
+
+START_TEST(our_close_waits_for_theirs_and_theirs_is_answered)
+{
+	struct fixture *fx = fixture_create(100, 5000);
+	int fd = dial(fx);
+	char got[4096];
+	uint8_t frame[64];
+
+	say(fd, UPGRADE, strlen(UPGRADE));
+	hear(fx, fd, got, sizeof got, "\"hello\"");
+	say(fd, frame, masked(frame, 0x88, "\x03\xe8", 2));
+	size_t length = hear(fx, fd, got, sizeof got, NULL); /* until it is closed */
+	ck_assert_uint_ge(length, 4);
+	ck_assert_mem_eq(got, "\x88", 1);
+	ck_assert_mem_eq(got + 2, "\x03\xe8", 2);
+	ck_assert_uint_eq(atomic_load(&fx->limits.count), 0);
+	close(fd);
+
+	fd = dial(fx);
+	say(fd, UPGRADE, strlen(UPGRADE));
+	hear(fx, fd, got, sizeof got, "\"hello\"");
+	say(fd, frame, masked(frame, 0x83, "x", 1)); /* a reserved opcode */
+	hear(fx, fd, got, sizeof got, "\x03\xea");
+	say(fd, "garbage that nobody looks at", 28);
+	ck_assert_uint_eq(atomic_load(&fx->limits.count), 1);
+	for (int i = 0; i < 600 && atomic_load(&fx->limits.count) > 0; i++)
+		turn(fx, 5);
+	ck_assert_uint_eq(atomic_load(&fx->limits.count), 0);
+	close(fd);
+	fixture_destroy(fx);
+}
+END_TEST
+
+START_TEST(a_message_over_the_limit_is_1009_before_it_is_here)
+{
+	struct fixture *fx = fixture_create(100, 5000);
+	int fd = dial(fx);
+	char got[4096];
+
+	say(fd, UPGRADE, strlen(UPGRADE));
+	hear(fx, fd, got, sizeof got, "\"hello\"");
+	say(fd, "\x81\xfe\x20\x00mask", 8);
+	size_t length = hear(fx, fd, got, sizeof got, "\x03\xf1");
+	ck_assert_ptr_nonnull(memmem(got, length, "\x03\xf1", 2));
+	close(fd);
+	fixture_destroy(fx);
+}
+END_TEST
+
+START_TEST(a_reader_that_does_not_read_is_closed_and_the_others_get_everything)
+{
+	struct fixture *fx = fixture_create(100, 300);
+	char got[65536], subscribe[256], topic[64];
+	uint8_t frame[512];
+	int fds[2];
+
+	snprintf(subscribe, sizeof subscribe, "{\"op\":\"subscribe\",\"topics\":[\"%s\"]}", world_topic(topic, "channel", CHANNEL_A));
+	for (int i = 0; i < 2; i++) {
+		fds[i] = dial(fx);
+		say(fds[i], UPGRADE, strlen(UPGRADE));
+		hear(fx, fds[i], got, sizeof got, "\"hello\"");
+		say(fds[i], frame, masked(frame, 0x81, subscribe, strlen(subscribe)));
+		hear(fx, fds[i], got, sizeof got, "\"subscribed\"");
+	}
+	size_t messages = 0, posted = 0;
+	for (int i = 0; i < 3000 && !(posted == 400 && atomic_load(&fx->limits.count) == 1 && messages == 400); i++) {
+		if (posted < 400 && messages == posted) {
+			world_post(fx->w, CHANNEL_A);
+			posted++;
+		}
+		turn(fx, 1);
+		ssize_t n = recv(fds[1], got, sizeof got - 1, MSG_DONTWAIT);
+		for (char *at = got; n > 0 && (at = memmem(at, (size_t)(got + n - at), "channel_message", 15)) != NULL; at++)
+			messages++;
+	}
+	ck_assert_uint_eq(messages, 400);
+	ck_assert_uint_eq(atomic_load(&fx->limits.count), 1);
+	ck_assert_uint_eq(fx->w->hub.pool.bytes, 0);
+	close(fds[0]);
+	close(fds[1]);
+	fixture_destroy(fx);
+}
+END_TEST
+
+START_TEST(without_files_accepting_pauses_and_goes_on)
+{
+	struct fixture *fx = fixture_create(100, 5000);
+	int first = dial(fx), second = dial(fx);
+	char got[512];
+	struct rlimit limit, none;
+
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = limit;
+	none.rlim_cur = (rlim_t)second + 1; /* nothing above what is open now */
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+	for (int i = 0; i < 5; i++)
+		turn(fx, 1);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	int third = dial(fx);
+	say(third, UPGRADE, strlen(UPGRADE));
+	hear(fx, third, got, sizeof got, "101");
+	ck_assert_int_eq(atoi(got + 9), 101);
+	close(first);
+	close(second);
+	close(third);
+	fixture_destroy(fx);
+}
+END_TEST
+
+TESTS("socket", a_handshake_and_frames_in_single_bytes_are_understood, frames_that_come_with_the_handshake_are_not_lost,
+	what_is_no_handshake_is_answered_in_http, more_sockets_than_allowed_are_refused_with_503,
+	our_close_waits_for_theirs_and_theirs_is_answered, a_message_over_the_limit_is_1009_before_it_is_here,
+	a_reader_that_does_not_read_is_closed_and_the_others_get_everything, without_files_accepting_pauses_and_goes_on)
