@@ -176,6 +176,11 @@ static void put_field(struct line *l, const struct log_field *f)
 	put(l, text, strlen(text));
 }
 
+bool log_enabled(enum log_level level)
+{
+	return level >= setup.least;
+}
+
 void log_write(enum log_level level, const char *event, const struct log_field *fields)
 {
 	static const char *const names[] = {"debug", "info", "warn", "error"};
@@ -183,7 +188,7 @@ void log_write(enum log_level level, const char *event, const struct log_field *
 	int caller_errno = errno;
 	struct line l;
 
-	if (level < setup.least)
+	if (!log_enabled(level))
 		return;
 	l.length = 0;
 	clock_format_rfc3339(clock_wall_ms(), time);

@@ -41,6 +41,7 @@ void log_set_trace(const char *trace);
 const char *log_trace(void); /* "" when none */
 void log_set_session(uint64_t session);
 
+bool log_enabled(enum log_level level); /* would a line of this level be written? */
 void log_write(enum log_level level, const char *event, const struct log_field *fields);
 
 #define LOG_FIELDS(...) ((const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ) {LOG_KIND_END, 0, {0}}})

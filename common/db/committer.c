@@ -172,6 +172,7 @@ void commit_op_from_call(struct commit_op *op, const struct rpc_call *call)
 	op->request_id_length = header->request_id.size;
 	op->body_hash = header->body_hash.size == 32 ? header->body_hash.bytes : NULL;
 	op->deadline_mono_ms = call->deadline_mono_ms;
+	op->trace = header->trace_id;
 }
 
 /* ---- life */

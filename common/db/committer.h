@@ -70,6 +70,7 @@ struct commit_op {
 	size_t request_id_length; /* 16..32, or 0: the committer makes a random one (in private_), for the lost COMMIT */
 	const uint8_t *body_hash; /* 32 bytes or NULL */
 	int64_t deadline_mono_ms; /* past it before the lock: STATUS_LATE. 0: none */
+	const char *trace;        /* of the request, for logs and events, or NULL */
 
 	/* step lane, optional: work changes nothing rights are judged by (no epoch, member, ban, role, override, channel fact).
 	 * Ops behind it in the same transaction are then spared a statement: they need not be judged again. */
@@ -149,8 +150,10 @@ enum status log_tx_tombstone(struct log_tx *tx, struct stream s, const uint64_t 
  * Every row with fate 0 is numbered, so the set's inserts must write each of them: no ON CONFLICT DO NOTHING. A statement
  * that fails (a unique violation, a value out of range) makes the committer try the ops in halves down to single ones, so
  * one bad op harms nobody; its status is that of the error (db.h). The committer's connection has plan_cache_mode =
- * force_generic_plan, enable_seqscan = off, jit = off: join tables by their indexes. Never join one of these CTEs with
- * another (the planner thinks each has one row and loops over both; seen: 256 ops, 5 ms); carry columns along instead.
+ * force_generic_plan, enable_seqscan = off, jit = off. Even so a join may be planned as a walk through a whole index, made
+ * while the table was small (seen: log.requests, four times slower after 20,000 rows): reach a table by LATERAL (SELECT ...
+ * WHERE its primary key = ... OFFSET 0), by a scalar subquery or by ctid. Never join one of these CTEs with another (the
+ * planner thinks each has one row and loops over both; seen: 256 ops, 5 ms); carry columns along instead.
  *
  * encode begins with commit_set_params ($1 .. $10) and appends its own arrays from $11 on.
  * decode begins with commit_set_verdict, which fills result and out_event from the common columns and tells the verdict;
@@ -174,7 +177,7 @@ enum commit_verdict {
 	"stream_epoch, member, member_epoch, actor, actor_epoch, request_id, body_hash, " own_columns ")), "       \
 	"locked AS MATERIALIZED (SELECT split_part(t, ':', 1)::int2 AS rank, split_part(t, ':', 2)::int8 AS id "   \
 	"FROM string_to_table(current_setting('guildhall.locked'), ',') t), "                                      \
-	"judged AS MATERIALIZED (SELECT o.*, s.seq AS head, "                                                      \
+	"judged AS MATERIALIZED (SELECT o.*, s.place AS stream_place, s.seq AS head, "                             \
 	"greatest(statement_timestamp(), s.updated_at) AS at, CASE "                                               \
 	"WHEN r.actor IS NOT NULL THEN CASE WHEN r.body_hash IS NOT DISTINCT FROM o.body_hash THEN 1 ELSE 2 END "  \
 	"WHEN o.actor_epoch >= 0 AND o.actor_epoch <> coalesce((SELECT a.authz_epoch FROM log.streams a "          \
@@ -183,8 +186,10 @@ enum commit_verdict {
 	"WHEN o.member <> 0 AND o.member_epoch <> coalesce((SELECT m.epoch FROM moderation.member_epochs m "       \
 	"WHERE m.rank = o.rank AND m.stream_id = o.id AND m.user_id = o.member), 0) THEN 4 "                       \
 	"ELSE 0 END AS verdict, r.reply AS old_reply, r.object_id AS old_object "                                  \
-	"FROM op o JOIN locked l USING (rank, id) JOIN log.streams s ON s.rank = o.rank AND s.id = o.id "          \
-	"LEFT JOIN log.requests r ON r.actor = o.actor AND r.request_id = o.request_id)"
+	"FROM op o JOIN locked l USING (rank, id) CROSS JOIN LATERAL (SELECT t.ctid AS place, t.seq, t.updated_at, " \
+	"t.authz_epoch FROM log.streams t WHERE t.rank = o.rank AND t.id = o.id OFFSET 0) s "                      \
+	"LEFT JOIN LATERAL (SELECT q.actor, q.body_hash, q.reply, q.object_id FROM log.requests q "                \
+	"WHERE q.actor = o.actor AND q.request_id = o.request_id OFFSET 0) r ON true)"
 
 #define COMMIT_SET_NUMBERED                                                                                        \
 	", numbered AS MATERIALIZED (SELECT f.*, f.head + CASE WHEN f.fate = 0 THEN count(*) FILTER "              \
@@ -192,9 +197,9 @@ enum commit_verdict {
 	"log_events AS (INSERT INTO log.events (rank, id, seq, kind, audience, payload, actor, request_id, "       \
 	"created_at) SELECT rank, id, seq, kind, audience, payload, actor, request_id, at FROM numbered "          \
 	"WHERE fate = 0), "                                                                                        \
-	"log_streams AS (UPDATE log.streams s SET seq = n.top, updated_at = n.at FROM (SELECT rank, id, "          \
-	"max(seq) AS top, max(at) AS at FROM numbered WHERE fate = 0 GROUP BY rank, id) n "                        \
-	"WHERE s.rank = n.rank AND s.id = n.id), "                                                                 \
+	"log_streams AS (UPDATE log.streams s SET seq = n.top, updated_at = n.at FROM "                    \
+	"(SELECT stream_place, max(seq) AS top, max(at) AS at FROM numbered WHERE fate = 0 "                       \
+	"GROUP BY stream_place) n WHERE s.ctid = n.stream_place), "                                                \
 	"log_requests AS (INSERT INTO log.requests (actor, request_id, body_hash, object_id, reply, created_at) "  \
 	"SELECT actor, request_id, body_hash, object_id, reply, at FROM numbered WHERE fate = 0)"
 

@@ -13,15 +13,17 @@
 static const struct db_stmt begin_stmt = {"commit_begin", "BEGIN"};
 static const struct db_stmt commit_stmt = {"commit_commit", "COMMIT"};
 
-#define LOCK_SQL                                                                                                    \
-	"SELECT s.rank, s.id, s.seq, s.authz_epoch, (extract(epoch FROM s.updated_at) * 1000000)::int8 "            \
-	"FROM unnest($1::int2[], $2::int8[]) AS w(rank, id) JOIN log.streams s ON s.rank = w.rank AND s.id = w.id " \
-	"ORDER BY s.rank, s.id FOR NO KEY UPDATE OF s"
-static const struct db_stmt lock_stmt = {"commit_lock", LOCK_SQL " SKIP LOCKED"};
-static const struct db_stmt lock_waiting_stmt = {"commit_lock_waiting", LOCK_SQL};
+/* The streams come in order of (rank, id), and are locked one by one as they come. Everywhere here: LATERAL with OFFSET 0, or
+ * FOR UPDATE in it, leaves the planner nothing but a probe of the primary key, whatever the tables' sizes were when the plan
+ * was made. */
+#define LOCK_SQL(how)                                                                                         \
+	"SELECT l.* FROM unnest($1::int2[], $2::int8[]) AS w(rank, id) CROSS JOIN LATERAL (SELECT s.rank, "   \
+	"s.id, s.seq, s.authz_epoch, (extract(epoch FROM s.updated_at) * 1000000)::int8 FROM log.streams s "  \
+	"WHERE s.rank = w.rank AND s.id = w.id FOR NO KEY UPDATE " how ") l"
+static const struct db_stmt lock_stmt = {"commit_lock", LOCK_SQL("SKIP LOCKED")};
+static const struct db_stmt lock_waiting_stmt = {"commit_lock_waiting", LOCK_SQL("")};
 
-/* Scalar subqueries: each is one probe of a primary key, whatever the planner thinks of the tables' sizes. A stream without
- * a row has a NULL epoch, a member without one the epoch 0. */
+/* A stream without a row has a NULL epoch, a member without one the epoch 0. */
 static const struct db_stmt facts_stmt = {"commit_facts",
 	"SELECT (SELECT s.authz_epoch FROM log.streams s WHERE s.rank = q.rank AND s.id = q.id),"
 	" CASE WHEN q.member <> 0 THEN coalesce((SELECT m.epoch FROM moderation.member_epochs m"
@@ -31,7 +33,8 @@ static const struct db_stmt facts_stmt = {"commit_facts",
 static const struct db_stmt requests_stmt = {"commit_requests",
 	"SELECT q.i, r.body_hash, r.reply, coalesce(r.object_id, 0)"
 	" FROM unnest($1::int4[], $2::int8[], $3::bytea[]) AS q(i, actor, request_id)"
-	" JOIN log.requests r ON r.actor = q.actor AND r.request_id = q.request_id"};
+	" CROSS JOIN LATERAL (SELECT * FROM log.requests r WHERE r.actor = q.actor AND r.request_id = q.request_id"
+	" OFFSET 0) r"};
 
 static const struct db_stmt insert_events_stmt = {"commit_insert_events",
 	"INSERT INTO log.events (rank, id, seq, kind, audience, payload, actor, request_id, created_at)"
@@ -42,7 +45,8 @@ static const struct db_stmt update_streams_stmt = {"commit_update_streams",
 	"UPDATE log.streams s SET seq = n.seq, authz_epoch = s.authz_epoch + n.raised,"
 	" updated_at = timestamptz 'epoch' + n.us * interval '1 microsecond'"
 	" FROM unnest($1::int2[], $2::int8[], $3::int8[], $4::int8[], $5::int8[]) AS n(rank, id, seq, raised, us)"
-	" WHERE s.rank = n.rank AND s.id = n.id"};
+	" CROSS JOIN LATERAL (SELECT t.ctid AS place FROM log.streams t WHERE t.rank = n.rank AND t.id = n.id"
+	" OFFSET 0) t WHERE s.ctid = t.place"};
 static const struct db_stmt insert_requests_stmt = {"commit_insert_requests",
 	"INSERT INTO log.requests (actor, request_id, body_hash, object_id, reply)"
 	" SELECT actor, request_id, body_hash, nullif(object_id, 0), reply"
@@ -343,7 +347,9 @@ static void lane_op(struct lane *lane, size_t index)
 	if (facts_outdated(lane, index) && stale_by_now(lane, index, result, &st))
 		st = result->status;
 	if (st == STATUS_OK) {
+		log_set_trace(op->trace);
 		st = op->work(tx, op->arg);
+		log_set_trace(NULL);
 		if (tx->failed != STATUS_OK)
 			st = tx->failed;
 	}

@@ -5,8 +5,11 @@
 #include <pb_decode.h>
 #include <pb_encode.h>
 #include <assert.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "common/base/log.h"
 
 void stream_to_text(struct stream s, char out[STREAM_TEXT_SIZE])
 {
@@ -180,12 +183,33 @@ pb_bytes_array_t *pb_bytes_from(struct arena *mem, const void *bytes, size_t len
 	return array;
 }
 
+/* The thread's trace id, 32 hex digits, as 16 bytes. */
+static void trace_bytes(pb_Event *event)
+{
+	const char *trace = log_trace();
+
+	if (strlen(trace) == 2 * sizeof event->trace.bytes &&
+		sodium_hex2bin(event->trace.bytes, sizeof event->trace.bytes, trace, 2 * sizeof event->trace.bytes, NULL, NULL, NULL) == 0)
+		event->trace.size = sizeof event->trace.bytes;
+}
+
+const char *event_trace(const pb_Event *event, char out[IDS_TRACE_SIZE])
+{
+	out[0] = 0;
+	if (event->trace.size == sizeof event->trace.bytes)
+		sodium_bin2hex(out, IDS_TRACE_SIZE, event->trace.bytes, sizeof event->trace.bytes);
+	return out;
+}
+
 enum status event_encode(struct arena *mem, const pb_Event *event, const uint8_t **out_bytes, size_t *out_length)
 {
+	pb_Event traced = *event;
 	const uint8_t *bytes = NULL;
 	size_t length = 0;
 
-	enum status st = pb_encode_arena(mem, pb_Event_fields, event, &bytes, &length);
+	if (traced.trace.size == 0)
+		trace_bytes(&traced);
+	enum status st = pb_encode_arena(mem, pb_Event_fields, &traced, &bytes, &length);
 	if (st != STATUS_OK)
 		return st;
 	if (length > EVENT_MAX_BYTES)

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "common/base/arena.h"
+#include "common/base/ids.h"
 #include "common/base/status.h"
 #include "common/events/kinds.h"
 #include "proto/bus.pb.h"
@@ -58,8 +59,10 @@ struct logged_event {
 /* A row of the log or of a fetch as the struct; its bytes are borrowed from the row. */
 void logged_event_from_row(const pb_LoggedEvent *row, struct logged_event *out);
 
-/* Encodes into mem. STATUS_TOO_LARGE over EVENT_MAX_BYTES, STATUS_INTERNAL when nanopb refuses. */
+/* Encodes into mem; without a trace id of its own the event takes the thread's (log.h). STATUS_TOO_LARGE over EVENT_MAX_BYTES, STATUS_INTERNAL when nanopb refuses. */
 enum status event_encode(struct arena *mem, const pb_Event *event, const uint8_t **out_bytes, size_t *out_length);
+/* The trace id of the request that caused the event as 32 hex digits, "" when it has none. Returns out. */
+const char *event_trace(const pb_Event *event, char out[IDS_TRACE_SIZE]);
 /* Decodes; what nanopb allocates is released with mem. STATUS_MALFORMED. */
 enum status event_decode(struct arena *mem, const uint8_t *bytes, size_t length, pb_Event *out_event);
 

@@ -45,7 +45,7 @@ struct rpc_server {
 	struct slot *slots;
 	size_t slot_count;
 	size_t busy_from; /* calls in flight from which on new ones are turned away */
-	const struct rpc_binding **by_tag;
+	struct rpc_binding *by_tag; /* method NULL: not served */
 	uint32_t tag_count;
 	pthread_t *workers;
 	size_t worker_count;
@@ -79,6 +79,22 @@ static void slot_answered(struct slot *slot)
 	}
 }
 
+/* One line a call under the request's trace, by which it is followed through the processes. The thread that answers may be at
+ * work for somebody else meanwhile: its own trace comes back. */
+static void log_served(const struct slot *slot, uint32_t status)
+{
+	char before[IDS_TRACE_SIZE];
+
+	if (!log_enabled(LOG_DEBUG) || slot->call.method == NULL)
+		return;
+	strncpy(before, log_trace(), sizeof before - 1);
+	before[sizeof before - 1] = 0;
+	log_set_trace(slot->header.trace_id);
+	log_debug("call_served", LOG_STR("call", slot->call.method->name), LOG_STATUS("status", status_from_number(status)),
+		LOG_I64("duration_us", clock_mono_us() - slot->call.began_mono_us));
+	log_set_trace(before);
+}
+
 /* Writes the answer and sends it. Any thread, once per received request. */
 static void slot_answer(struct slot *slot, const pb_RpcResult *result)
 {
@@ -105,6 +121,7 @@ static void slot_answer(struct slot *slot, const pb_RpcResult *result)
 		log_error("reply_lost", LOG_STR("why", "out of memory"));
 		abort();
 	}
+	log_served(slot, result->status);
 	metric_add(rpc_served, 1);
 	if (result->status == STATUS_BUSY || result->status == STATUS_LATE)
 		metric_add(rpc_busy, 1);
@@ -203,8 +220,8 @@ static enum status slot_decode(struct slot *slot, const struct rpc_binding **out
 	slot->call.deadline_mono_ms = slot->call.began_mono_us / 1000 + remaining_ms;
 	if (clock_mono_ms() > slot->call.deadline_mono_ms)
 		return STATUS_LATE;
-	const struct rpc_binding *binding = wire.arm < server->tag_count ? server->by_tag[wire.arm] : NULL;
-	if (binding == NULL)
+	const struct rpc_binding *binding = wire.arm < server->tag_count ? &server->by_tag[wire.arm] : NULL;
+	if (binding == NULL || binding->method == NULL)
 		return STATUS_NOT_IMPLEMENTED;
 	slot->arm = wire.arm;
 	slot->call.method = binding->method;
@@ -382,7 +399,7 @@ enum status rpc_server_start(const struct rpc_server_options *options, struct rp
 		rv = rpc_socket_prepare(server->socket);
 	bool made = rv == 0 && server->by_tag != NULL && server->slots != NULL;
 	for (size_t i = 0; made && i < options->binding_count; i++)
-		server->by_tag[options->bindings[i].method->tag] = &options->bindings[i];
+		server->by_tag[options->bindings[i].method->tag] = options->bindings[i];
 	for (size_t i = 0; made && i < server->slot_count; i++)
 		made = slot_create(server, &server->slots[i]);
 	made = made && workers_start(server);
