@@ -16,7 +16,8 @@ static const struct db_stmt old_session_stmt = {"commit_old_session",
 	" WHERE pid = $1 AND (extract(epoch FROM backend_start) * 1000000)::int8 = $2"};
 static const struct db_stmt find_stmt = {"commit_find",
 	"SELECT q.i, r.reply, coalesce(r.object_id, 0), r.body_hash FROM unnest($1::int4[], $2::int8[], $3::bytea[])"
-	" AS q(i, actor, request_id) JOIN log.requests r ON r.actor = q.actor AND r.request_id = q.request_id"};
+	" AS q(i, actor, request_id) CROSS JOIN LATERAL (SELECT * FROM log.requests r"
+	" WHERE r.actor = q.actor AND r.request_id = q.request_id OFFSET 0) r"};
 /* What is visible need not have reached the synchronous standby, if there is one; the answer to a write behind it has. */
 static const struct db_stmt settle_stmt = {"commit_settle", "UPDATE log.meta SET singleton = singleton"};
 /* Of the newest leaves, and near the head: no index knows request ids. */

@@ -12,13 +12,14 @@
 static const struct db_stmt begin_stmt = {"commit_set_begin", "BEGIN"};
 static const struct db_stmt commit_stmt = {"commit_set_commit", "COMMIT"};
 
-/* The work statement must know which streams it may touch, and the client would need a round trip to tell it: a setting of
+/* The streams come in order of (rank, id), and are locked one by one as they come: no join but this one is possible.
+ *
+ * The work statement must know which streams it may touch, and the client would need a round trip to tell it: a setting of
  * the transaction carries the list across. */
 #define LOCK_SQL(how)                                                                                         \
 	"SELECT set_config('guildhall.locked', coalesce((SELECT string_agg(l.rank || ':' || l.id, ',') FROM " \
-	"(SELECT s.rank, s.id FROM unnest($1::int2[], $2::int8[]) AS w(rank, id) "                            \
-	"JOIN log.streams s ON s.rank = w.rank AND s.id = w.id ORDER BY s.rank, s.id "                        \
-	"FOR NO KEY UPDATE OF s " how ") l), ''), true)"
+	"unnest($1::int2[], $2::int8[]) AS w(rank, id) CROSS JOIN LATERAL (SELECT s.rank, s.id FROM "         \
+	"log.streams s WHERE s.rank = w.rank AND s.id = w.id FOR NO KEY UPDATE " how ") l), ''), true)"
 static const struct db_stmt lock_stmt = {"commit_set_lock", LOCK_SQL("SKIP LOCKED")};
 static const struct db_stmt lock_waiting_stmt = {"commit_set_lock_waiting", LOCK_SQL("")};
 
