@@ -73,6 +73,8 @@ static void answer_ready(struct ops *ops, const struct http_request *rq, struct 
 	size_t count = ops->check_count;
 	memcpy(checks, ops->checks, count * sizeof *checks);
 	pthread_mutex_unlock(&ops->lock);
+	if (count == 0) /* nobody has said yet what readiness means here: the process is still being put together */
+		ready = false;
 	for (size_t i = 0; i < count; i++) {
 		details[i][0] = '\0';
 		oks[i] = checks[i].run(checks[i].arg, details[i], DETAIL_SIZE);
@@ -85,6 +87,8 @@ static void answer_ready(struct ops *ops, const struct http_request *rq, struct 
 	jw_array(&w);
 	if (draining)
 		write_check(&w, "draining", false, "this process is stopping");
+	if (count == 0)
+		write_check(&w, "started", false, "this process is starting");
 	for (size_t i = 0; i < count; i++)
 		write_check(&w, checks[i].name, oks[i], details[i]);
 	jw_array_end(&w);

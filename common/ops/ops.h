@@ -1,6 +1,6 @@
 /*
  * ops - the small HTTP listener of every process (/healthz, /readyz, /metrics) and the metrics behind it.
- * /healthz: 200 while the process runs. /readyz: 200 {"ready":true,"checks":[{"name","ok","detail"}]} or 503.
+ * /healthz: 200 while the process runs. /readyz (503 until the first check is added): 200 {"ready":true,"checks":[{"name","ok","detail"}]} or 503.
  * /metrics: Prometheus text 0.0.4 with the process metrics (cpu, rss, fds, start time, threads) and ours.
  */
 #pragma once

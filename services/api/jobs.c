@@ -271,6 +271,9 @@ static enum status do_erase(struct api *api, struct arena *mem, const struct job
 	step_begin(&s, mem, job, "erase");
 	st = moderation_erase_person(api->owners[OWNER_moderation].client, mem, &s.ctx,
 		&(pb_ErasePersonRequest){.user_id = job->account_id}, &nothing, &outcome);
+	if (st == STATUS_OK)
+		st = presence_forget_person(api->owners[OWNER_presence].client, mem, &s.ctx,
+			&(pb_ForgetPersonRequest){.user_id = job->account_id}, &nothing, &outcome);
 	return st == STATUS_OK ? tell_people(api, mem, job, user) : st;
 }
 

@@ -68,7 +68,8 @@ START_TEST(a_process_is_ready_when_all_its_checks_are)
 	struct ops *ops = started();
 	bool up = true, down = false;
 
-	check_answer(answer_to(ops, "GET /readyz"), "200", "{\"ready\":true,\"checks\":[]}");
+	check_answer(answer_to(ops, "GET /readyz"), "503",
+		"{\"ready\":false,\"checks\":[{\"name\":\"started\",\"ok\":false,\"detail\":\"this process is starting\"}]}");
 	ops_add_check(ops, "database", database, &up);
 	check_answer(answer_to(ops, "GET /readyz"), "200",
 		"{\"ready\":true,\"checks\":[{\"name\":\"database\",\"ok\":true,\"detail\":\"answers\"}]}");
@@ -82,11 +83,13 @@ END_TEST
 START_TEST(a_draining_process_is_healthy_but_not_ready)
 {
 	struct ops *ops = started();
+	bool up = true;
 
+	ops_add_check(ops, "database", database, &up);
 	ops_set_draining(ops);
 	check_answer(answer_to(ops, "GET /readyz"), "503",
 		"{\"ready\":false,\"checks\":[{\"name\":\"draining\",\"ok\":false,"
-		"\"detail\":\"this process is stopping\"}]}");
+		"\"detail\":\"this process is stopping\"},{\"name\":\"database\",\"ok\":true,\"detail\":\"answers\"}]}");
 	ck_assert_int_eq(strncmp(answer_to(ops, "GET /healthz"), "HTTP/1.1 200", 12), 0);
 }
 END_TEST
