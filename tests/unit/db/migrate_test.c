@@ -19,7 +19,7 @@ struct folder {
 
 static void write_file(struct folder *f, const char *name, const char *text)
 {
-	char path[160];
+	char path[512];
 
 	snprintf(path, sizeof path, "%s/%s", f->path, name);
 	FILE *out = fopen(path, "w");
@@ -30,7 +30,7 @@ static void write_file(struct folder *f, const char *name, const char *text)
 
 static void remove_file(struct folder *f, const char *name)
 {
-	char path[160];
+	char path[512];
 
 	snprintf(path, sizeof path, "%s/%s", f->path, name);
 	ck_assert_int_eq(unlink(path), 0);
