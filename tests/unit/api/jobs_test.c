@@ -10,11 +10,11 @@
 #define TEAMS 20 /* more than one commit takes */
 
 struct owners {
-	atomic_int told_messaging, told_moderation, erased;
+	atomic_int told_messaging, told_moderation, erased, forgotten;
 	atomic_bool away; /* messaging answers BUSY */
 	char directory[64];
-	const char *addresses[2];
-	struct rpc_server *servers[2];
+	const char *addresses[3];
+	struct rpc_server *servers[3];
 };
 static struct owners owners;
 
@@ -40,6 +40,12 @@ static void erase_person(void *service, struct rpc_call *call, const void *reque
 	rpc_finish(call);
 }
 
+static void forget_person(void *service, struct rpc_call *call, const void *request, void *reply)
+{
+	atomic_fetch_add(&owners.forgotten, 1);
+	rpc_finish(call);
+}
+
 static void list_team_ids(void *service, struct rpc_call *call, const void *request, void *reply)
 {
 	pb_TeamIdsReply *out = reply;
@@ -57,32 +63,32 @@ static const struct rpc_binding of_moderation[] = {
 	{&rpc_moderation_list_team_ids, list_team_ids},
 };
 
+static const struct rpc_binding of_presence[] = {{&rpc_presence_forget_person, forget_person}};
+
+/* Plays one owner: its server, and api's client of it. */
+static void play(struct fixture *fx, size_t i, const char *name, enum owner owner, const struct rpc_binding *bindings, size_t count)
+{
+	owners.addresses[i] = arena_printf(fx->mem, "ipc://%s/%s", owners.directory, name);
+	ck_assert_int_eq(rpc_server_start(&(struct rpc_server_options){.listen = owners.addresses[i],
+						  .bindings = bindings,
+						  .binding_count = count,
+						  .workers = 1},
+				 &owners.servers[i]),
+		STATUS_OK);
+	ck_assert_int_eq(rpc_client_create(name, owners.addresses[i], false, &fx->api.owners[owner].client), STATUS_OK);
+}
+
+static const enum owner played[] = {OWNER_messaging, OWNER_moderation, OWNER_presence};
+
 static struct fixture *with_owners(void)
 {
 	struct fixture *fx = fixture_create();
 
 	owners = (struct owners){.directory = "/tmp/guildhall-jobs-XXXXXX"};
 	ck_assert_ptr_nonnull(mkdtemp(owners.directory));
-	owners.addresses[0] = arena_printf(fx->mem, "ipc://%s/messaging", owners.directory);
-	owners.addresses[1] = arena_printf(fx->mem, "ipc://%s/moderation", owners.directory);
-	ck_assert_int_eq(rpc_server_start(&(struct rpc_server_options){.listen = owners.addresses[0],
-						  .bindings = of_messaging,
-						  .binding_count = 1,
-						  .workers = 1},
-				 &owners.servers[0]),
-		STATUS_OK);
-	ck_assert_int_eq(rpc_server_start(&(struct rpc_server_options){.listen = owners.addresses[1],
-						  .bindings = of_moderation,
-						  .binding_count = 3,
-						  .workers = 1},
-				 &owners.servers[1]),
-		STATUS_OK);
-	ck_assert_int_eq(rpc_client_create("messaging", owners.addresses[0], false,
-				 &fx->api.owners[OWNER_messaging].client),
-		STATUS_OK);
-	ck_assert_int_eq(rpc_client_create("moderation", owners.addresses[1], false,
-				 &fx->api.owners[OWNER_moderation].client),
-		STATUS_OK);
+	play(fx, 0, "messaging", played[0], of_messaging, 1);
+	play(fx, 1, "moderation", played[1], of_moderation, 3);
+	play(fx, 2, "presence", played[2], of_presence, 1);
 	pg_exec(fx->url,
 		"INSERT INTO log.streams (rank, id) SELECT 1, 1000 + n FROM generate_series(1, 20) n");
 	return fx;
@@ -90,8 +96,8 @@ static struct fixture *with_owners(void)
 
 static void without_owners(struct fixture *fx)
 {
-	for (size_t i = 0; i < 2; i++) {
-		rpc_client_destroy(fx->api.owners[i].client);
+	for (size_t i = 0; i < 3; i++) {
+		rpc_client_destroy(fx->api.owners[played[i]].client);
 		rpc_server_stop(owners.servers[i]);
 		unlink(owners.addresses[i] + strlen("ipc://"));
 	}
@@ -204,7 +210,7 @@ START_TEST(a_leased_job_is_let_be)
 }
 END_TEST
 
-START_TEST(an_erased_person_is_forgotten_by_both_owners)
+START_TEST(an_erased_person_is_forgotten_by_every_owner)
 {
 	struct fixture *fx = with_owners();
 	struct token_answer alice = person(fx, "alice", NULL);
@@ -216,6 +222,7 @@ START_TEST(an_erased_person_is_forgotten_by_both_owners)
 	pg_await(fx->url, "SELECT count(*) FROM auth.jobs", 0);
 	jobs_stop(fx->api.jobs);
 	ck_assert_int_eq(atomic_load(&owners.erased), 1);
+	ck_assert_int_eq(atomic_load(&owners.forgotten), 1);
 	ck_assert_int_eq(atomic_load(&owners.told_messaging), 1);
 	ck_assert_int_eq(atomic_load(&owners.told_moderation), 1);
 	without_owners(fx);
@@ -224,4 +231,4 @@ END_TEST
 
 TESTS("jobs", a_new_name_reaches_the_owners_and_every_team_once, copies_share_the_id_of_the_first_event,
 	what_fails_is_done_later, a_job_goes_on_where_a_copy_that_died_left_it, a_leased_job_is_let_be,
-	an_erased_person_is_forgotten_by_both_owners)
+	an_erased_person_is_forgotten_by_every_owner)
