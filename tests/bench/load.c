@@ -140,6 +140,30 @@ static void read_options(struct load *load, int argc, char **argv)
 		die("--rate", "posts a second");
 }
 
+static double own_cpu_s(void)
+{
+	struct rusage usage;
+	getrusage(RUSAGE_SELF, &usage);
+	return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+	       (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
+}
+
+static void cpu_begin(struct load *load)
+{
+	load->machine_begin_s = machine_cpu_s();
+	load->own_begin_s = own_cpu_s();
+	for (size_t i = 0; i < load->process_count; i++)
+		load->processes[i].cpu_begin_s = process_cpu_s(load->processes[i].pid);
+}
+
+static void cpu_end(struct load *load)
+{
+	load->machine_end_s = machine_cpu_s();
+	load->own_end_s = own_cpu_s();
+	for (size_t i = 0; i < load->process_count; i++)
+		load->processes[i].cpu_end_s = process_cpu_s(load->processes[i].pid);
+}
+
 static void turns_until(struct ws *ws, struct http *http, int64_t until_ns)
 {
 	for (;;) {
@@ -160,12 +184,10 @@ static void run(struct load *load, struct ws *ws)
 	/* A turn late at most: rates are over the time that really passed. */
 	load->deliveries_begin = load->deliveries;
 	int64_t begun = now_ns();
-	for (size_t i = 0; i < load->process_count; i++)
-		load->processes[i].cpu_begin_s = process_cpu_s(load->processes[i].pid);
+	cpu_begin(load);
 	turns_until(ws, http, load->end_ns);
 	load->deliveries_end = load->deliveries;
-	for (size_t i = 0; i < load->process_count; i++)
-		load->processes[i].cpu_end_s = process_cpu_s(load->processes[i].pid);
+	cpu_end(load);
 	load->seconds = (double)(now_ns() - begun) / 1e9;
 	http_stop(http);
 	int64_t give_up = now_ns() + DRAIN_NS;
@@ -177,28 +199,47 @@ static void run(struct load *load, struct ws *ws)
 	turns_until(ws, NULL, now_ns() + 200000000);
 }
 
+static void print_count(FILE *out, const char *name, uint64_t count)
+{
+	fprintf(out, "\"%s\":%llu,", name, (unsigned long long)count);
+}
+
+static void print_real(FILE *out, const char *name, double value)
+{
+	fprintf(out, "\"%s\":%.3f,", name, value);
+}
+
+static void print_process(FILE *out, const struct process *p, bool first)
+{
+	fprintf(out, "%s\"%s\":{", first ? "" : ",", p->name);
+	print_real(out, "cpu_s", p->cpu_end_s - p->cpu_begin_s);
+	fprintf(out, "\"rss_begin_kib\":%ld,\"rss_ready_kib\":%ld,\"rss_end_kib\":%ld}", p->rss_begin_kib,
+		p->rss_ready_kib, p->rss_end_kib);
+}
+
 static void print(const struct load *load, uint32_t sockets, double connect_s, FILE *out)
 {
-	struct rusage usage;
-	getrusage(RUSAGE_SELF, &usage);
-	double own = (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
-		     (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
 	uint64_t deliveries = load->deliveries_end - load->deliveries_begin;
-	fprintf(out,
-		"{\"sockets\":%u,\"connect_s\":%.4f,\"ready_per_s\":%.1f,\"seconds\":%.4f,\"deliveries\":%"
-		"llu,\"deliveries_per_s\":%.1f,"
-		"\"posts\":%llu,\"posts_per_s\":%.1f,\"late\":%llu,\"refused\":%llu,\"others\":%llu,\"busy\":"
-		"%llu,\"load_"
-		"cpu_s\":%.3f,",
-		sockets, connect_s, connect_s > 0 ? sockets / connect_s : 0, load->seconds,
-		(unsigned long long)deliveries, load->seconds > 0 ? (double)deliveries / load->seconds : 0,
-		(unsigned long long)load->posts, load->seconds > 0 ? (double)load->posts / load->seconds : 0,
-		(unsigned long long)load->late, (unsigned long long)load->refused,
-		(unsigned long long)load->others, (unsigned long long)load->busy, own);
-	fprintf(out, "\"lost\":%llu,\"doubled\":%llu,\"reordered\":%llu,\"corrupt\":%llu,\"closed\":%llu,",
-		(unsigned long long)load->faults.lost, (unsigned long long)load->faults.doubled,
-		(unsigned long long)load->faults.reordered, (unsigned long long)load->faults.corrupt,
-		(unsigned long long)load->faults.closed);
+	fputc('{', out);
+	print_count(out, "sockets", sockets);
+	print_real(out, "connect_s", connect_s);
+	print_real(out, "ready_per_s", connect_s > 0 ? sockets / connect_s : 0);
+	print_real(out, "seconds", load->seconds);
+	print_count(out, "deliveries", deliveries);
+	print_real(out, "deliveries_per_s", load->seconds > 0 ? (double)deliveries / load->seconds : 0);
+	print_count(out, "posts", load->posts);
+	print_real(out, "posts_per_s", load->seconds > 0 ? (double)load->posts / load->seconds : 0);
+	print_count(out, "late", load->late);
+	print_count(out, "refused", load->refused);
+	print_count(out, "other_frames", load->others);
+	print_count(out, "busy", load->busy);
+	print_real(out, "load_cpu_s", load->own_end_s - load->own_begin_s);
+	print_real(out, "machine_cpu_s", load->machine_end_s - load->machine_begin_s);
+	print_count(out, "lost", load->faults.lost);
+	print_count(out, "doubled", load->faults.doubled);
+	print_count(out, "reordered", load->faults.reordered);
+	print_count(out, "corrupt", load->faults.corrupt);
+	print_count(out, "closed", load->faults.closed);
 	histogram_print(&load->ready, "ready_ms", out);
 	fputc(',', out);
 	histogram_print(&load->post, "post_ms", out);
@@ -207,14 +248,8 @@ static void print(const struct load *load, uint32_t sockets, double connect_s, F
 	fputc(',', out);
 	histogram_print(&load->last, "last_ms", out);
 	fputs(",\"processes\":{", out);
-	for (size_t i = 0; i < load->process_count; i++) {
-		const struct process *p = &load->processes[i];
-		fprintf(out,
-			"%s\"%s\":{\"cpu_s\":%.2f,\"rss_begin_kib\":%ld,\"rss_ready_kib\":%ld,\"rss_end_"
-			"kib\":%ld}",
-			i ? "," : "", p->name, p->cpu_end_s - p->cpu_begin_s, p->rss_begin_kib,
-			p->rss_ready_kib, p->rss_end_kib);
-	}
+	for (size_t i = 0; i < load->process_count; i++)
+		print_process(out, &load->processes[i], i == 0);
 	fputs("}}\n", out);
 }
 
@@ -227,15 +262,13 @@ int main(int argc, char **argv)
 	read_plan(&load);
 	for (size_t i = 0; i < load.group_count; i++)
 		sockets += load.groups[i].sockets;
-	for (size_t i = 0; i < load.process_count; i++) {
+	for (size_t i = 0; i < load.process_count; i++)
 		load.processes[i].rss_begin_kib = process_rss_kib(load.processes[i].pid);
-		load.processes[i].cpu_begin_s = process_cpu_s(load.processes[i].pid);
-	}
+	cpu_begin(&load);
 	struct ws *ws = ws_create(&load);
 	if (!ws_connect(ws, &connect_s))
 		return 2;
-	for (size_t i = 0; i < load.process_count; i++)
-		load.processes[i].cpu_end_s = process_cpu_s(load.processes[i].pid);
+	cpu_end(&load);
 	turns_until(ws, NULL, now_ns() + (int64_t)(load.settle_s * 1e9));
 	for (size_t i = 0; i < load.process_count; i++)
 		load.processes[i].rss_ready_kib = process_rss_kib(load.processes[i].pid);

@@ -39,9 +39,11 @@ struct process {
 	double cpu_begin_s, cpu_end_s; /* utime + stime around the measured time; idle: around the connecting */
 	long rss_begin_kib, rss_ready_kib, rss_end_kib; /* no sockets yet; all ready and settled; at the end */
 };
-double process_cpu_s(
-	int pid); /* with its living children, as of PostgreSQL; -1 when there is no such process */
-long process_rss_kib(int pid); /* of itself; -1 when there is no such process */
+/* All that this machine's CPUs did so far, for whomever; 0 when /proc/stat cannot be read. */
+double machine_cpu_s(void);
+/* With its living children, as of PostgreSQL; -1 when there is no such process. */
+double process_cpu_s(int pid);
+long process_rss_kib(int pid); /* of itself; the same */
 
 /* -- what is sent and expected */
 
@@ -115,6 +117,7 @@ struct load {
 
 	/* main thread */
 	struct faults faults;
+	double machine_begin_s, machine_end_s, own_begin_s, own_end_s; /* CPU time, as in struct process */
 	uint64_t busy;               /* subscriptions that were told to come back */
 	uint64_t deliveries, others; /* messages; other frames such as position or member_joined */
 	uint64_t deliveries_begin, deliveries_end;

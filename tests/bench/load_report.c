@@ -61,6 +61,18 @@ void histogram_print(const struct histogram *h, const char *name, FILE *out)
 		histogram_ms(h, 0.999), (double)h->largest / 1e6);
 }
 
+double machine_cpu_s(void)
+{
+	unsigned long long user = 0, nice = 0, system = 0, irq = 0, softirq = 0;
+	FILE *file = fopen("/proc/stat", "r");
+	if (file == NULL)
+		return 0;
+	if (fscanf(file, "cpu %llu %llu %llu %*u %*u %llu %llu", &user, &nice, &system, &irq, &softirq) != 5)
+		user = nice = system = irq = softirq = 0;
+	fclose(file);
+	return (double)(user + nice + system + irq + softirq) / (double)sysconf(_SC_CLK_TCK);
+}
+
 static double one_cpu_s(int pid)
 {
 	char path[64], line[1024];
