@@ -15,7 +15,8 @@ static const struct db_stmt old_session_stmt = {"commit_old_session",
 	"SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
 	" WHERE pid = $1 AND (extract(epoch FROM backend_start) * 1000000)::int8 = $2"};
 static const struct db_stmt find_stmt = {"commit_find",
-	"SELECT q.i, r.reply, coalesce(r.object_id, 0), r.body_hash FROM unnest($1::int4[], $2::int8[], $3::bytea[])"
+	"SELECT q.i, r.reply, coalesce(r.object_id, 0), r.body_hash,"
+	" (extract(epoch FROM r.created_at) * 1000000)::int8 FROM unnest($1::int4[], $2::int8[], $3::bytea[])"
 	" AS q(i, actor, request_id) CROSS JOIN LATERAL (SELECT * FROM log.requests r"
 	" WHERE r.actor = q.actor AND r.request_id = q.request_id OFFSET 0) r"};
 /* What is visible need not have reached the synchronous standby, if there is one; the answer to a write behind it has. */
@@ -101,6 +102,7 @@ static enum status find_once(struct writer *w, int64_t old_pid, int64_t old_bega
 		found->found = true;
 		found->reply = db_bytea(&rows, row, 1, &found->reply_length);
 		found->object_id = db_id(&rows, row, 2);
+		found->written_us = db_i64(&rows, row, 4);
 	}
 	return STATUS_OK;
 }

@@ -180,6 +180,8 @@ static void lane_lost(struct writer *w, struct commit_op **ops, size_t count)
 				.reply = found[i].reply,
 				.reply_length = found[i].reply_length,
 				.object_id = found[i].object_id};
+		} else {
+			op_state(ops[i])->losses++;
 		}
 	}
 	if (st == STATUS_OK && lost_commit_events(w, ops, found, count, &events, &event_count) == STATUS_OK)

@@ -48,8 +48,9 @@ static const struct db_stmt update_streams_stmt = {"commit_update_streams",
 	" CROSS JOIN LATERAL (SELECT t.ctid AS place FROM log.streams t WHERE t.rank = n.rank AND t.id = n.id"
 	" OFFSET 0) t WHERE s.ctid = t.place"};
 static const struct db_stmt insert_requests_stmt = {"commit_insert_requests",
-	"INSERT INTO log.requests (actor, request_id, body_hash, object_id, reply)"
-	" SELECT actor, request_id, body_hash, nullif(object_id, 0), reply"
+	"INSERT INTO log.requests (actor, request_id, body_hash, object_id, reply, created_at)"
+	" SELECT actor, request_id, body_hash, nullif(object_id, 0), reply,"
+	" timestamptz 'epoch' + $6 * interval '1 microsecond'"
 	" FROM unnest($1::int8[], $2::bytea[], $3::bytea[], $4::int8[], $5::bytea[])"
 	" AS r(actor, request_id, body_hash, object_id, reply)"};
 
@@ -471,6 +472,7 @@ static void insert_requests_params(struct lane *lane, struct db_params *p)
 	db_put_byteas(p, hashes, hash_lengths, n);
 	db_put_ids(p, objects, n);
 	db_put_byteas(p, replies, reply_lengths, n);
+	db_put_i64(p, lane->tx.now_us); /* by which a lost COMMIT knows its own row */
 }
 
 enum commit_end { COMMIT_DONE, COMMIT_FAILED, COMMIT_LOST };
@@ -546,7 +548,10 @@ static void lane_forget(struct lane *lane)
 	}
 }
 
-/* COMMIT was sent and nobody knows. All of it happened or nothing did, so the first one tells for all. */
+/*
+ * COMMIT was sent and nobody knows. All of it happened or nothing did, so the first one tells for all; but only by a row of
+ * this transaction: api may have given the same request to another copy meanwhile, and its row says nothing of ours.
+ */
 static void lane_lost(struct lane *lane)
 {
 	struct commit_op **ops = ARENA_ARRAY(lane->mem, lane->count, struct commit_op *);
@@ -557,13 +562,16 @@ static void lane_lost(struct lane *lane)
 		if (lane->written[i])
 			ops[n++] = lane->ops[i];
 	enum status st = lost_commit_find(lane->w, ops, n, found);
-	if (st == STATUS_OK && found[0].found)
+	if (st == STATUS_OK && found[0].found && found[0].written_us == lane->tx.now_us) {
 		lane_settle_written(lane);
-	else if (st == STATUS_OK)
+	} else if (st == STATUS_OK) {
 		lane_forget(lane);
-	else
+		for (size_t i = 0; i < n; i++)
+			op_state(ops[i])->losses++;
+	} else {
 		for (size_t i = 0; i < n; i++)
 			op_settle(lane->w, ops[i], STATUS_BUSY);
+	}
 }
 
 /* One transaction. False: it failed as a whole for a reason that may be one op's; nothing of it is written. */

@@ -114,6 +114,7 @@ size_t lane_streams(
  * of the ops were written. STATUS_BUSY: nobody answered in time; then nothing is known. */
 struct lost_op {
 	bool found;
+	int64_t written_us; /* created_at of its row: another copy may have been given the same request */
 	const uint8_t *reply;
 	size_t reply_length;
 	uint64_t object_id;

@@ -64,6 +64,48 @@ START_TEST(a_step_whose_commit_never_arrived_is_run_again_and_written_once)
 }
 END_TEST
 
+/* api gives a call that is not answered to another copy, under the same request id. */
+START_TEST(what_another_copy_wrote_meanwhile_is_not_taken_for_the_lost_commit)
+{
+	static const uint8_t id[16] = "the same request";
+	struct cut_fixture cf;
+	struct gate gate, held;
+
+	cut_fixture_create(&cf);
+	gate_shut(&cf.fx, &gate);
+	sem_init(&held.entered, 0, 0);
+	sem_init(&held.leave, 0, 0);
+	task_init(&held.task, TEAM(0));
+	held.task.op.request_id = id;
+	held.task.op.request_id_length = sizeof id;
+	held.task.row_id = 100;
+	held.task.entered = &held.entered;
+	held.task.leave = &held.leave;
+	struct task mate;
+	task_init(&mate, TEAM(1));
+	mate.row_id = 101;
+	task_submit(&cf.fx, &held.task);
+	task_submit(&cf.fx, &mate);
+	gate_open(&gate);
+	while (sem_wait(&held.entered) != 0)
+		;
+	pg_exec(cf.fx.url,
+		"INSERT INTO log.requests (actor, request_id, object_id) VALUES (5, 'the same request', 77)");
+	pg_proxy_cut(cf.proxy, PG_CUT_COMMIT_REQUEST);
+	sem_post(&held.leave);
+	ck_assert_int_eq(task_await(&held.task), STATUS_OK);
+	ck_assert(held.task.result.replayed);
+	ck_assert_uint_eq(held.task.result.object_id, 77);
+	ck_assert_int_eq(task_await(&mate), STATUS_OK);
+	ck_assert_int_eq(pg_proxy_cuts(cf.proxy), 1);
+	ck_assert_int_eq(mate.runs, 2);
+	ck_assert_int_eq(pg_number(cf.fx.url, "SELECT count(*) FROM test.posts WHERE id = 101"), 1);
+	ck_assert_int_eq(pg_number(cf.fx.url, "SELECT count(*) FROM test.posts"), 1);
+	assert_streams_whole(cf.fx.url);
+	cut_fixture_destroy(&cf);
+}
+END_TEST
+
 START_TEST(posts_whose_commit_answer_is_lost_are_answered_and_written_once)
 {
 	struct cut_fixture cf;
@@ -186,6 +228,7 @@ END_TEST
 
 TESTS("lost_commit", a_step_whose_commit_answer_is_lost_is_answered_as_written_and_written_once,
 	a_step_whose_commit_never_arrived_is_run_again_and_written_once,
+	what_another_copy_wrote_meanwhile_is_not_taken_for_the_lost_commit,
 	posts_whose_commit_answer_is_lost_are_answered_and_written_once,
 	posts_whose_commit_never_arrived_are_tried_again_and_written_once,
 	an_op_whose_backend_is_terminated_in_its_midst_is_run_again,
