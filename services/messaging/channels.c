@@ -49,10 +49,10 @@ static enum status creation_allowed(struct change *c)
 		&c->no.why);
 }
 
-/* LIMIT bounds what a team with too many would cost. */
+/* LIMIT bounds what a team with too many would cost. Behind the last position there is is none: then there are two in it. */
 static const struct db_stmt creation_place_stmt = {
 	"messaging_channel_place",
-	"SELECT count(*), coalesce(max(position) + 1, 0) FROM (SELECT position FROM messaging.channels"
+	"SELECT count(*), least(coalesce(max(position)::int8 + 1, 0), 2147483647) FROM (SELECT position FROM messaging.channels"
 	" WHERE team_id = $1 AND deleted_at_ms IS NULL ORDER BY position DESC LIMIT $2) c",
 };
 static const struct db_stmt creation_insert_stmt = {

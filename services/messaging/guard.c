@@ -68,12 +68,14 @@ enum status guard_read(struct service *s, struct rpc_call *call, struct db *db, 
 		st = db_acquire(db, call->deadline_mono_ms, &conn);
 		if (st != STATUS_OK)
 			return st;
-		st = fn(conn, call, &r, arg, &found, out_no);
+		enum status found_st = fn(conn, call, &r, arg, &found, out_no);
 		db_release(conn);
-		if (st != STATUS_OK)
-			return st;
+		if (found_st != STATUS_OK && found_st != STATUS_NOT_FOUND && found_st != STATUS_FIELD_INVALID)
+			return found_st;
 		st = guard_compare(&r, call, &found, out_no);
-		if (st == STATUS_OK || out_no->why != NULL)
+		if (st == STATUS_OK)
+			return found_st;
+		if (out_no->why != NULL)
 			return st;
 		rights_cache_drop(s->rights, call->header->actor_id, channel);
 	}
@@ -110,6 +112,37 @@ static enum status commit(struct service *s, struct change *c, struct commit_res
 	return committer_run(s->committer, c->call->mem, &op, out_result);
 }
 
+static enum status find_nothing(struct log_tx *tx, void *arg)
+{
+	return STATUS_NOT_FOUND;
+}
+
+/* What is not there may have been deleted by this very request, whose answer was lost: it is looked up like
+ * any other before that is told. */
+static enum status not_found_unless_repeated(
+	struct service *s, struct change *c, struct commit_result *out_result)
+{
+	struct commit_op op = {.streams = {STREAM_USER(c->call->header->actor_id)},
+		.stream_count = 1,
+		.keeps_rights = true,
+		.work = find_nothing};
+
+	commit_op_from_call(&op, c->call);
+	if (op.actor_id == 0 || op.request_id_length == 0)
+		return STATUS_NOT_FOUND;
+	return committer_run(s->committer, c->call->mem, &op, out_result);
+}
+
+static enum status answer_again(
+	struct rpc_call *call, const struct commit_result *result, void *reply, bool *out_replayed)
+{
+	*out_replayed = true;
+	if (result->reply == NULL)
+		return STATUS_OK;
+	return pb_decode_sized(call->mem, call->method->reply, call->method->reply_size, reply, result->reply,
+		result->reply_length);
+}
+
 enum status guard_change(struct service *s, struct change *c, void *reply, bool *out_replayed)
 {
 	enum rights_from from = RIGHTS_CACHED;
@@ -130,16 +163,14 @@ enum status guard_change(struct service *s, struct change *c, void *reply, bool 
 			st = c->allowed(c);
 		if (st != STATUS_OK && c->rights.cached)
 			continue;
-		if (st != STATUS_OK)
+		if (st != STATUS_OK && st != STATUS_NOT_FOUND)
 			return st;
-		st = commit(s, c, &result);
-		if (st == STATUS_OK && result.replayed) {
-			*out_replayed = true;
-			if (result.reply == NULL)
-				return STATUS_OK;
-			return pb_decode_sized(call->mem, call->method->reply, call->method->reply_size,
-				reply, result.reply, result.reply_length);
-		}
+		bool missing = st == STATUS_NOT_FOUND;
+		st = missing ? not_found_unless_repeated(s, c, &result) : commit(s, c, &result);
+		if (st == STATUS_OK && result.replayed)
+			return answer_again(call, &result, reply, out_replayed);
+		if (missing && st == STATUS_NOT_FOUND)
+			return st;
 		if (st == STATUS_OK)
 			return STATUS_OK;
 		copy_refusal(call->mem, &result, &c->no);

@@ -37,7 +37,8 @@ enum status guard_compare(const struct rights *r, const struct rpc_call *call, c
 
 /*
  * One reading. `fn` runs the statement on a connection of `db` and gives the epochs it found; what it returns
- * besides STATUS_OK ends the reading as it is. needed: a permission, or GUARD_VIEW: it is enough to know of
+ * besides STATUS_OK ends the reading as it is, but what it did not find or refuses (NOT_FOUND, FIELD_INVALID) is told
+ * only to who still may know. needed: a permission, or GUARD_VIEW: it is enough to know of
  * the channel.
  */
 #define GUARD_VIEW (-1)

@@ -146,9 +146,9 @@ static void stop(struct process *p)
 	purge_stop(p->purge);
 	if (s->committer != NULL)
 		committer_drain(s->committer, (int)p->config.drain_ms);
-	followup_destroy(s->followup);
 	if (p->server != NULL)
 		rpc_server_stop(p->server);
+	followup_destroy(s->followup); /* a commit that ends late still hands its call over */
 	if (p->publisher != NULL)
 		bus_publisher_destroy(
 			p->publisher); /* "leaving" for 300 ms: what was committed is on the way */

@@ -271,6 +271,45 @@ START_TEST(a_deleted_channel_is_gone_for_every_call)
 }
 END_TEST
 
+START_TEST(a_repeated_deletion_of_a_channel_is_answered_by_a_copy_that_never_saw_it)
+{
+	struct fixture fx;
+	pb_Empty empty;
+
+	fixture_create(&fx);
+	uint64_t channel = made_channel(&fx, false);
+	ck_assert_int_eq(
+		DO(&fx, true, delete_channel, pb_DeleteChannelRequest, &empty, .channel_id = channel),
+		STATUS_OK);
+	rights_cache_drop(fx.service.rights, 5, channel);
+	fx.same_request = true;
+	ck_assert_int_eq(
+		DO(&fx, true, delete_channel, pb_DeleteChannelRequest, &empty, .channel_id = channel),
+		STATUS_OK);
+	ck_assert(fx.outcome.replayed);
+	ck_assert_int_eq(
+		DO(&fx, true, delete_channel, pb_DeleteChannelRequest, &empty, .channel_id = channel),
+		STATUS_NOT_FOUND);
+	assert_streams_whole(&fx);
+	fixture_destroy(&fx);
+}
+END_TEST
+
+START_TEST(behind_the_last_position_there_is_still_room)
+{
+	struct fixture fx;
+	pb_ChannelReply reply;
+
+	fixture_create(&fx);
+	uint64_t channel = made_channel(&fx, false);
+	ck_assert_int_eq(DO(&fx, true, update_channel, pb_UpdateChannelRequest, &reply, .channel_id = channel,
+				 .has_position = true, .position = INT32_MAX),
+		STATUS_OK);
+	made_channel(&fx, false);
+	fixture_destroy(&fx);
+}
+END_TEST
+
 START_TEST(channels_are_listed_in_pages_and_archived_ones_on_request)
 {
 	struct fixture fx;
@@ -789,6 +828,23 @@ START_TEST(an_answer_judged_by_rights_that_were_taken_is_not_sent)
 }
 END_TEST
 
+START_TEST(not_even_what_is_missing_is_told_by_rights_that_were_taken)
+{
+	struct fixture fx;
+	pb_ListMessagesReply page;
+
+	fixture_create(&fx);
+	uint64_t channel = made_channel(&fx, false);
+	posted(&fx, channel, "one", 0); /* the rights are cached now */
+	TELL(&fx, hidden[5] = true);
+	pg_exec(fx.url, "UPDATE log.streams SET authz_epoch = authz_epoch + 1 WHERE rank = 1");
+	ck_assert_int_eq(DO(&fx, false, list_messages, pb_ListMessagesRequest, &page, .channel_id = channel,
+				 .before = 12345),
+		STATUS_NOT_FOUND);
+	fixture_destroy(&fx);
+}
+END_TEST
+
 /* ---- read marks */
 
 START_TEST(unread_is_what_came_after_the_mark)
@@ -977,7 +1033,9 @@ TESTS("calls", an_open_channel_is_told_to_the_team,
 	creating_a_channel_takes_the_right_for_its_kind, fields_of_a_channel_are_bounded,
 	a_team_has_five_hundred_channels_and_no_more, an_update_names_exactly_what_changed,
 	privacy_is_a_change_of_rights_told_with_the_key_that_holds_after_it, a_new_name_reaches_the_next_post,
-	a_deleted_channel_is_gone_for_every_call, channels_are_listed_in_pages_and_archived_ones_on_request,
+	a_deleted_channel_is_gone_for_every_call,
+	a_repeated_deletion_of_a_channel_is_answered_by_a_copy_that_never_saw_it,
+	behind_the_last_position_there_is_still_room, channels_are_listed_in_pages_and_archived_ones_on_request,
 	a_post_is_answered_published_and_listed_with_its_author, the_second_post_asks_moderation_no_more,
 	a_refusal_never_comes_from_the_cache, a_right_that_was_taken_is_noticed_at_the_commit,
 	a_post_judged_by_old_rights_is_judged_again_and_goes_through, rights_that_never_stand_still_end_busy,
@@ -988,6 +1046,7 @@ TESTS("calls", an_open_channel_is_told_to_the_team,
 	a_repeated_edit_answers_the_message_as_it_is_now, others_messages_take_the_right_for_any,
 	a_deleted_message_leaves_no_content_anywhere, messages_are_paged_both_ways_without_a_gap,
 	history_takes_its_right, an_answer_judged_by_rights_that_were_taken_is_not_sent,
+	not_even_what_is_missing_is_told_by_rights_that_were_taken,
 	unread_is_what_came_after_the_mark, an_empty_channel_can_be_marked,
 	an_erased_person_stays_erased_whatever_an_older_envelope_says,
 	the_system_deletes_a_channel_without_being_judged, the_log_is_served,
