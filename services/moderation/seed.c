@@ -17,14 +17,15 @@ struct seeding {
 	bool wanted[SEED_CHUNK];
 };
 
-/* What he becomes; nobody who is not a member, is banned or is there already. */
+/* What he becomes; nobody who is not a member, is banned, is there already or was there: a repeat does not bring back who
+ * left or was kicked since. */
 static uint32_t role_for(const struct facts *f)
 {
-	if (!f->standing.member || f->standing.banned || f->place.banned || f->person.erased)
+	if (!f->standing.member || f->standing.banned || f->place.banned || f->place.known || f->person.erased)
 		return CHANNEL_ROLE_NONE;
 	if (f->channel.created_by == f->person.id)
-		return f->channel.own && !f->place.known ? CHANNEL_ROLE_OWNER : CHANNEL_ROLE_NONE;
-	return f->place.role == CHANNEL_ROLE_NONE ? CHANNEL_ROLE_MEMBER : CHANNEL_ROLE_NONE;
+		return f->channel.own ? CHANNEL_ROLE_OWNER : CHANNEL_ROLE_NONE;
+	return CHANNEL_ROLE_MEMBER;
 }
 
 static enum status prepare_seed(struct change *c)

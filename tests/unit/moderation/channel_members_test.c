@@ -280,6 +280,12 @@ START_TEST(a_seeded_private_channel_gets_its_owner_and_members_by_small_commits)
 
 	OK(h, ann, seed_channel, NEVERMIND(seed_channel), .channel_id = channel, .users = users, .users_count = PEOPLE);
 	ck_assert_uint_eq(head(h, STREAM_TEAM(team)), before + count);
+
+	OK(h, ann, kick_channel_member, NEVERMIND(kick_channel_member), .channel_id = channel, .user_id = users[17].id);
+	before = head(h, STREAM_TEAM(team));
+	OK(h, ann, seed_channel, NEVERMIND(seed_channel), .channel_id = channel, .users = users, .users_count = PEOPLE);
+	ck_assert_uint_eq(head(h, STREAM_TEAM(team)), before); /* a repeat does not undo the kick */
+	ck_assert_uint_eq(judged(h, &users[17], 0, channel).status, STATUS_NOT_FOUND);
 	REFUSED(h, STATUS_FORBIDDEN, "creator", &users[1], seed_channel, NEVERMIND(seed_channel), .channel_id = channel);
 	pb_ListChannelMembersReply list;
 	OK(h, &users[1], list_channel_members, &list, .channel_id = channel, .limit = 20);
