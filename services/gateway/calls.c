@@ -22,7 +22,8 @@ struct call {
 };
 
 /* Runs on a messaging-library thread. Only puts mail. */
-static void answered(void *arg, struct arena *mem, enum status st, const void *reply, const struct rpc_outcome *outcome)
+static void answered(
+	void *arg, struct arena *mem, enum status st, const void *reply, const struct rpc_outcome *outcome)
 {
 	struct call *call = arg;
 
@@ -47,9 +48,14 @@ static struct rpc_context reading(void)
 static struct rpc_context acting(const struct client *client, struct arena *mem, uint8_t request_id[16])
 {
 	ids_random_bytes(request_id, 16);
-	return (struct rpc_context){.request_id = request_id, .request_id_length = 16, .actor_id = client->user->id,
-		.actor_epoch = client->epoch, .session_id = client->session_id, .actor = client_view(client, mem),
-		.deadline_mono_ms = clock_mono_ms() + CALL_MS, .pick = client->user->id};
+	return (struct rpc_context){.request_id = request_id,
+		.request_id_length = 16,
+		.actor_id = client->user->id,
+		.actor_epoch = client->epoch,
+		.session_id = client->session_id,
+		.actor = client_view(client, mem),
+		.deadline_mono_ms = clock_mono_ms() + CALL_MS,
+		.pick = client->user->id};
 }
 
 static void port_follow(void *arg, struct stream s, uint64_t at, uint64_t follow)
@@ -97,19 +103,25 @@ static void port_ask_keys(void *arg, uint64_t question, struct stream s, const u
 	struct calls *calls = arg;
 	struct rpc_context ctx = reading();
 	pb_StreamHead stream = {.rank = s.rank, .stream_id = s.id};
-	pb_ListAudiencesRequest request = {.user_ids_count = (pb_size_t)count, .user_ids = (uint64_t *)users,
-		.streams_count = s.rank != 0, .streams = s.rank != 0 ? &stream : NULL};
+	pb_ListAudiencesRequest request = {.user_ids_count = (pb_size_t)count,
+		.user_ids = (uint64_t *)users,
+		.streams_count = s.rank != 0,
+		.streams = s.rank != 0 ? &stream : NULL};
 
-	moderation_list_audiences_async(calls->shared->moderation, &ctx, &request, answered, call_of(calls, question));
+	moderation_list_audiences_async(
+		calls->shared->moderation, &ctx, &request, answered, call_of(calls, question));
 }
 
-static void port_ask_rights(void *arg, uint64_t question, uint64_t user, const uint64_t *channels, size_t count)
+static void port_ask_rights(
+	void *arg, uint64_t question, uint64_t user, const uint64_t *channels, size_t count)
 {
 	struct calls *calls = arg;
 	struct rpc_context ctx = reading();
-	pb_JudgeManyRequest request = {.user_id = user, .channel_ids_count = (pb_size_t)count, .channel_ids = (uint64_t *)channels};
+	pb_JudgeManyRequest request = {
+		.user_id = user, .channel_ids_count = (pb_size_t)count, .channel_ids = (uint64_t *)channels};
 
-	moderation_judge_many_async(calls->shared->moderation, &ctx, &request, answered, call_of(calls, question));
+	moderation_judge_many_async(
+		calls->shared->moderation, &ctx, &request, answered, call_of(calls, question));
 }
 
 static void port_ask_teams(void *arg, uint64_t question, uint64_t user)
@@ -118,10 +130,12 @@ static void port_ask_teams(void *arg, uint64_t question, uint64_t user)
 	struct rpc_context ctx = reading();
 	pb_TeamIdsRequest request = {.user_id = user};
 
-	moderation_list_team_ids_async(calls->shared->moderation, &ctx, &request, answered, call_of(calls, question));
+	moderation_list_team_ids_async(
+		calls->shared->moderation, &ctx, &request, answered, call_of(calls, question));
 }
 
-/* ---- reading the log: every owner can; messaging has most of it at hand, moderation helps while it is away */
+/* ---- reading the log: every owner can; messaging has most of it at hand, moderation helps while it is away
+ */
 
 struct log_call {
 	struct calls *calls;
@@ -136,7 +150,8 @@ struct log_call {
 static void log_ask(struct log_call *call);
 
 /* Runs on a messaging-library thread. */
-static void log_answered(void *arg, struct arena *mem, enum status st, const void *reply, const struct rpc_outcome *outcome)
+static void log_answered(
+	void *arg, struct arena *mem, enum status st, const void *reply, const struct rpc_outcome *outcome)
 {
 	struct log_call *call = arg;
 
@@ -175,25 +190,33 @@ static void port_ask_head(void *arg, uint64_t question, struct stream s)
 	log_ask(call);
 }
 
-static void port_ask_events(void *arg, uint64_t question, struct stream s, uint64_t after, uint32_t limit, uint64_t expect_head,
-	const char *generation)
+static void port_ask_events(void *arg, uint64_t question, struct stream s, uint64_t after, uint32_t limit,
+	uint64_t expect_head, const char *generation)
 {
 	struct log_call *call = memory_new(sizeof *call);
 
 	*call = (struct log_call){.calls = arg, .question = question, .events = true, .stream = s};
 	strncpy(call->generation, generation, sizeof call->generation - 1);
-	call->fetch = (pb_FetchEventsRequest){.rank = s.rank, .stream_id = s.id, .after = after, .limit = limit,
-		.generation = call->generation, .expect_head = expect_head};
+	call->fetch = (pb_FetchEventsRequest){.rank = s.rank,
+		.stream_id = s.id,
+		.after = after,
+		.limit = limit,
+		.generation = call->generation,
+		.expect_head = expect_head};
 	log_ask(call);
 }
 
-enum status calls_fetch(void *arg, struct arena *mem, struct stream s, uint64_t after, uint32_t limit, uint64_t expect_head,
-	pb_FetchEventsReply *out)
+enum status calls_fetch(void *arg, struct arena *mem, struct stream s, uint64_t after, uint32_t limit,
+	uint64_t expect_head, pb_FetchEventsReply *out)
 {
 	struct calls_shared *shared = arg;
 	struct rpc_context ctx = {.deadline_mono_ms = clock_mono_ms() + FETCH_MS};
 	struct rpc_outcome outcome = {0};
-	pb_FetchEventsRequest request = {.rank = s.rank, .stream_id = s.id, .after = after, .limit = limit, .expect_head = expect_head};
+	pb_FetchEventsRequest request = {.rank = s.rank,
+		.stream_id = s.id,
+		.after = after,
+		.limit = limit,
+		.expect_head = expect_head};
 
 	enum status st = messaging_fetch_events(shared->messaging, mem, &ctx, &request, out, &outcome);
 	if (st == STATUS_OK)
@@ -202,12 +225,14 @@ enum status calls_fetch(void *arg, struct arena *mem, struct stream s, uint64_t 
 	return moderation_fetch_events(shared->moderation, mem, &ctx, &request, out, &outcome);
 }
 
-enum status calls_heads(void *arg, struct arena *mem, const struct stream *streams, size_t count, pb_StreamHeadsReply *out)
+enum status calls_heads(
+	void *arg, struct arena *mem, const struct stream *streams, size_t count, pb_StreamHeadsReply *out)
 {
 	struct calls_shared *shared = arg;
 	struct rpc_context ctx = {.deadline_mono_ms = clock_mono_ms() + FETCH_MS};
 	struct rpc_outcome outcome = {0};
-	pb_StreamHeadsRequest request = {.streams_count = (pb_size_t)count, .streams = ARENA_ARRAY(mem, count, pb_StreamHead)};
+	pb_StreamHeadsRequest request = {
+		.streams_count = (pb_size_t)count, .streams = ARENA_ARRAY(mem, count, pb_StreamHead)};
 
 	for (size_t i = 0; i < count; i++)
 		request.streams[i] = (pb_StreamHead){.rank = streams[i].rank, .stream_id = streams[i].id};
@@ -220,14 +245,16 @@ enum status calls_heads(void *arg, struct arena *mem, const struct stream *strea
 
 /* ---- presence */
 
-static void port_ask_typing(void *arg, uint64_t question, const struct client *by, const pb_SetTypingRequest *request)
+static void port_ask_typing(
+	void *arg, uint64_t question, const struct client *by, const pb_SetTypingRequest *request)
 {
 	struct calls *calls = arg;
 	struct arena *mem = arena_create();
 	uint8_t request_id[16];
 	struct rpc_context ctx = acting(by, mem, request_id);
 
-	presence_set_typing_async(calls->shared->presence_client, &ctx, request, answered, call_of(calls, question));
+	presence_set_typing_async(
+		calls->shared->presence_client, &ctx, request, answered, call_of(calls, question));
 	arena_destroy(mem);
 }
 
@@ -239,7 +266,8 @@ static void port_ask_presence(void *arg, uint64_t question, const struct client 
 	struct rpc_context ctx = acting(by, mem, request_id);
 	pb_SetPresenceRequest request = {.chosen = chosen};
 
-	presence_set_presence_async(calls->shared->presence_client, &ctx, &request, answered, call_of(calls, question));
+	presence_set_presence_async(
+		calls->shared->presence_client, &ctx, &request, answered, call_of(calls, question));
 	arena_destroy(mem);
 }
 
@@ -248,8 +276,8 @@ static void port_presence_opened(void *arg, const struct client *client, const u
 	struct calls *calls = arg;
 
 	if (calls->shared->presence != NULL)
-		presence_opened(calls->shared->presence, client->socket_id, client->dialect->id, client->user->view, client->user->view_length,
-			teams, count);
+		presence_opened(calls->shared->presence, client->socket_id, client->dialect->id,
+			client->user->view, client->user->view_length, teams, count);
 }
 
 static void port_presence_closed(void *arg, const struct client *client)

@@ -1,6 +1,6 @@
 /*
- * calls - a hub's ports in a running process: questions become calls to the owners, answers become mail to the loop that
- * asked; follows go to the order by the route.
+ * calls - a hub's ports in a running process: questions become calls to the owners, answers become mail to
+ * the loop that asked; follows go to the order by the route.
  */
 #pragma once
 
@@ -28,6 +28,7 @@ struct calls {
 extern const struct hub_ports calls_ports;
 
 /* What the order asks with, on its own threads: argument is the struct calls_shared. */
-enum status calls_fetch(void *arg, struct arena *mem, struct stream s, uint64_t after, uint32_t limit, uint64_t expect_head,
-	pb_FetchEventsReply *out);
-enum status calls_heads(void *arg, struct arena *mem, const struct stream *streams, size_t count, pb_StreamHeadsReply *out);
+enum status calls_fetch(void *arg, struct arena *mem, struct stream s, uint64_t after, uint32_t limit,
+	uint64_t expect_head, pb_FetchEventsReply *out);
+enum status calls_heads(
+	void *arg, struct arena *mem, const struct stream *streams, size_t count, pb_StreamHeadsReply *out);

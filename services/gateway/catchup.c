@@ -11,11 +11,10 @@
 #include "services/gateway/memory.h"
 #include "services/gateway/open.h"
 
-#define PAGES_MOST        32
-#define RETRY_MS          200
-#define PATIENCE_MS       5000       /* for the first page; then the stream counts as not recovered */
-#define WAITING_MOST      (1u << 20) /* bytes of live frames behind a replay */
-#define AWAY_MOST_MS      2000
+#define PAGES_MOST   32
+#define RETRY_MS     200
+#define PATIENCE_MS  5000       /* for the first page; then the stream counts as not recovered */
+#define WAITING_MOST (1u << 20) /* bytes of live frames behind a replay */
 
 /* One page being read, and who waits for it. */
 struct page_ask {
@@ -118,7 +117,8 @@ static void wait_leave(struct catchup *c)
 	c->asking = NULL;
 }
 
-static void page_answered(struct hub *hub, struct question *question, enum status st, const void *reply, const char *why);
+static void page_answered(
+	struct hub *hub, struct question *question, enum status st, const void *reply, const char *why);
 
 static void page_ask(struct catchup *c)
 {
@@ -133,12 +133,17 @@ static void page_ask(struct catchup *c)
 	if (ask == NULL) {
 		char generation[HUB_GENERATION_SIZE];
 		ask = memory_new(sizeof *ask);
-		*ask = (struct page_ask){.question.answered = page_answered, .next = hub->page_asks, .link = &hub->page_asks, .stream = s, .after = after};
+		*ask = (struct page_ask){.question.answered = page_answered,
+			.next = hub->page_asks,
+			.link = &hub->page_asks,
+			.stream = s,
+			.after = after};
 		if (ask->next != NULL)
 			ask->next->link = &ask->next;
 		hub->page_asks = ask;
 		hub->options.ports->generation(hub->options.arg, generation);
-		hub->options.ports->ask_events(hub->options.arg, hub_ask(hub, &ask->question), s, after, PAGE_EVENTS, c->until, generation);
+		hub->options.ports->ask_events(hub->options.arg, hub_ask(hub, &ask->question), s, after,
+			PAGE_EVENTS, c->until, generation);
 	}
 	c->asking = ask;
 	c->asking_next = ask->waiters;
@@ -225,7 +230,8 @@ static struct page *page_of(struct hub *hub, const struct page_ask *ask, const p
 
 	*page = (struct page){.stream = ask->stream, .first = ask->after + 1};
 	page->events = memory_new(got->events_count * sizeof *page->events);
-	page->frames = memory_new(got->events_count * dialect_count * DIALECT_VARIANTS * sizeof *page->frames);
+	page->frames =
+		memory_new(got->events_count * dialect_count * DIALECT_VARIANTS * sizeof *page->frames);
 	page->rendered = memory_new(got->events_count * dialect_count);
 	for (pb_size_t i = 0; i < got->events_count; i++) {
 		if (got->events[i].seq != page->first + i) {
@@ -234,7 +240,8 @@ static struct page *page_of(struct hub *hub, const struct page_ask *ask, const p
 		}
 		page->events[page->count] = bus_event_from_log(&got->events[i]);
 		if (page->events[page->count] == NULL)
-			log_error("event_unreadable", LOG_ID("stream", ask->stream.id), LOG_U64("seq", got->events[i].seq));
+			log_error("event_unreadable", LOG_ID("stream", ask->stream.id),
+				LOG_U64("seq", got->events[i].seq));
 		page->count++;
 	}
 	/* An older one with less in it is not needed any more. */
@@ -248,7 +255,8 @@ static struct page *page_of(struct hub *hub, const struct page_ask *ask, const p
 	return page;
 }
 
-static void page_answered(struct hub *hub, struct question *question, enum status st, const void *reply, const char *why)
+static void page_answered(
+	struct hub *hub, struct question *question, enum status st, const void *reply, const char *why)
 {
 	struct page_ask *ask = (struct page_ask *)question;
 	const pb_FetchEventsReply *got = reply;
@@ -293,12 +301,14 @@ void catchup_begin(struct member *member)
 	assert(member->catchup == NULL);
 	struct catchup *c = memory_new(sizeof *c);
 
-	*c = (struct catchup){.member = member, .gated = true, .next = 1, .until = 0, .retry.fire = page_retry};
+	*c = (struct catchup){
+		.member = member, .gated = true, .next = 1, .until = 0, .retry.fire = page_retry};
 	member->catchup = c;
 	member->client->flags |= CLIENT_CATCHING;
 }
 
-void catchup_replay(struct member *member, uint64_t since, uint64_t until, void (*ready)(struct member *member, enum status st))
+void catchup_replay(struct member *member, uint64_t since, uint64_t until,
+	void (*ready)(struct member *member, enum status st))
 {
 	struct catchup *c = member->catchup;
 	struct hub *hub = member->client->hub;
@@ -353,7 +363,8 @@ static bool replay_one(struct catchup *c)
 	struct frame *frame = NULL;
 
 	if (ev != NULL)
-		frame = stream_frame_for(member, c->keys, ev, c->page->frames + i * places, c->page->rendered + i * dialect_count);
+		frame = stream_frame_for(member, c->keys, ev, c->page->frames + i * places,
+			c->page->rendered + i * dialect_count);
 	c->next++;
 	return frame == NULL || client_append(member->client, frame, false);
 }

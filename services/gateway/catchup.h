@@ -1,7 +1,7 @@
 /*
- * catchup - a member that must first get something older: what it missed (a resume), read from the log page by page, then
- * what came in meanwhile, then it is live. Nothing is sent before the answer to its subscribe is (gated). The pace is the
- * client's: pages are taken while its queue has room.
+ * catchup - a member that must first get something older: what it missed (a resume), read from the log page
+ * by page, then what came in meanwhile, then it is live. Nothing is sent before the answer to its subscribe
+ * is (gated). The pace is the client's: pages are taken while its queue has room.
  */
 #pragma once
 
@@ -13,10 +13,10 @@
 struct page {
 	struct page *next;
 	struct stream stream;
-	uint64_t first;          /* seq of events[0] */
+	uint64_t first; /* seq of events[0] */
 	size_t count;
 	uint32_t refs;
-	bool listed;               /* in hub->pages: others may find it */
+	bool listed; /* in hub->pages: others may find it */
 	int64_t used_at_ms;
 	struct bus_event **events; /* NULL where one does not decode */
 	struct frame **frames;     /* dialect_count * DIALECT_VARIANTS places for each event */
@@ -25,15 +25,16 @@ struct page {
 
 struct catchup {
 	struct member *member;
-	bool gated;              /* the subscribe is not answered yet */
-	struct queue waiting;    /* live frames, behind what is replayed */
-	uint64_t next, until;    /* what is to be replayed; next > until: nothing */
-	struct key_set *keys;    /* present at until */
-	struct page *page;       /* that next is in, or NULL */
+	bool gated;           /* the subscribe is not answered yet */
+	struct queue waiting; /* live frames, behind what is replayed */
+	uint64_t next, until; /* what is to be replayed; next > until: nothing */
+	struct key_set *keys; /* present at until */
+	struct page *page;    /* that next is in, or NULL */
 	struct page_ask *asking;
 	struct catchup *asking_next;
-	bool exact;              /* the log begins inside the page: ask from next on */
-	/* The first page is here (OK), the log no longer has it (CURSOR_TOO_OLD), or does not answer (BUSY). */
+	bool exact; /* the log begins inside the page: ask from next on */
+	/* The first page is here (OK), the log no longer has it (CURSOR_TOO_OLD), or does not answer (BUSY).
+	 */
 	void (*ready)(struct member *member, enum status st);
 	struct timer retry;
 	int64_t give_up_at_ms;
@@ -41,9 +42,10 @@ struct catchup {
 
 /* From now on events wait for catchup_release. */
 void catchup_begin(struct member *member);
-/* Replay of (since, until] with the keys held now, to be sent when released; the range is not empty. ready is called once, from
- * within or later; after anything but OK there is nothing to replay. */
-void catchup_replay(struct member *member, uint64_t since, uint64_t until, void (*ready)(struct member *member, enum status st));
+/* Replay of (since, until] with the keys held now, to be sent when released; the range is not empty. ready is
+ * called once, from within or later; after anything but OK there is nothing to replay. */
+void catchup_replay(struct member *member, uint64_t since, uint64_t until,
+	void (*ready)(struct member *member, enum status st));
 /* The subscribe is answered: what waits may go. */
 void catchup_release(struct member *member);
 /* A live frame of this member. False: the client is being closed. */

@@ -19,7 +19,7 @@
 #define CLOSE_WAIT_MS  2000 /* for the peer's answer to our close frame */
 #define TOKEN_RETRY_MS 250
 #define TOKEN_MOST     512
-#define RECENT_IDS     8    /* copies of one event come close together */
+#define RECENT_IDS     8 /* copies of one event come close together */
 
 const char *close_reason_name(enum close_reason reason)
 {
@@ -67,7 +67,8 @@ static void authentication_is_late(struct timer *timer, int64_t now_mono_ms)
 		client_end(client);
 	} else {
 		/* With a token in hand it is not the client that was silent. */
-		client_close(client, client->state == CLIENT_AUTHENTICATING ? CLOSE_UNAVAILABLE : CLOSE_SILENT, true);
+		client_close(client,
+			client->state == CLIENT_AUTHENTICATING ? CLOSE_UNAVAILABLE : CLOSE_SILENT, true);
 	}
 }
 
@@ -87,7 +88,8 @@ static void tell_positions(struct client *client)
 	struct stream *streams = ARENA_ARRAY(hub->scratch, most, struct stream);
 	uint64_t *seqs = ARENA_ARRAY(hub->scratch, most, uint64_t);
 	for (struct member *member = client->members; member != NULL; member = member->next) {
-		if (!member->live || !member->announced || member->catchup != NULL || member->feed->applied <= member->told)
+		if (!member->live || !member->announced || member->catchup != NULL ||
+			member->feed->applied <= member->told)
 			continue;
 		streams[count] = member->feed->stream;
 		seqs[count++] = member->told = member->feed->applied;
@@ -125,8 +127,12 @@ static void token_retry(struct timer *timer, int64_t now_mono_ms);
 
 void client_begin(struct hub *hub, struct client *client, uint64_t socket_id)
 {
-	*client = (struct client){.hub = hub, .socket_id = socket_id, .state = CLIENT_CONNECTING, .heard_at_ms = hub->now_mono_ms,
-		.timer.fire = authentication_is_late, .retry.fire = token_retry};
+	*client = (struct client){.hub = hub,
+		.socket_id = socket_id,
+		.state = CLIENT_CONNECTING,
+		.heard_at_ms = hub->now_mono_ms,
+		.timer.fire = authentication_is_late,
+		.retry.fire = token_retry};
 	client->next = hub->clients;
 	client->link = &hub->clients;
 	if (client->next != NULL)
@@ -169,7 +175,8 @@ static void token_forget(struct client *client)
 	client->token = NULL;
 }
 
-static void token_answered(struct hub *hub, struct question *question, enum status st, const void *reply, const char *why);
+static void token_answered(
+	struct hub *hub, struct question *question, enum status st, const void *reply, const char *why);
 
 static void token_ask(struct client *client)
 {
@@ -178,7 +185,8 @@ static void token_ask(struct client *client)
 
 	*asked = (struct token_question){.question.answered = token_answered, .client = client};
 	client->asking = &asked->question;
-	hub->options.ports->ask_token(hub->options.arg, hub_ask(hub, &asked->question), client->token, client->dialect->id);
+	hub->options.ports->ask_token(
+		hub->options.arg, hub_ask(hub, &asked->question), client->token, client->dialect->id);
 }
 
 static void token_retry(struct timer *timer, int64_t now_mono_ms)
@@ -248,7 +256,8 @@ const pb_UserView *client_view(const struct client *client, struct arena *mem)
 {
 	pb_UserView *view = ARENA_NEW(mem, pb_UserView);
 
-	if (client->user == NULL || pb_decode_arena(mem, pb_UserView_fields, view, client->user->view, client->user->view_length) != STATUS_OK)
+	if (client->user == NULL || pb_decode_arena(mem, pb_UserView_fields, view, client->user->view,
+					    client->user->view_length) != STATUS_OK)
 		return NULL;
 	return view;
 }
@@ -259,7 +268,8 @@ struct teams_of {
 	uint64_t socket_id;
 };
 
-static void teams_known(struct hub *hub, struct question *question, enum status st, const void *reply, const char *why)
+static void teams_known(
+	struct hub *hub, struct question *question, enum status st, const void *reply, const char *why)
 {
 	struct teams_of *asked = (struct teams_of *)question;
 	struct client *client = table_get(&hub->sockets, asked->socket_id);
@@ -269,12 +279,13 @@ static void teams_known(struct hub *hub, struct question *question, enum status 
 	if (client == NULL || client->state != CLIENT_READY)
 		return;
 	bool first = (client->flags & CLIENT_PRESENT) == 0;
-	/* Without an answer it is still there, if only for itself; the next change of its teams asks again. */
+	/* Without an answer it is still there, if only for itself; the next change of its teams asks again.
+	 */
 	if (st != STATUS_OK && !first)
 		return;
 	client->flags |= CLIENT_PRESENT;
-	(first ? hub->options.ports->presence_opened : hub->options.ports->presence_changed)(hub->options.arg, client,
-		st == STATUS_OK ? got->team_ids : NULL, st == STATUS_OK ? got->team_ids_count : 0);
+	(first ? hub->options.ports->presence_opened : hub->options.ports->presence_changed)(hub->options.arg,
+		client, st == STATUS_OK ? got->team_ids : NULL, st == STATUS_OK ? got->team_ids_count : 0);
 }
 
 static void teams_ask(struct client *client)
@@ -308,7 +319,8 @@ static void own_stream_settled(struct client *client, struct stream s, struct me
 	client->state = CLIENT_READY;
 	client->timer.fire = heartbeat;
 	/* Spread, so that those who connected together are not all served in one turn. */
-	uint32_t first = hub->options.heartbeat_ms / 2 + hub->options.ports->random(hub->options.arg, hub->options.heartbeat_ms / 2 + 1);
+	uint32_t first = hub->options.heartbeat_ms / 2 +
+			 hub->options.ports->random(hub->options.arg, hub->options.heartbeat_ms / 2 + 1);
 	wheel_start(&hub->wheel, &client->timer, hub->now_mono_ms + first);
 	metric_add(ws_unauthenticated, -1);
 	metric_add(ws_sockets, 1);
@@ -342,7 +354,8 @@ static void token_is_good(struct client *client, const pb_ResolveTokenReply *got
 		opening_answer(member->opening, NULL, got->user_stream_seq, 0);
 }
 
-static void token_answered(struct hub *hub, struct question *question, enum status st, const void *reply, const char *why)
+static void token_answered(
+	struct hub *hub, struct question *question, enum status st, const void *reply, const char *why)
 {
 	struct token_question *asked = (struct token_question *)question;
 	struct client *client = asked->client;
@@ -354,7 +367,8 @@ static void token_answered(struct hub *hub, struct question *question, enum stat
 	switch (st) {
 	case STATUS_OK: {
 		const pb_ResolveTokenReply *got = reply;
-		if (got->has_account && got->account.id != 0 && (client->user == NULL || client->user->id == got->account.id))
+		if (got->has_account && got->account.id != 0 &&
+			(client->user == NULL || client->user->id == got->account.id))
 			token_is_good(client, got);
 		else
 			client_close(client, CLOSE_BAD_TOKEN, true);
@@ -390,7 +404,8 @@ static void token_answered(struct hub *hub, struct question *question, enum stat
 	case STATUS_CURSOR_TOO_OLD:
 	case STATUS_NOT_IMPLEMENTED:
 	case STATUS_COUNT:
-		client_close(client, why != NULL && strcmp(why, "disabled") == 0 ? CLOSE_DISABLED : CLOSE_BAD_TOKEN, true);
+		client_close(client,
+			why != NULL && strcmp(why, "disabled") == 0 ? CLOSE_DISABLED : CLOSE_BAD_TOKEN, true);
 		return;
 	}
 }
@@ -401,7 +416,7 @@ void client_received(struct client *client, enum frame_step step, const struct f
 {
 	client_heard(client);
 	if (step == FRAME_STEP_FAILED) {
-		enum close_reason reason = in->code == FRAME_CLOSE_TOO_BIG  ? CLOSE_TOO_BIG
+		enum close_reason reason = in->code == FRAME_CLOSE_TOO_BIG    ? CLOSE_TOO_BIG
 					   : in->code == FRAME_CLOSE_BAD_TEXT ? CLOSE_BAD_TEXT
 									      : CLOSE_PROTOCOL;
 		client_close(client, reason, false);
@@ -421,7 +436,8 @@ void client_received(struct client *client, enum frame_step step, const struct f
 	if (step == FRAME_STEP_CONTROL && in->opcode == FRAME_PING)
 		client_send(client, frame_make(FRAME_PONG, in->bytes, in->length));
 	else if (step == FRAME_STEP_MESSAGE)
-		client->dialect->message(client, in->opcode == FRAME_TEXT, (const char *)in->bytes, in->length);
+		client->dialect->message(
+			client, in->opcode == FRAME_TEXT, (const char *)in->bytes, in->length);
 }
 
 enum client_ops client_count_op(struct client *client)
@@ -486,7 +502,7 @@ bool client_append(struct client *client, struct frame *frame, bool bulk)
 		return false;
 	}
 	mark(client, bulk);
-	metric_add(ws_events_sent, 1);
+	hub->events_sent++;
 	return true;
 }
 
@@ -558,7 +574,8 @@ void client_close(struct client *client, enum close_reason reason, bool discard)
 
 	if (client->state >= CLIENT_CLOSING)
 		return;
-	log_info("socket_closed", LOG_U64("socket", client->socket_id), LOG_ID("user", client->user != NULL ? client->user->id : 0),
+	log_info("socket_closed", LOG_U64("socket", client->socket_id),
+		LOG_ID("user", client->user != NULL ? client->user->id : 0),
 		LOG_STR("why", close_reason_name(reason)));
 	metric_add(ws_closed, 1);
 	if (client->state == CLIENT_READY)
@@ -570,7 +587,8 @@ void client_close(struct client *client, enum close_reason reason, bool discard)
 	leave_everything(client);
 	if (discard)
 		queue_clear(&hub->pool, &client->queue, true);
-	struct frame *frame = frame_make_close(client->dialect->close_code(reason), close_reason_text(reason));
+	struct frame *frame =
+		frame_make_close(client->dialect->close_code(reason), close_reason_text(reason));
 	queue_push(&hub->pool, &client->queue, frame, UINT32_MAX);
 	frame_unref(frame);
 	mark(client, false);
@@ -583,7 +601,8 @@ void client_send_away(struct client *client, enum close_reason reason, uint32_t 
 	struct hub *hub = client->hub;
 
 	if (client->state == CLIENT_READY)
-		client->dialect->reconnect(client, hub->options.ports->random(hub->options.arg, most_after_ms + 1));
+		client->dialect->reconnect(
+			client, hub->options.ports->random(hub->options.arg, most_after_ms + 1));
 	client_close(client, reason, false);
 }
 
@@ -594,8 +613,11 @@ void client_end(struct client *client)
 	if (client->state == CLIENT_ENDED)
 		return;
 	if (client->state < CLIENT_CLOSING) {
-		log_info("socket_closed", LOG_U64("socket", client->socket_id), LOG_ID("user", client->user != NULL ? client->user->id : 0),
-			LOG_STR("why", close_reason_name(client->close_reason == 0 ? CLOSE_GONE : (enum close_reason)client->close_reason)));
+		log_info("socket_closed", LOG_U64("socket", client->socket_id),
+			LOG_ID("user", client->user != NULL ? client->user->id : 0),
+			LOG_STR("why", close_reason_name(client->close_reason == 0
+								 ? CLOSE_GONE
+								 : (enum close_reason)client->close_reason)));
 		metric_add(ws_closed, 1);
 		if (client->state == CLIENT_READY)
 			metric_add(ws_sockets, -1);

@@ -1,6 +1,6 @@
 /*
- * client - one connected client as the hub sees it: who it is, what waits for it, when it was last heard. The socket layer
- * owns the memory and embeds it; the first fields are what every delivery touches.
+ * client - one connected client as the hub sees it: who it is, what waits for it, when it was last heard. The
+ * socket layer owns the memory and embeds it; the first fields are what every delivery touches.
  */
 #pragma once
 
@@ -18,19 +18,20 @@ enum client_state {
 	CLIENT_CONNECTING,     /* no token yet */
 	CLIENT_AUTHENTICATING, /* the token is being asked about, or the user's stream is being opened */
 	CLIENT_READY,
-	CLIENT_CLOSING,        /* a close frame is queued; nothing is added any more */
-	CLIENT_ENDED,          /* the socket is gone */
+	CLIENT_CLOSING, /* a close frame is queued; nothing is added any more */
+	CLIENT_ENDED,   /* the socket is gone */
 };
 
 /* flags */
 #define CLIENT_IN_URGENT (1u << 0) /* listed in hub->urgent */
 #define CLIENT_IN_BULK   (1u << 1)
-#define CLIENT_BLOCKED   (1u << 2) /* the kernel takes no more at present; set and cleared by the socket layer */
-#define CLIENT_CATCHING  (1u << 3) /* a member of it catches up: wants to know when the queue runs low */
-#define CLIENT_RESUME    (1u << 4) /* wants stream and seq */
-#define CLIENT_PRESENT   (1u << 5) /* presence was told */
-#define CLIENT_WARNED    (1u << 6) /* told that it makes too many operations */
-#define CLIENT_GLOBAL    (1u << 7) /* has the topic that looks into every team of its user */
+#define CLIENT_BLOCKED                                                                                       \
+	(1u << 2) /* the kernel takes no more at present; set and cleared by the socket layer */
+#define CLIENT_CATCHING (1u << 3) /* a member of it catches up: wants to know when the queue runs low */
+#define CLIENT_RESUME   (1u << 4) /* wants stream and seq */
+#define CLIENT_PRESENT  (1u << 5) /* presence was told */
+#define CLIENT_WARNED   (1u << 6) /* told that it makes too many operations */
+#define CLIENT_GLOBAL   (1u << 7) /* has the topic that looks into every team of its user */
 
 /* One person's clients on this loop. */
 struct user {
@@ -45,29 +46,29 @@ struct client {
 	struct queue queue;
 	uint64_t stamp; /* serial of the last ephemeral event appended */
 	uint32_t flags;
-	uint8_t state;  /* enum client_state */
+	uint8_t state; /* enum client_state */
 	uint8_t dialect_no, variant;
 	struct hub *hub;
 	const struct dialect_table *dialect;
 
 	struct user *user; /* NULL before authentication */
 	struct client *user_next, **user_link;
-	struct client *next, **link; /* hub->clients */
-	struct member *members;      /* streams it is in or is being let into */
+	struct client *next, **link;  /* hub->clients */
+	struct member *members;       /* streams it is in or is being let into */
 	struct subscribe *subscribes; /* the first one is being worked on */
-	struct question *asking;     /* about the token */
-	char *token;                 /* until its user's stream is watched */
-	char *wanted;                /* topics of the upgrade, until hello */
-	uint64_t *recent;            /* event ids of the last events that have copies */
+	struct question *asking;      /* about the token */
+	char *token;                  /* until its user's stream is watched */
+	char *wanted;                 /* topics of the upgrade, until hello */
+	uint64_t *recent;             /* event ids of the last events that have copies */
 	uint64_t session_id, epoch, socket_id;
 	int64_t expires_at_ms;
-	int64_t heard_at_ms;         /* monotonic */
-	int64_t ops_since_ms;        /* monotonic: start of the minute that ops counts in */
+	int64_t heard_at_ms;  /* monotonic */
+	int64_t ops_since_ms; /* monotonic: start of the minute that ops counts in */
 	uint32_t ops;
 	uint8_t recent_at;
 	uint8_t close_reason;
-	struct timer timer;          /* authentication deadline, then heartbeats, then the end of closing */
-	struct timer retry;          /* of asking about the token */
+	struct timer timer; /* authentication deadline, then heartbeats, then the end of closing */
+	struct timer retry; /* of asking about the token */
 };
 
 /* Before the handshake; the deadline of authentication runs from here. */
@@ -90,7 +91,8 @@ void client_stuck(struct client *client);
 /* The socket is gone, or is to be: everything of the client leaves the hub; it is listed in hub->ended. */
 void client_end(struct client *client);
 
-/* Queues a frame and takes its reference. A client that is not CONNECTING..READY gets nothing; a full queue closes it. */
+/* Queues a frame and takes its reference. A client that is not CONNECTING..READY gets nothing; a full queue
+ * closes it. */
 void client_send(struct client *client, struct frame *frame);
 void client_send_text(struct client *client, const char *text, size_t length);
 /* Appends a shared frame of an event; bulk: of a large fan-out. False: the client is being closed. */
@@ -104,8 +106,8 @@ void client_send_away(struct client *client, enum close_reason reason, uint32_t 
 enum client_ops { CLIENT_OPS_FINE, CLIENT_OPS_TOO_MANY, CLIENT_OPS_CLOSED };
 enum client_ops client_count_op(struct client *client);
 
-/* Its user came into a team, was put out of one or may have been: presence is told, team (0: none in particular) is opened for
- * clients that look everywhere. */
+/* Its user came into a team, was put out of one or may have been: presence is told, team (0: none in
+ * particular) is opened for clients that look everywhere. */
 void client_teams_changed(struct client *client, uint64_t team);
 
 /* An event whose copies share event_id: false the second time. */

@@ -1,19 +1,19 @@
-/* Why the gateway ends a socket, one row each; logs use the name. Each dialect gives its own code (house: close codes of the
- * protocol, section 1.5).
+/* Why the gateway ends a socket, one row each; logs use the name. Each dialect gives its own code (house:
+ * close codes of the protocol, section 1.5).
  *
  *    reason           house  text in the close frame                      */
-CLOSE(NORMAL,          1000,  "bye")
-CLOSE(LEAVING,         1012,  "server leaving, come back")
-CLOSE(PROTOCOL,        1002,  "protocol error")
-CLOSE(BINARY,          1003,  "text frames only")
-CLOSE(BAD_TEXT,        1007,  "not UTF-8")
-CLOSE(TOO_BIG,         1009,  "message too big")
-CLOSE(MALFORMED,       4400,  "not a JSON object")
-CLOSE(BAD_TOKEN,       4401,  "bad or revoked token")
-CLOSE(DISABLED,        4403,  "account disabled")
-CLOSE(SILENT,          4408,  "silent too long")
-CLOSE(SLOW_READER,     4409,  "slow reader, resume")
-CLOSE(TOO_MANY_OPS,    4429,  "too many operations")
-CLOSE(MISSED,          1012,  "events are missing, resume or refetch")
-CLOSE(UNAVAILABLE,     1012,  "a dependency is away, come back")
-CLOSE(GONE,            1001,  "the peer went away")
+CLOSE(NORMAL, 1000, "bye")
+CLOSE(LEAVING, 1012, "server leaving, come back")
+CLOSE(PROTOCOL, 1002, "protocol error")
+CLOSE(BINARY, 1003, "text frames only")
+CLOSE(BAD_TEXT, 1007, "not UTF-8")
+CLOSE(TOO_BIG, 1009, "message too big")
+CLOSE(MALFORMED, 4400, "not a JSON object")
+CLOSE(BAD_TOKEN, 4401, "bad or revoked token")
+CLOSE(DISABLED, 4403, "account disabled")
+CLOSE(SILENT, 4408, "silent too long")
+CLOSE(SLOW_READER, 4409, "slow reader, resume")
+CLOSE(TOO_MANY_OPS, 4429, "too many operations")
+CLOSE(MISSED, 1012, "events are missing, resume or refetch")
+CLOSE(UNAVAILABLE, 1012, "a dependency is away, come back")
+CLOSE(GONE, 1001, "the peer went away")

@@ -1,7 +1,7 @@
 /*
- * dialect - what a client language is to the gateway: a table of functions that turn bytes into requests and events into
- * bytes. A dialect decides nothing: rights, order, resume and limits are the hub's. All functions run on the loop that owns
- * the client and must not block.
+ * dialect - what a client language is to the gateway: a table of functions that turn bytes into requests and
+ * events into bytes. A dialect decides nothing: rights, order, resume and limits are the hub's. All functions
+ * run on the loop that owns the client and must not block.
  */
 #pragma once
 
@@ -51,21 +51,25 @@ struct dialect_table {
 	const char *name;
 	/* Is this the path of its websocket? */
 	bool (*accepts)(const char *path);
-	/* Reads the upgrade: settings into the client, what to subscribe to later, the token (not longer than size). False: refuse
-	 * with 400. *out_present false: the client authenticates by a frame. */
-	bool (*connected)(struct client *client, const struct handshake *hs, char *token, size_t size, bool *out_present);
-	/* The token was good and revocations are watched from here on: say hello, begin what the upgrade asked for. */
+	/* Reads the upgrade: settings into the client, what to subscribe to later, the token (not longer than
+	 * size). False: refuse with 400. *out_present false: the client authenticates by a frame. */
+	bool (*connected)(struct client *client, const struct handshake *hs, char *token, size_t size,
+		bool *out_present);
+	/* The token was good and revocations are watched from here on: say hello, begin what the upgrade
+	 * asked for. */
 	void (*authenticated)(struct client *client);
 	/* One whole message, valid UTF-8 when text. Before authentication too (client_authenticated). */
 	void (*message)(struct client *client, bool text, const char *bytes, size_t length);
 	/* False: not shown in this dialect. */
 	bool (*place)(const struct logged_event *ev, const pb_Event *body, struct placement *out);
 	/* One of its variants as text in mem; NULL: not sent. */
-	const char *(*render)(struct arena *mem, const struct logged_event *ev, const pb_Event *body, unsigned variant, size_t *out_length);
+	const char *(*render)(struct arena *mem, const struct logged_event *ev, const pb_Event *body,
+		unsigned variant, size_t *out_length);
 	/* A subscribe is answered: refused topics first, then what was accepted (subscribe.h). */
 	void (*subscribed)(struct client *client, struct subscribe *sub);
 	/* Positions of streams that moved in silence; count > 0. */
-	void (*position)(struct client *client, const char *generation, const struct stream *streams, const uint64_t *seqs, size_t count);
+	void (*position)(struct client *client, const char *generation, const struct stream *streams,
+		const uint64_t *seqs, size_t count);
 	/* Before a planned close. */
 	void (*reconnect)(struct client *client, uint32_t after_ms);
 	uint16_t (*close_code)(enum close_reason reason);

@@ -98,7 +98,8 @@ static void unmask(uint8_t *bytes, size_t length, const uint8_t mask[4])
 /* May a peer send this code? 1012..1014 are registered since the RFC. */
 static bool code_is_sendable(uint16_t code)
 {
-	return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) || (code >= 3000 && code <= 4999);
+	return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) ||
+	       (code >= 3000 && code <= 4999);
 }
 
 static enum frame_step control(enum frame_opcode opcode, struct frame_in *out)
@@ -131,7 +132,8 @@ static void *grown(void *old, size_t bytes)
 }
 
 /* A fragment joins those before it. */
-static enum frame_step fragment(struct frame_parser *parser, enum frame_opcode opcode, bool fin, struct frame_in *out)
+static enum frame_step fragment(
+	struct frame_parser *parser, enum frame_opcode opcode, bool fin, struct frame_in *out)
 {
 	struct frame_message *message = parser->message;
 
@@ -164,7 +166,8 @@ static enum frame_step fragment(struct frame_parser *parser, enum frame_opcode o
 	return FRAME_STEP_MESSAGE;
 }
 
-enum frame_step frame_next(struct frame_parser *parser, uint8_t *bytes, size_t length, size_t most_bytes, struct frame_in *out)
+enum frame_step frame_next(
+	struct frame_parser *parser, uint8_t *bytes, size_t length, size_t most_bytes, struct frame_in *out)
 {
 	*out = (struct frame_in){.need = 2};
 	if (parser->message != NULL && parser->message->finished)

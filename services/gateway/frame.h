@@ -1,7 +1,7 @@
 /*
- * frame - RFC 6455 framing: frames and messages out of bytes that come in any portions, and frames to send. Pure; the bytes
- * are parsed and unmasked in place, in the loop's buffer or in the one that a socket with an unfinished frame keeps.
- * No extension is ever agreed upon, so every reserved bit is an error.
+ * frame - RFC 6455 framing: frames and messages out of bytes that come in any portions, and frames to send.
+ * Pure; the bytes are parsed and unmasked in place, in the loop's buffer or in the one that a socket with an
+ * unfinished frame keeps. No extension is ever agreed upon, so every reserved bit is an error.
  */
 #pragma once
 
@@ -11,7 +11,14 @@
 
 #include "services/gateway/queue.h"
 
-enum frame_opcode { FRAME_CONTINUATION = 0, FRAME_TEXT = 1, FRAME_BINARY = 2, FRAME_CLOSE = 8, FRAME_PING = 9, FRAME_PONG = 10 };
+enum frame_opcode {
+	FRAME_CONTINUATION = 0,
+	FRAME_TEXT = 1,
+	FRAME_BINARY = 2,
+	FRAME_CLOSE = 8,
+	FRAME_PING = 9,
+	FRAME_PONG = 10
+};
 
 /* Close codes of RFC 6455, section 7.4, that framing itself gives. */
 #define FRAME_CLOSE_NORMAL   1000
@@ -19,10 +26,11 @@ enum frame_opcode { FRAME_CONTINUATION = 0, FRAME_TEXT = 1, FRAME_BINARY = 2, FR
 #define FRAME_CLOSE_BAD_TEXT 1007
 #define FRAME_CLOSE_TOO_BIG  1009
 
-/* The valid beginning of UTF-8 text that may go on. Zeroed: nothing yet. NUL is a character as any other here. */
+/* The valid beginning of UTF-8 text that may go on. Zeroed: nothing yet. NUL is a character as any other
+ * here. */
 struct utf8 {
-	uint8_t need;       /* continuation bytes still due */
-	uint8_t low, high;  /* bounds of the next one */
+	uint8_t need;      /* continuation bytes still due */
+	uint8_t low, high; /* bounds of the next one */
 };
 bool utf8_feed(struct utf8 *state, const uint8_t *bytes, size_t length); /* false: this is not UTF-8 */
 static inline bool utf8_done(const struct utf8 *state)
@@ -46,15 +54,16 @@ enum frame_step {
 
 struct frame_in {
 	enum frame_opcode opcode;
-	uint8_t *bytes;    /* unmasked; lives until the next step or until the buffer goes */
+	uint8_t *bytes; /* unmasked; lives until the next step or until the buffer goes */
 	size_t length;
-	uint16_t code;     /* of a close frame: the code it gave, 0 when none; of a failure: ours */
+	uint16_t code; /* of a close frame: the code it gave, 0 when none; of a failure: ours */
 	size_t need;
-	size_t consumed;   /* bytes of the buffer that are done with */
+	size_t consumed; /* bytes of the buffer that are done with */
 };
 
 /* Takes the next frame from bytes. most_bytes bounds a message, all its fragments together. */
-enum frame_step frame_next(struct frame_parser *parser, uint8_t *bytes, size_t length, size_t most_bytes, struct frame_in *out);
+enum frame_step frame_next(
+	struct frame_parser *parser, uint8_t *bytes, size_t length, size_t most_bytes, struct frame_in *out);
 
 /* A frame to send, FIN set, one reference. */
 struct frame *frame_make(enum frame_opcode opcode, const void *payload, size_t length);

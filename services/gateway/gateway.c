@@ -19,7 +19,8 @@
 
 const struct dialect_table *const dialects[] = {&dialect_house};
 const size_t dialect_count = sizeof dialects / sizeof *dialects;
-_Static_assert(sizeof dialects / sizeof *dialects <= DIALECT_MOST, "a dialect's number must fit where arrays have room for it");
+_Static_assert(sizeof dialects / sizeof *dialects <= DIALECT_MOST,
+	"a dialect's number must fit where arrays have room for it");
 
 struct gateway {
 	const struct config *config;
@@ -114,13 +115,21 @@ static enum status loops_create(struct gateway *gateway)
 		struct loop_options options = {
 			.number = i,
 			.drain_ms = (uint32_t)config->drain_ms,
-			.hub = {.ports = &calls_ports, .arg = &gateway->calls[i], .queue_bytes = (uint32_t)config->ws_queue_bytes,
-				.queue_ms = (uint32_t)config->ws_queue_ms, .heartbeat_ms = (uint32_t)config->ws_heartbeat_ms,
-				.auth_ms = (uint32_t)config->ws_auth_ms, .ops_per_min = (uint32_t)config->ws_ops_per_min,
+			.hub = {.ports = &calls_ports,
+				.arg = &gateway->calls[i],
+				.queue_bytes = (uint32_t)config->ws_queue_bytes,
+				.queue_ms = (uint32_t)config->ws_queue_ms,
+				.heartbeat_ms = (uint32_t)config->ws_heartbeat_ms,
+				.auth_ms = (uint32_t)config->ws_auth_ms,
+				.ops_per_min = (uint32_t)config->ws_ops_per_min,
 				.max_frame_bytes = (uint32_t)config->ws_max_frame_bytes},
-			.sockets = {.listen = config->ws_listen, .port = port, .sndbuf_bytes = (int)config->ws_sndbuf_bytes,
-				.max_frame_bytes = (size_t)config->ws_max_frame_bytes, .queue_bytes = (uint32_t)config->ws_queue_bytes,
-				.queue_ms = (uint32_t)config->ws_queue_ms, .limits = &gateway->limits},
+			.sockets = {.listen = config->ws_listen,
+				.port = port,
+				.sndbuf_bytes = (int)config->ws_sndbuf_bytes,
+				.max_frame_bytes = (size_t)config->ws_max_frame_bytes,
+				.queue_bytes = (uint32_t)config->ws_queue_bytes,
+				.queue_ms = (uint32_t)config->ws_queue_ms,
+				.limits = &gateway->limits},
 		};
 		enum status st = loop_create(&options, &gateway->loops[i]);
 		if (st != STATUS_OK)
@@ -134,8 +143,12 @@ static enum status loops_create(struct gateway *gateway)
 static enum status order_create(struct gateway *gateway)
 {
 	const struct config *config = gateway->config;
-	struct route_sink sink = {.event = sink_event, .ephemeral = sink_ephemeral, .followed = sink_followed, .refetch = sink_refetch,
-		.generation = sink_generation, .arg = gateway};
+	struct route_sink sink = {.event = sink_event,
+		.ephemeral = sink_ephemeral,
+		.followed = sink_followed,
+		.refetch = sink_refetch,
+		.generation = sink_generation,
+		.arg = gateway};
 
 	gateway->shared.route = route_create(&sink, gateway->loop_count);
 	struct bus_order_options options = {
@@ -185,7 +198,9 @@ enum status gateway_start(const struct config *config, struct ops *ops, struct g
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 
 	gateway->config = config;
-	gateway->loop_count = config->gateway_loops > 0 ? (size_t)config->gateway_loops : cores > 0 ? (size_t)cores : 1;
+	gateway->loop_count = config->gateway_loops > 0 ? (size_t)config->gateway_loops
+			      : cores > 0               ? (size_t)cores
+							: 1;
 	if (gateway->loop_count > ROUTE_MOST_LOOPS)
 		gateway->loop_count = ROUTE_MOST_LOOPS;
 	gateway->loops = memory_new(gateway->loop_count * sizeof(struct loop *));
@@ -214,8 +229,8 @@ enum status gateway_start(const struct config *config, struct ops *ops, struct g
 		ops_add_check(ops, "api", check_api, gateway);
 		ops_add_check(ops, "moderation", check_moderation, gateway);
 	}
-	log_info("gateway_started", LOG_U64("loops", gateway->loop_count), LOG_U64("port", gateway_port(gateway)),
-		LOG_U64("sockets_at_most", gateway->limits.most));
+	log_info("gateway_started", LOG_U64("loops", gateway->loop_count),
+		LOG_U64("port", gateway_port(gateway)), LOG_U64("sockets_at_most", gateway->limits.most));
 	*out_gateway = gateway;
 	return STATUS_OK;
 }
@@ -230,7 +245,8 @@ void gateway_stop(struct gateway *gateway)
 	int64_t give_up_at_ms = clock_mono_ms() + gateway->config->drain_ms + DRAIN_GRACE_MS;
 	bool drained = false;
 
-	log_info("gateway_draining", LOG_U64("sockets", atomic_load(&gateway->limits.count)), LOG_I64("over_ms", gateway->config->drain_ms));
+	log_info("gateway_draining", LOG_U64("sockets", atomic_load(&gateway->limits.count)),
+		LOG_I64("over_ms", gateway->config->drain_ms));
 	for (size_t i = 0; i < gateway->loop_count; i++)
 		loop_drain(gateway->loops[i]);
 	while (!drained && clock_mono_ms() < give_up_at_ms) {

@@ -1,6 +1,6 @@
 /*
- * gateway - the whole process without its main: clients of the owners, the order, presence's registration, one loop per core,
- * readiness, draining.
+ * gateway - the whole process without its main: clients of the owners, the order, presence's registration,
+ * one loop per core, readiness, draining.
  */
 #pragma once
 
@@ -10,7 +10,8 @@
 
 struct gateway;
 
-/* config: borrowed for the life of the gateway. ops may be NULL (tests). Sockets are accepted from the return on. */
+/* config: borrowed for the life of the gateway. ops may be NULL (tests). Sockets are accepted from the return
+ * on. */
 enum status gateway_start(const struct config *config, struct ops *ops, struct gateway **out_gateway);
 uint16_t gateway_port(const struct gateway *gateway);
 /* Sends the clients away over drain_ms, then ends everything. */

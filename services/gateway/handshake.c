@@ -1,6 +1,6 @@
 /*
- * handshake - see handshake.h. Strict where leniency would let two parsers disagree: CRLF only, no folded headers,
- * no blanks before the colon, no body.
+ * handshake - see handshake.h. Strict where leniency would let two parsers disagree: CRLF only, no folded
+ * headers, no blanks before the colon, no body.
  */
 #include "services/gateway/handshake.h"
 
@@ -85,7 +85,8 @@ static void header_take(struct headers *h, struct handshake *out, const char *na
 	if (strcasecmp(name, "upgrade") == 0)
 		header_once(&h->upgrade, value, &h->doubled);
 	else if (strcasecmp(name, "connection") == 0)
-		h->connection = h->connection != NULL && list_has(h->connection, "upgrade") ? h->connection : value;
+		h->connection =
+			h->connection != NULL && list_has(h->connection, "upgrade") ? h->connection : value;
 	else if (strcasecmp(name, "sec-websocket-version") == 0)
 		header_once(&h->version, value, &h->doubled);
 	else if (strcasecmp(name, "sec-websocket-key") == 0)
@@ -112,7 +113,8 @@ static char *line_take(char **at, char *end)
 
 	if (stop == NULL || stop + 1 >= end || stop[1] != '\n')
 		return NULL;
-	if (memchr(line, '\n', (size_t)(stop - line)) != NULL || memchr(line, '\0', (size_t)(stop - line)) != NULL)
+	if (memchr(line, '\n', (size_t)(stop - line)) != NULL ||
+		memchr(line, '\0', (size_t)(stop - line)) != NULL)
 		return NULL;
 	*stop = '\0';
 	*at = stop + 2;
@@ -264,7 +266,8 @@ size_t handshake_accept(const char *key, char *out, size_t size)
 	int length = snprintf(text, sizeof text, "%s%s", key, HANDSHAKE_GUID);
 	sha1(text, (size_t)length, hash);
 	for (int i = 0; i < 7; i++) {
-		uint32_t three = (uint32_t)hash[3 * i] << 16 | (uint32_t)hash[3 * i + 1] << 8 | hash[3 * i + 2];
+		uint32_t three =
+			(uint32_t)hash[3 * i] << 16 | (uint32_t)hash[3 * i + 1] << 8 | hash[3 * i + 2];
 		for (int d = 0; d < 4; d++)
 			accept[4 * i + d] = digits[three >> (18 - 6 * d) & 63];
 	}

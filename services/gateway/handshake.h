@@ -1,6 +1,6 @@
 /*
- * handshake - the HTTP/1.1 request that opens a websocket (RFC 6455, section 4.2), read from bytes that come in any
- * portions, and the answers to it. Pure: no sockets, no allocation.
+ * handshake - the HTTP/1.1 request that opens a websocket (RFC 6455, section 4.2), read from bytes that come
+ * in any portions, and the answers to it. Pure: no sockets, no allocation.
  */
 #pragma once
 
@@ -25,21 +25,22 @@ struct handshake {
 /*
  * handshake_complete - how many bytes the head takes, its empty line included; 0: more is needed.
  *
- * scanned  in and out: how far earlier calls looked, 0 at first; keeps a client that sends single bytes from costing
- *          more than its bytes
+ * scanned  in and out: how far earlier calls looked, 0 at first; keeps a client that sends single bytes from
+ * costing more than its bytes
  */
 size_t handshake_complete(const char *bytes, size_t length, size_t *scanned);
 
 /*
- * handshake_parse - reads a complete head, length bytes as handshake_complete counted them. Writes NULs into it.
+ * handshake_parse - reads a complete head, length bytes as handshake_complete counted them. Writes NULs into
+ * it.
  *
- * Returns 101 with *out filled, or the HTTP status to answer: 400 malformed, 405 not a GET, 426 not a websocket of
- * version 13, 505 not HTTP/1.1.
+ * Returns 101 with *out filled, or the HTTP status to answer: 400 malformed, 405 not a GET, 426 not a
+ * websocket of version 13, 505 not HTTP/1.1.
  */
 int handshake_parse(char *bytes, size_t length, struct handshake *out);
 
-/* The first value of a query parameter, percent-decoded into out. False: absent, not decodable, holds a NUL or does not
- * fit; *out_present then tells whether it was there. '+' stands for itself. */
+/* The first value of a query parameter, percent-decoded into out. False: absent, not decodable, holds a NUL
+ * or does not fit; *out_present then tells whether it was there. '+' stands for itself. */
 bool handshake_query(const struct handshake *hs, const char *name, char *out, size_t size, bool *out_present);
 
 /* The token of "Bearer <token>"; NULL when the header is absent or of another scheme. */

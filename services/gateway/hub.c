@@ -17,7 +17,6 @@
 #define FEED_LINGER_MS 10000
 #define PAGE_LINGER_MS 10000
 #define SLICE          512
-#define AWAY_MOST_MS   2000
 
 static void sweep(struct timer *timer, int64_t now_mono_ms)
 {
@@ -30,7 +29,10 @@ static void sweep(struct timer *timer, int64_t now_mono_ms)
 
 void hub_init(struct hub *hub, const struct hub_options *options, int64_t now_mono_ms, int64_t now_wall_ms)
 {
-	*hub = (struct hub){.options = *options, .now_mono_ms = now_mono_ms, .now_wall_ms = now_wall_ms, .sweep.fire = sweep};
+	*hub = (struct hub){.options = *options,
+		.now_mono_ms = now_mono_ms,
+		.now_wall_ms = now_wall_ms,
+		.sweep.fire = sweep};
 	if (hub->options.slice == 0)
 		hub->options.slice = SLICE;
 	hub->active_end = &hub->active;

@@ -1,7 +1,8 @@
 /*
- * hub - what one loop knows of clients, streams, keys and topics, and what follows from it when an event, an answer or a
- * client's request comes. No sockets and no transport in here: the loop feeds it and writes the clients' queues; everything
- * outside is asked through ports and answered by hub_answer. One thread only. Rules: the event log's section 5.
+ * hub - what one loop knows of clients, streams, keys and topics, and what follows from it when an event, an
+ * answer or a client's request comes. No sockets and no transport in here: the loop feeds it and writes the
+ * clients' queues; everything outside is asked through ports and answered by hub_answer. One thread only.
+ * Rules: the event log's section 5.
  */
 #pragma once
 
@@ -23,33 +24,40 @@ struct hub;
 struct client;
 struct feed;
 
-/* Something that was asked outside. The first member of a struct of the asker's, which its `answered` frees. */
+/* Something that was asked outside. The first member of a struct of the asker's, which its `answered` frees.
+ */
 struct question {
 	uint64_t id;
 	/* reply: the owner's reply struct, only with STATUS_OK, lives until the return. why may be NULL. */
-	void (*answered)(struct hub *hub, struct question *question, enum status st, const void *reply, const char *why);
+	void (*answered)(struct hub *hub, struct question *question, enum status st, const void *reply,
+		const char *why);
 };
 
 /*
- * The outside. Nothing here blocks; each `ask` is answered once by hub_answer with the same question id, from the loop's
- * turn, never from within the call.
+ * The outside. Nothing here blocks; each `ask` is answered once by hub_answer with the same question id, from
+ * the loop's turn, never from within the call.
  */
 struct hub_ports {
-	void (*follow)(void *arg, struct stream s, uint64_t at, uint64_t follow); /* answered by hub_followed */
+	void (*follow)(
+		void *arg, struct stream s, uint64_t at, uint64_t follow); /* answered by hub_followed */
 	void (*unfollow)(void *arg, struct stream s, uint64_t follow);
 	void (*hint)(void *arg, struct stream s, uint64_t seq);
 	/* The generation of the log as the bus knows it, "" before it does. */
 	void (*generation)(void *arg, char out[HUB_GENERATION_SIZE]);
-	void (*ask_token)(void *arg, uint64_t question, const char *token, enum dialect dialect);  /* pb_ResolveTokenReply */
+	void (*ask_token)(void *arg, uint64_t question, const char *token,
+		enum dialect dialect); /* pb_ResolveTokenReply */
 	/* Keys of users in a stream; in all their teams when rank is 0. pb_ListAudiencesReply */
 	void (*ask_keys)(void *arg, uint64_t question, struct stream s, const uint64_t *users, size_t count);
-	void (*ask_rights)(void *arg, uint64_t question, uint64_t user, const uint64_t *channels, size_t count); /* pb_JudgeManyReply */
-	void (*ask_teams)(void *arg, uint64_t question, uint64_t user);                            /* pb_TeamIdsReply */
-	void (*ask_head)(void *arg, uint64_t question, struct stream s);                           /* pb_StreamHeadsReply */
-	void (*ask_events)(void *arg, uint64_t question, struct stream s, uint64_t after, uint32_t limit, uint64_t expect_head,
-		const char *generation);                                                           /* pb_FetchEventsReply */
-	void (*ask_typing)(void *arg, uint64_t question, const struct client *by, const pb_SetTypingRequest *request); /* pb_Empty */
-	void (*ask_presence)(void *arg, uint64_t question, const struct client *by, uint32_t chosen); /* pb_PresenceViewReply */
+	void (*ask_rights)(void *arg, uint64_t question, uint64_t user, const uint64_t *channels,
+		size_t count);                                           /* pb_JudgeManyReply */
+	void (*ask_teams)(void *arg, uint64_t question, uint64_t user);  /* pb_TeamIdsReply */
+	void (*ask_head)(void *arg, uint64_t question, struct stream s); /* pb_StreamHeadsReply */
+	void (*ask_events)(void *arg, uint64_t question, struct stream s, uint64_t after, uint32_t limit,
+		uint64_t expect_head, const char *generation); /* pb_FetchEventsReply */
+	void (*ask_typing)(void *arg, uint64_t question, const struct client *by,
+		const pb_SetTypingRequest *request); /* pb_Empty */
+	void (*ask_presence)(void *arg, uint64_t question, const struct client *by,
+		uint32_t chosen); /* pb_PresenceViewReply */
 	/* An authenticated client is there, changed (its teams), is gone. */
 	void (*presence_opened)(void *arg, const struct client *client, const uint64_t *teams, size_t count);
 	void (*presence_changed)(void *arg, const struct client *client, const uint64_t *teams, size_t count);
@@ -64,9 +72,9 @@ struct hub_options {
 	uint32_t queue_ms;
 	uint32_t heartbeat_ms;
 	uint32_t auth_ms;
-	uint32_t ops_per_min;    /* 0: any */
+	uint32_t ops_per_min; /* 0: any */
 	uint32_t max_frame_bytes;
-	uint32_t slice;          /* sockets of one event in a row; 512 when 0 */
+	uint32_t slice; /* sockets of one event in a row; 512 when 0 */
 };
 
 /* Growing array of clients that have something to do. */
@@ -80,10 +88,10 @@ struct hub {
 	int64_t now_mono_ms, now_wall_ms; /* set by the loop at each turn */
 	struct wheel wheel;
 	struct queue_pool pool;
-	struct arena *scratch;            /* reset after each event, answer and message */
-	struct table feeds[4];            /* by rank, then id */
+	struct arena *scratch; /* reset after each event, answer and message */
+	struct table feeds[4]; /* by rank, then id */
 	struct table users;
-	struct table channels;            /* struct channel_fact by channel id */
+	struct table channels; /* struct channel_fact by channel id */
 	struct table questions;
 	uint64_t last_question, last_follow, last_serial;
 	struct feed *active, **active_end; /* feeds with something to do, in turn */
@@ -92,14 +100,15 @@ struct hub {
 	struct teams_ask *unasked_teams;   /* clients whose keys in all their teams are to be asked for */
 	struct page *pages;                /* read from the log for replays, latest used first */
 	size_t page_count;
-	struct page_ask *page_asks;        /* being read */
-	struct client_list urgent;         /* answers and small fan-outs: written first */
-	struct client_list bulk;           /* large fan-outs: written in slices */
-	struct client *clients;            /* all of them */
+	struct page_ask *page_asks; /* being read */
+	struct client_list urgent;  /* answers and small fan-outs: written first */
+	struct client_list bulk;    /* large fan-outs: written in slices */
+	struct client *clients;     /* all of them */
 	size_t client_count;
-	struct table sockets;              /* clients by socket id */
-	struct client_list ended;          /* closed, to be freed by the loop after its turn */
+	struct table sockets;     /* clients by socket id */
+	struct client_list ended; /* closed, to be freed by the loop after its turn */
 	struct timer sweep;
+	uint64_t events_sent; /* since the metrics were last told */
 	bool draining;
 };
 

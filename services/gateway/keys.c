@@ -120,7 +120,8 @@ static struct key_set *interned(struct key_table *table, const uint32_t *keys, s
 		sets_grow(table);
 	struct key_set **chain = &table->sets[hash & (table->sets_size - 1)];
 	for (struct key_set *set = *chain; set != NULL; set = set->next)
-		if (set->hash == hash && set->count == count && (count == 0 || memcmp(set->keys, keys, bytes) == 0))
+		if (set->hash == hash && set->count == count &&
+			(count == 0 || memcmp(set->keys, keys, bytes) == 0))
 			return key_set_ref(set);
 	struct key_set *set = resized(NULL, sizeof *set + bytes);
 	*set = (struct key_set){.next = *chain, .refs = 1, .hash = hash, .count = (uint32_t)count};

@@ -1,7 +1,7 @@
 /*
- * keys - the audience keys of one stream as small numbers, and sets of them. Users of one class have the same keys, so sets
- * are interned: equal sets are one object, and whether a set holds the key of an event is found out once per event.
- * Belongs to one loop.
+ * keys - the audience keys of one stream as small numbers, and sets of them. Users of one class have the same
+ * keys, so sets are interned: equal sets are one object, and whether a set holds the key of an event is found
+ * out once per event. Belongs to one loop.
  */
 #pragma once
 

@@ -15,8 +15,11 @@
 #define IDLE_MS         1000
 #define APPENDS_A_TURN  16384 /* then the queues are written */
 #define WRITE_BUDGET_US 2000  /* of large fan-outs a turn, so that small ones get theirs */
+#define PACE_SOCKETS    128   /* that are due: fewer are written at once whatever was before */
+#define PACE_MOST_US    2000
+#define PACE_ALONE      8 /* times as long as a round of writing: what comes later than that comes alone */
 #define DRAIN_STEP_MS   50
-#define CLOSE_GRACE_MS  2500  /* for the last answers to our close frames */
+#define CLOSE_GRACE_MS  2500 /* for the last answers to our close frames */
 
 enum mail_kind { MAIL_EVENT, MAIL_EPHEMERAL, MAIL_FOLLOWED, MAIL_REFETCH, MAIL_GENERATION, MAIL_ANSWER };
 
@@ -49,6 +52,8 @@ struct loop {
 	_Atomic bool stopping, draining, drained;
 	struct timer drain;
 	int64_t drain_until_ms;
+	int64_t written_at_us, write_took_us; /* the last time that many sockets were written */
+	int64_t due_since_us;                 /* that many are due again; 0: they are not */
 };
 
 /* ---- mail */
@@ -93,9 +98,15 @@ void loop_generation(struct loop *loop)
 	put(loop, (struct mail){.kind = MAIL_GENERATION});
 }
 
-void loop_answer(struct loop *loop, uint64_t question, enum status st, struct arena *mem, const void *reply, const char *why)
+void loop_answer(struct loop *loop, uint64_t question, enum status st, struct arena *mem, const void *reply,
+	const char *why)
 {
-	put(loop, (struct mail){.kind = MAIL_ANSWER, .status = st, .number = question, .mem = mem, .reply = reply, .why = why});
+	put(loop, (struct mail){.kind = MAIL_ANSWER,
+			  .status = st,
+			  .number = question,
+			  .mem = mem,
+			  .reply = reply,
+			  .why = why});
 }
 
 static void open_mail(struct loop *loop, struct mail *mail)
@@ -188,21 +199,64 @@ static void drain_begin(struct loop *loop)
 
 /* ---- the thread */
 
+/*
+ * How long to gather before the queues are written. The cost is the call per socket, not the frame: under a
+ * stream of large fan-outs a pause as long as the last round of writing took lets the next events into the
+ * same calls. A fan-out that comes alone, or is small, does not wait.
+ */
+static int64_t pause_us(struct loop *loop)
+{
+	const struct hub *hub = &loop->hub;
+
+	if (hub->urgent.count + hub->bulk.count <= PACE_SOCKETS)
+		return 0;
+	int64_t now_us = clock_mono_us();
+	if (loop->due_since_us == 0)
+		loop->due_since_us = now_us;
+	if (loop->due_since_us - loop->written_at_us > PACE_ALONE * loop->write_took_us)
+		return 0;
+	int64_t pause = loop->write_took_us < PACE_MOST_US ? loop->write_took_us : PACE_MOST_US;
+	int64_t left = loop->due_since_us + pause - now_us;
+	return left > 0 ? left : 0;
+}
+
+static bool write_queues(struct loop *loop)
+{
+	const struct hub *hub = &loop->hub;
+	bool many = hub->urgent.count + hub->bulk.count > PACE_SOCKETS;
+	int64_t began_us = many ? clock_mono_us() : 0;
+	bool more = sockets_write(loop->sockets, WRITE_BUDGET_US);
+
+	loop->due_since_us = 0;
+	if (many) {
+		loop->written_at_us = clock_mono_us();
+		/* In the middle of a large fan-out there is nothing to gather for. */
+		loop->write_took_us = more ? 0 : loop->written_at_us - began_us;
+	}
+	return more;
+}
+
 static void *run(void *arg)
 {
 	struct loop *loop = arg;
 	struct hub *hub = &loop->hub;
-	bool more = false;
+	int64_t wait_us = 0;
 
 	while (!atomic_load(&loop->stopping)) {
-		sockets_wait(loop->sockets, more ? 0 : wheel_wait_ms(&hub->wheel, clock_mono_ms(), IDLE_MS));
-		if (atomic_load(&loop->draining) && !hub->draining)
-			drain_begin(loop);
+		sockets_wait(loop->sockets, wait_us);
+		bool drain = atomic_load(
+			&loop->draining); /* before the mailbox: what was put there earlier comes first */
 		open_mailbox(loop);
 		wheel_run(&hub->wheel, hub->now_mono_ms);
-		more = hub_run(hub, APPENDS_A_TURN);
+		bool more = hub_run(hub, APPENDS_A_TURN);
+		if (drain && !hub->draining && !more)
+			drain_begin(loop);
 		hub_flush_questions(hub);
-		more = sockets_write(loop->sockets, WRITE_BUDGET_US) || more;
+		wait_us = pause_us(loop);
+		if (wait_us > 0 && !more)
+			continue;
+		more = write_queues(loop) || more;
+		wait_us = more ? 0 : 1000 * (int64_t)wheel_wait_ms(&hub->wheel, clock_mono_ms(), IDLE_MS);
 	}
 	return NULL;
 }

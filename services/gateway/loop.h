@@ -1,6 +1,7 @@
 /*
- * loop - one thread with its hub, its sockets and its mailbox: what other threads have for it (events from the order, answers
- * to calls) is put there under a lock that is held for an instant, and taken out all at once.
+ * loop - one thread with its hub, its sockets and its mailbox: what other threads have for it (events from
+ * the order, answers to calls) is put there under a lock that is held for an instant, and taken out all at
+ * once.
  */
 #pragma once
 
@@ -40,4 +41,5 @@ void loop_followed(struct loop *loop, struct stream s, uint64_t applied, uint64_
 void loop_refetch(struct loop *loop, struct stream s);
 void loop_generation(struct loop *loop);
 /* mem is taken; reply and why live in it. */
-void loop_answer(struct loop *loop, uint64_t question, enum status st, struct arena *mem, const void *reply, const char *why);
+void loop_answer(struct loop *loop, uint64_t question, enum status st, struct arena *mem, const void *reply,
+	const char *why);

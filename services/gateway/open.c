@@ -15,7 +15,7 @@
 #define RETRY_MS         100
 #define RETRY_MOST_MS    1000
 #define ASKS_BEFORE_HOLD 3
-#define USERS_AT_ONCE    256  /* in one question about a stream */
+#define USERS_AT_ONCE    256 /* in one question about a stream */
 
 /* One question about the keys of several users in one stream. */
 struct keys_question {
@@ -29,7 +29,7 @@ struct recheck {
 	struct timer retry;
 	struct feed *feed; /* NULL: it went */
 	uint64_t seq;
-	uint64_t *users;   /* left to ask; those asked for stand in front */
+	uint64_t *users; /* left to ask; those asked for stand in front */
 	size_t count, asked;
 	uint32_t pause_ms;
 	bool in_flight;
@@ -98,8 +98,14 @@ struct member *open_stream(struct client *client, struct stream s, enum open_sou
 	struct member *member = member_add(client, feed);
 	struct opening *opening = memory_new(sizeof *opening);
 
-	*opening = (struct opening){.member = member, .next = feed->openings, .link = &feed->openings, .state = OPENING_ASKED,
-		.source = source, .give_up_at_ms = hub->now_mono_ms + PATIENCE_MS, .retry.fire = opening_retry, .settled = settled};
+	*opening = (struct opening){.member = member,
+		.next = feed->openings,
+		.link = &feed->openings,
+		.state = OPENING_ASKED,
+		.source = source,
+		.give_up_at_ms = hub->now_mono_ms + PATIENCE_MS,
+		.retry.fire = opening_retry,
+		.settled = settled};
 	if (opening->next != NULL)
 		opening->next->link = &opening->next;
 	feed->openings = opening;
@@ -110,7 +116,8 @@ struct member *open_stream(struct client *client, struct stream s, enum open_sou
 		opening_ask(opening);
 		break;
 	case OPEN_BY_HEAD:
-		/* Its key is everybody's and nobody loses it: any position of the stream will do to begin at. */
+		/* Its key is everybody's and nobody loses it: any position of the stream will do to begin at.
+		 */
 		if (feed->state == FEED_UNFOLLOWED)
 			opening_ask(opening);
 		else
@@ -201,7 +208,8 @@ static void openings_settle(struct feed *feed)
 		}
 		if (opening->as_of > feed->applied)
 			continue;
-		/* The stream has passed the answer: what it says may be revoked by an event that was not seen with it. */
+		/* The stream has passed the answer: what it says may be revoked by an event that was not seen
+		 * with it. */
 		if (opening->asks < UINT8_MAX)
 			opening->asks++;
 		if (opening->asks >= ASKS_BEFORE_HOLD)
@@ -254,10 +262,12 @@ bool open_generation_fits(struct hub *hub, const char *generation)
 	char ours[HUB_GENERATION_SIZE];
 
 	hub->options.ports->generation(hub->options.arg, ours);
-	return ours[0] == '\0' || generation == NULL || generation[0] == '\0' || strcmp(ours, generation) == 0;
+	return ours[0] == '\0' || generation == NULL || generation[0] == '\0' ||
+	       strcmp(ours, generation) == 0;
 }
 
-struct key_set *open_keys_of(struct feed *feed, const pb_ListAudiencesReply *reply, const pb_AudienceAnswer *answer)
+struct key_set *open_keys_of(
+	struct feed *feed, const pb_ListAudiencesReply *reply, const pb_AudienceAnswer *answer)
 {
 	if (!answer->member || answer->key_set >= reply->key_sets_count)
 		return NULL;
@@ -279,7 +289,8 @@ struct key_set *open_keys_of(struct feed *feed, const pb_ListAudiencesReply *rep
 	return set;
 }
 
-static void keys_answered(struct hub *hub, struct question *question, enum status st, const void *reply, const char *why)
+static void keys_answered(
+	struct hub *hub, struct question *question, enum status st, const void *reply, const char *why)
 {
 	struct keys_question *asked = (struct keys_question *)question;
 	struct feed *feed = feed_find(hub, asked->stream);
@@ -314,7 +325,8 @@ static void keys_answered(struct hub *hub, struct question *question, enum statu
 	table_finish(&by_user);
 }
 
-static void head_answered(struct hub *hub, struct question *question, enum status st, const void *reply, const char *why)
+static void head_answered(
+	struct hub *hub, struct question *question, enum status st, const void *reply, const char *why)
 {
 	struct keys_question *asked = (struct keys_question *)question;
 	struct feed *feed = feed_find(hub, asked->stream);
@@ -353,7 +365,9 @@ static void feed_flush(struct feed *feed)
 				continue;
 			if (asked == NULL) {
 				asked = memory_new(sizeof *asked);
-				*asked = (struct keys_question){.question.answered = heads ? head_answered : keys_answered, .stream = feed->stream};
+				*asked = (struct keys_question){
+					.question.answered = heads ? head_answered : keys_answered,
+					.stream = feed->stream};
 				hub_ask(hub, &asked->question);
 			}
 			opening->state = OPENING_ASKED;
@@ -375,7 +389,8 @@ static void feed_flush(struct feed *feed)
 			if (!seen)
 				users[distinct++] = users[i];
 		}
-		hub->options.ports->ask_keys(hub->options.arg, asked->question.id, feed->stream, users, distinct);
+		hub->options.ports->ask_keys(
+			hub->options.arg, asked->question.id, feed->stream, users, distinct);
 	}
 }
 
@@ -419,7 +434,8 @@ void open_audience_changed(struct feed *feed, uint64_t seq, const pb_AudienceCha
 		return;
 	audience_key(team, "team", feed->stream.id);
 	audience_key(conversation, "conversation", feed->stream.id);
-	bool whole = text_in(team, change->lost, change->lost_count) || text_in(conversation, change->lost, change->lost_count);
+	bool whole = text_in(team, change->lost, change->lost_count) ||
+		     text_in(conversation, change->lost, change->lost_count);
 	for (struct client *client = user->clients; client != NULL; client = next) {
 		next = client->user_next;
 		struct member *member = member_find(client, feed->stream);
@@ -433,12 +449,14 @@ void open_audience_changed(struct feed *feed, uint64_t seq, const pb_AudienceCha
 			continue; /* they come from a later position and have this change in them */
 		struct key_set *keys = key_set_ref(member->keys);
 		for (pb_size_t i = 0; i < change->lost_count; i++) {
-			struct key_set *less = key_set_without(feed->keys, keys, key_find(feed->keys, change->lost[i]));
+			struct key_set *less =
+				key_set_without(feed->keys, keys, key_find(feed->keys, change->lost[i]));
 			key_set_unref(feed->keys, keys);
 			keys = less;
 		}
 		for (pb_size_t i = 0; i < change->gained_count; i++) {
-			struct key_set *more = key_set_with(feed->keys, keys, key_number(feed->keys, change->gained[i]));
+			struct key_set *more =
+				key_set_with(feed->keys, keys, key_number(feed->keys, change->gained[i]));
 			key_set_unref(feed->keys, keys);
 			keys = more;
 		}
@@ -449,9 +467,10 @@ void open_audience_changed(struct feed *feed, uint64_t seq, const pb_AudienceCha
 }
 
 /*
- * The answer's keys hold from the last change of this user's rights on. If that is the recheck itself they hold at once. If more
- * has changed up to the answer, nobody knows which keys he held in between: a right that was taken away and given back does not
- * show, nor does one that was given and taken away. Seen in the random test when old and new keys were compared instead.
+ * The answer's keys hold from the last change of this user's rights on. If that is the recheck itself they
+ * hold at once. If more has changed up to the answer, nobody knows which keys he held in between: a right
+ * that was taken away and given back does not show, nor does one that was given and taken away. Seen in the
+ * random test when old and new keys were compared instead.
  */
 static void recheck_apply(struct recheck *recheck, struct member *member, const pb_ListAudiencesReply *reply,
 	const pb_AudienceAnswer *answer)
@@ -506,7 +525,8 @@ static void recheck_ask(struct recheck *recheck)
 	}
 	recheck->asked = recheck->count < USERS_AT_ONCE ? recheck->count : USERS_AT_ONCE;
 	recheck->in_flight = true;
-	hub->options.ports->ask_keys(hub->options.arg, hub_ask(hub, &recheck->question), feed->stream, recheck->users, recheck->asked);
+	hub->options.ports->ask_keys(hub->options.arg, hub_ask(hub, &recheck->question), feed->stream,
+		recheck->users, recheck->asked);
 }
 
 static void recheck_retry(struct timer *timer, int64_t now_mono_ms)
@@ -522,7 +542,8 @@ static void recheck_later(struct recheck *recheck)
 	recheck->pause_ms = recheck->pause_ms * 2 < RETRY_MOST_MS ? recheck->pause_ms * 2 : RETRY_MOST_MS;
 }
 
-static const pb_AudienceAnswer *answer_for(const pb_ListAudiencesReply *reply, struct stream s, uint64_t user, pb_size_t *hint)
+static const pb_AudienceAnswer *answer_for(
+	const pb_ListAudiencesReply *reply, struct stream s, uint64_t user, pb_size_t *hint)
 {
 	/* Answers come in the order of the question, as a rule. */
 	for (pb_size_t n = 0; n < reply->answers_count; n++) {
@@ -536,7 +557,8 @@ static const pb_AudienceAnswer *answer_for(const pb_ListAudiencesReply *reply, s
 	return NULL;
 }
 
-static void recheck_answered(struct hub *hub, struct question *question, enum status st, const void *reply, const char *why)
+static void recheck_answered(
+	struct hub *hub, struct question *question, enum status st, const void *reply, const char *why)
 {
 	struct recheck *recheck = (struct recheck *)question;
 	const pb_ListAudiencesReply *got = reply;
@@ -564,7 +586,8 @@ static void recheck_answered(struct hub *hub, struct question *question, enum st
 		}
 		struct user *user = hub_user(hub, id);
 		struct client *next = NULL;
-		for (struct client *client = user != NULL ? user->clients : NULL; client != NULL; client = next) {
+		for (struct client *client = user != NULL ? user->clients : NULL; client != NULL;
+			client = next) {
 			next = client->user_next;
 			struct member *member = member_find(client, feed->stream);
 			/* One that came in meanwhile has an answer of its own, not older than the change. */
@@ -572,7 +595,8 @@ static void recheck_answered(struct hub *hub, struct question *question, enum st
 				recheck_apply(recheck, member, got, answer);
 		}
 	}
-	memmove(recheck->users + kept, recheck->users + recheck->asked, (recheck->count - recheck->asked) * sizeof *recheck->users);
+	memmove(recheck->users + kept, recheck->users + recheck->asked,
+		(recheck->count - recheck->asked) * sizeof *recheck->users);
 	recheck->count -= recheck->asked - kept;
 	if (kept > 0)
 		recheck_later(recheck);
@@ -593,8 +617,12 @@ void open_audience_recheck(struct feed *feed, uint64_t seq, const pb_AudienceRec
 		return;
 	assert(feed->recheck == NULL);
 	struct recheck *recheck = memory_new(sizeof *recheck);
-	*recheck = (struct recheck){.question.answered = recheck_answered, .retry.fire = recheck_retry, .feed = feed, .seq = seq,
-		.users = memory_resize(NULL, feed->member_count * sizeof *recheck->users), .pause_ms = RETRY_MS};
+	*recheck = (struct recheck){.question.answered = recheck_answered,
+		.retry.fire = recheck_retry,
+		.feed = feed,
+		.seq = seq,
+		.users = memory_resize(NULL, feed->member_count * sizeof *recheck->users),
+		.pause_ms = RETRY_MS};
 	bool named = event->user_ids_count > 0 && !event->all && event->role_id == 0;
 	for (uint32_t i = 0; i < feed->member_count; i++) {
 		const struct member *member = feed->members[i];

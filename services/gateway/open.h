@@ -1,7 +1,8 @@
 /*
- * open - letting a client into a stream, and keeping its keys right: the opening rule and the audience events of the event
- * log's section 5. A client is live from the moment the stream's applied position equals the `as_of` of the answer that its
- * keys came from. Behind, it waits; ahead, it asks again; after three times the stream is held until the answer.
+ * open - letting a client into a stream, and keeping its keys right: the opening rule and the audience events
+ * of the event log's section 5. A client is live from the moment the stream's applied position equals the
+ * `as_of` of the answer that its keys came from. Behind, it waits; ahead, it asks again; after three times
+ * the stream is held until the answer.
  */
 #pragma once
 
@@ -10,7 +11,8 @@
 enum open_source {
 	OPEN_BY_KEYS,  /* a team or conversation: moderation is asked */
 	OPEN_ANSWERED, /* the same, but the caller has the answer and gives it */
-	OPEN_BY_TOKEN, /* the user's own stream: the token's answer says as_of; opening_answer is called by who asked */
+	OPEN_BY_TOKEN, /* the user's own stream: the token's answer says as_of; opening_answer is called by
+			  who asked */
 	OPEN_BY_HEAD,  /* the global stream: any position will do */
 };
 
@@ -22,8 +24,8 @@ struct opening {
 	enum opening_state state;
 	enum open_source source;
 	uint8_t asks;
-	bool holds;           /* it holds the feed until it is answered */
-	uint64_t question;    /* the id of what it was asked with */
+	bool holds;        /* it holds the feed until it is answered */
+	uint64_t question; /* the id of what it was asked with */
 	struct key_set *keys;
 	uint64_t as_of, unchanged_since;
 	int64_t give_up_at_ms;
@@ -46,7 +48,8 @@ void opening_answer(struct opening *opening, struct key_set *keys, uint64_t as_o
 void opening_refuse(struct opening *opening, enum status st);
 void opening_free(struct opening *opening);
 
-/* Between two events: pending keys take effect, openings whose moment has come go live, those that were passed ask again. */
+/* Between two events: pending keys take effect, openings whose moment has come go live, those that were
+ * passed ask again. */
 void open_settle(struct feed *feed);
 /* The feed is followed now. */
 void open_followed(struct feed *feed);
@@ -57,7 +60,8 @@ void open_audience_recheck(struct feed *feed, uint64_t seq, const pb_AudienceRec
 void recheck_free(struct recheck *recheck);
 
 /* Keys of one answer as a set of the feed's; NULL when it says that the stream is not for the user. */
-struct key_set *open_keys_of(struct feed *feed, const pb_ListAudiencesReply *reply, const pb_AudienceAnswer *answer);
+struct key_set *open_keys_of(
+	struct feed *feed, const pb_ListAudiencesReply *reply, const pb_AudienceAnswer *answer);
 /* Is this the generation that the bus speaks of (or does it not speak yet)? */
 bool open_generation_fits(struct hub *hub, const char *generation);
 

@@ -76,8 +76,8 @@ static void *copied(const void *bytes, size_t length)
 	return copy;
 }
 
-void presence_opened(struct presence *presence, uint64_t socket_id, uint32_t dialect, const uint8_t *view, size_t view_length,
-	const uint64_t *teams, size_t team_count)
+void presence_opened(struct presence *presence, uint64_t socket_id, uint32_t dialect, const uint8_t *view,
+	size_t view_length, const uint64_t *teams, size_t team_count)
 {
 	pthread_mutex_lock(&presence->lock);
 	struct record *record = table_get(&presence->records, socket_id);
@@ -114,13 +114,17 @@ void presence_closed(struct presence *presence, uint64_t socket_id)
 
 static void record_write(struct arena *mem, const struct record *record, pb_SocketOpened *out)
 {
-	*out = (pb_SocketOpened){.socket_id = record->socket_id, .dialect = record->dialect, .team_ids_count = (pb_size_t)record->team_count};
+	*out = (pb_SocketOpened){.socket_id = record->socket_id,
+		.dialect = record->dialect,
+		.team_ids_count = (pb_size_t)record->team_count};
 	out->team_ids = arena_memdup(mem, record->teams, record->team_count * sizeof *record->teams);
-	out->has_user = pb_decode_arena(mem, pb_UserView_fields, &out->user, record->view, record->view_length) == STATUS_OK;
+	out->has_user = pb_decode_arena(mem, pb_UserView_fields, &out->user, record->view,
+				record->view_length) == STATUS_OK;
 }
 
 /* One call. Returns false when it got no answer. */
-static bool sync_call(struct presence *presence, struct arena *mem, pb_SyncSocketsRequest *request, bool *out_another_epoch)
+static bool sync_call(
+	struct presence *presence, struct arena *mem, pb_SyncSocketsRequest *request, bool *out_another_epoch)
 {
 	struct rpc_context ctx = {.deadline_mono_ms = clock_mono_ms() + CALL_MS};
 	struct rpc_outcome outcome = {0};
@@ -157,7 +161,9 @@ static void gather(struct presence *presence, struct arena *mem, pb_SyncSocketsR
 			record_free(record);
 			continue;
 		}
-		record_write(mem, record, record->told == TOLD_NOTHING ? &request->opened[request->opened_count++] : &request->changed[request->changed_count++]);
+		record_write(mem, record,
+			record->told == TOLD_NOTHING ? &request->opened[request->opened_count++]
+						     : &request->changed[request->changed_count++]);
 		record->told = TOLD_OPENED;
 	}
 }
@@ -177,7 +183,8 @@ static void forget_what_was_told(struct presence *presence)
 /* Waits on the condition, at most until at_ms or until the process stops. Lock held. */
 static void wait_until(struct presence *presence, int64_t at_ms, bool until_changed)
 {
-	while (!presence->stopping && clock_mono_ms() < at_ms && !(until_changed && presence->waiting != NULL)) {
+	while (!presence->stopping && clock_mono_ms() < at_ms &&
+		!(until_changed && presence->waiting != NULL)) {
 		struct timespec when = {.tv_sec = at_ms / 1000, .tv_nsec = at_ms % 1000 * 1000000};
 		pthread_cond_timedwait(&presence->changed, &presence->lock, &when);
 	}

@@ -1,7 +1,7 @@
 /*
- * presence - tells guildhall-presence which people are connected here: one registration per gateway process, kept alive at
- * least every 5 s, changes gathered for at most 250 ms, everything again after presence started anew. One thread of its own;
- * the functions below may be called from any.
+ * presence - tells guildhall-presence which people are connected here: one registration per gateway process,
+ * kept alive at least every 5 s, changes gathered for at most 250 ms, everything again after presence started
+ * anew. One thread of its own; the functions below may be called from any.
  */
 #pragma once
 
@@ -19,6 +19,6 @@ enum status presence_create(struct rpc_client *client, const char *instance, str
 void presence_destroy(struct presence *presence);
 
 /* view: the encoded UserView. The socket's teams come along; a second call changes them. */
-void presence_opened(struct presence *presence, uint64_t socket_id, uint32_t dialect, const uint8_t *view, size_t view_length,
-	const uint64_t *teams, size_t team_count);
+void presence_opened(struct presence *presence, uint64_t socket_id, uint32_t dialect, const uint8_t *view,
+	size_t view_length, const uint64_t *teams, size_t team_count);
 void presence_closed(struct presence *presence, uint64_t socket_id);

@@ -1,6 +1,6 @@
 /*
- * queue - finished websocket frames, shared by every socket they are for, and the bounded queue of one socket.
- * Everything here belongs to one loop: the counts are not atomic. A queue at rest owns no memory.
+ * queue - finished websocket frames, shared by every socket they are for, and the bounded queue of one
+ * socket. Everything here belongs to one loop: the counts are not atomic. A queue at rest owns no memory.
  */
 #pragma once
 
@@ -50,13 +50,13 @@ static inline bool queue_empty(const struct queue *q)
 {
 	return q->first == NULL;
 }
-/* Adds a reference of its own. False and unchanged: the queue would pass most_bytes. A single frame always fits
- * into an empty queue. */
+/* Adds a reference of its own. False and unchanged: the queue would pass most_bytes. A single frame always
+ * fits into an empty queue. */
 bool queue_push(struct queue_pool *pool, struct queue *q, struct frame *frame, uint32_t most_bytes);
 /* The oldest frames as at most `most` pieces of memory; they live until queue_take or queue_clear. */
 size_t queue_gather(const struct queue *q, struct iovec *out, size_t most);
 /* bytes were written: frames that are done are let go. */
 void queue_take(struct queue_pool *pool, struct queue *q, size_t bytes);
-/* Everything that waits is thrown away; with keep_begun what is left of a frame that is partly written stays, so that
- * another frame may follow it on the wire. */
+/* Everything that waits is thrown away; with keep_begun what is left of a frame that is partly written stays,
+ * so that another frame may follow it on the wire. */
 void queue_clear(struct queue_pool *pool, struct queue *q, bool keep_begun);

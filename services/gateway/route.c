@@ -160,8 +160,12 @@ static void on_generation(void *arg, const char *generation)
 
 struct bus_order_callbacks route_callbacks(struct route *route)
 {
-	return (struct bus_order_callbacks){.event = on_event, .ephemeral = on_ephemeral, .followed = on_followed,
-		.refetch = on_refetch, .generation = on_generation, .arg = route};
+	return (struct bus_order_callbacks){.event = on_event,
+		.ephemeral = on_ephemeral,
+		.followed = on_followed,
+		.refetch = on_refetch,
+		.generation = on_generation,
+		.arg = route};
 }
 
 /* ---- the loops' threads */
@@ -176,7 +180,8 @@ void route_follow(struct route *route, size_t loop, struct stream s, uint64_t at
 	}
 	if (followed->count == followed->capacity) {
 		followed->capacity = followed->capacity == 0 ? 1 : followed->capacity * 2;
-		followed->followers = memory_resize(followed->followers, followed->capacity * sizeof *followed->followers);
+		followed->followers =
+			memory_resize(followed->followers, followed->capacity * sizeof *followed->followers);
 	}
 	followed->followers[followed->count++] = (struct follower){.follow = follow, .loop = (uint16_t)loop};
 	pthread_mutex_unlock(&route->lock);
@@ -202,7 +207,8 @@ void route_unfollow(struct route *route, size_t loop, struct stream s, uint64_t 
 		break;
 	}
 	pthread_mutex_unlock(&route->lock);
-	/* After another generation the order has forgotten it already: letting go twice would take it from somebody else. */
+	/* After another generation the order has forgotten it already: letting go twice would take it from
+	 * somebody else. */
 	if (was_followed)
 		bus_order_unfollow(route->order, s);
 }

@@ -1,7 +1,7 @@
 /*
- * route - which loop follows which stream: between the order's one thread and the loops. The order is asked by the loops and
- * answers on its own thread; from `followed` on every event of the stream goes to the loop's mailbox, in order. A lock is
- * taken once per event, not per delivery.
+ * route - which loop follows which stream: between the order's one thread and the loops. The order is asked
+ * by the loops and answers on its own thread; from `followed` on every event of the stream goes to the loop's
+ * mailbox, in order. A lock is taken once per event, not per delivery.
  */
 #pragma once
 

@@ -1,6 +1,6 @@
 /*
- * sha1 - the one hash RFC 6455 asks for (section 4.2.2, Sec-WebSocket-Accept) and libsodium lacks. It protects nothing
- * there; do not use it for anything else. Pure.
+ * sha1 - the one hash RFC 6455 asks for (section 4.2.2, Sec-WebSocket-Accept) and libsodium lacks. It
+ * protects nothing there; do not use it for anything else. Pure.
  */
 #pragma once
 

@@ -35,12 +35,12 @@ struct socket {
 	struct client client; /* first: a client is its socket */
 	int fd;
 	bool handshaken;
-	bool deaf;            /* what else it sends is not looked at */
-	bool writing;         /* waits for the kernel to take more */
-	bool paused;          /* is not read until it reads */
-	size_t scanned;       /* of the handshake */
+	bool deaf;      /* what else it sends is not looked at */
+	bool writing;   /* waits for the kernel to take more */
+	bool paused;    /* is not read until it reads */
+	size_t scanned; /* of the handshake */
 	struct frame_parser parser;
-	uint8_t *kept;        /* the beginning of an unfinished frame, or of the handshake */
+	uint8_t *kept; /* the beginning of an unfinished frame, or of the handshake */
 	size_t kept_length, kept_capacity;
 	struct socket *stuck_next, **stuck_link; /* NULL link: not stuck */
 	int64_t stuck_since_ms;
@@ -56,6 +56,7 @@ struct sockets {
 	struct socket *stuck, **stuck_end; /* longest first */
 	struct timer accept_again;
 	size_t queued_bytes; /* as last told to the metrics */
+	uint64_t bytes_sent; /* since then */
 };
 
 static struct socket *socket_of(struct client *client)
@@ -107,13 +108,15 @@ static uint16_t port_of(int fd)
 
 	if (getsockname(fd, (struct sockaddr *)&where, &length) != 0)
 		return 0;
-	return ntohs(where.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&where)->sin6_port : ((struct sockaddr_in *)&where)->sin_port);
+	return ntohs(where.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&where)->sin6_port
+						 : ((struct sockaddr_in *)&where)->sin_port);
 }
 
 static enum status listener_open(struct sockets *sockets)
 {
 	char text[256];
-	struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE}, *found = NULL;
+	struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE},
+			*found = NULL;
 	const char *listen = sockets->options.listen;
 	const char *colon = strrchr(listen, ':');
 
@@ -126,9 +129,11 @@ static enum status listener_open(struct sockets *sockets)
 		host[strlen(host) - 1] = '\0';
 		host++;
 	}
-	if (getaddrinfo(*host != '\0' && strcmp(host, "*") != 0 ? host : NULL, colon + 1, &hints, &found) != 0)
+	if (getaddrinfo(*host != '\0' && strcmp(host, "*") != 0 ? host : NULL, colon + 1, &hints, &found) !=
+		0)
 		return STATUS_FIELD_INVALID;
-	for (struct addrinfo *address = found; address != NULL && sockets->listener < 0; address = address->ai_next)
+	for (struct addrinfo *address = found; address != NULL && sockets->listener < 0;
+		address = address->ai_next)
 		sockets->listener = listen_on(address, sockets->options.port);
 	freeaddrinfo(found);
 	if (sockets->listener < 0) {
@@ -155,11 +160,17 @@ static void accept_again(struct timer *timer, int64_t now_mono_ms)
 		epoll_set(sockets, EPOLL_CTL_MOD, sockets->listener, EPOLLIN, &sockets->listener);
 }
 
-enum status sockets_create(const struct sockets_options *options, struct hub *hub, struct sockets **out_sockets)
+enum status sockets_create(
+	const struct sockets_options *options, struct hub *hub, struct sockets **out_sockets)
 {
 	struct sockets *sockets = memory_new(sizeof *sockets);
 
-	*sockets = (struct sockets){.hub = hub, .options = *options, .epoll = -1, .listener = -1, .wake = -1, .reserve = -1,
+	*sockets = (struct sockets){.hub = hub,
+		.options = *options,
+		.epoll = -1,
+		.listener = -1,
+		.wake = -1,
+		.reserve = -1,
 		.accept_again.fire = accept_again};
 	sockets->stuck_end = &sockets->stuck;
 	sockets->buffer_size = (options->max_frame_bytes > 65536 ? options->max_frame_bytes : 65536) + 64;
@@ -256,7 +267,8 @@ static void flush(struct sockets *sockets, struct socket *s)
 
 	while (!queue_empty(&client->queue)) {
 		struct iovec iov[IOV_AT_ONCE];
-		struct msghdr message = {.msg_iov = iov, .msg_iovlen = queue_gather(&client->queue, iov, IOV_AT_ONCE)};
+		struct msghdr message = {
+			.msg_iov = iov, .msg_iovlen = queue_gather(&client->queue, iov, IOV_AT_ONCE)};
 		size_t due = 0;
 		for (size_t i = 0; i < message.msg_iovlen; i++)
 			due += iov[i].iov_len;
@@ -270,7 +282,7 @@ static void flush(struct sockets *sockets, struct socket *s)
 		if (n > 0) {
 			progress = true;
 			queue_take(&hub->pool, &client->queue, (size_t)n);
-			metric_add(ws_bytes_sent, (uint64_t)n);
+			sockets->bytes_sent += (uint64_t)n;
 		}
 		if (n < 0 || (size_t)n < due)
 			break;
@@ -331,17 +343,21 @@ static bool upgrade(struct socket *s, char *bytes, size_t length)
 		refuse(s, 400);
 		return false;
 	}
+	/* Past the queue: a close that throws the queue away must not take the answer along. An empty kernel buffer has room. */
 	char text[256];
 	size_t accepted = handshake_accept(hs.key, text, sizeof text);
-	struct frame *frame = frame_alloc(accepted);
-	memcpy(frame->bytes, text, accepted);
-	client_send(client, frame);
+	if (send(s->fd, text, accepted, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)accepted) {
+		client_end(client);
+		return false;
+	}
 	s->handshaken = true;
 	return true;
 }
 
-/* Takes what is whole from bytes. Returns how many were taken; *out_need: how many the next step takes in all. */
-static size_t consume(struct sockets *sockets, struct socket *s, uint8_t *bytes, size_t length, size_t *out_need)
+/* Takes what is whole from bytes. Returns how many were taken; *out_need: how many the next step takes in
+ * all. */
+static size_t consume(
+	struct sockets *sockets, struct socket *s, uint8_t *bytes, size_t length, size_t *out_need)
 {
 	struct client *client = &s->client;
 	size_t done = 0;
@@ -361,7 +377,8 @@ static size_t consume(struct sockets *sockets, struct socket *s, uint8_t *bytes,
 	}
 	while (client->state != CLIENT_ENDED && !s->deaf) {
 		struct frame_in in;
-		enum frame_step step = frame_next(&s->parser, bytes + done, length - done, sockets->options.max_frame_bytes, &in);
+		enum frame_step step = frame_next(
+			&s->parser, bytes + done, length - done, sockets->options.max_frame_bytes, &in);
 		if (step == FRAME_STEP_MORE) {
 			*out_need = in.need;
 			return done;
@@ -437,7 +454,8 @@ static void accepted(struct sockets *sockets, int fd)
 
 	if (atomic_fetch_add(&limits->count, 1) >= limits->most) {
 		char text[512];
-		ssize_t n = send(fd, text, handshake_refuse(503, text, sizeof text), MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t n =
+			send(fd, text, handshake_refuse(503, text, sizeof text), MSG_NOSIGNAL | MSG_DONTWAIT);
 		(void)n;
 		close(fd);
 		atomic_fetch_sub(&limits->count, 1);
@@ -457,7 +475,8 @@ static void accepted(struct sockets *sockets, int fd)
 	metric_add(ws_accepted, 1);
 }
 
-/* No file is left: one is let in and out again with the reserved one, so that it does not knock forever; then a pause. */
+/* No file is left: one is let in and out again with the reserved one, so that it does not knock forever; then
+ * a pause. */
 static void shed(struct sockets *sockets)
 {
 	if (sockets->reserve >= 0) {
@@ -467,9 +486,11 @@ static void shed(struct sockets *sockets)
 			close(fd);
 		sockets->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	}
-	log_warn("accept_paused", LOG_STR("why", "no file is left"), LOG_U64("sockets", atomic_load(&sockets->options.limits->count)));
+	log_warn("accept_paused", LOG_STR("why", "no file is left"),
+		LOG_U64("sockets", atomic_load(&sockets->options.limits->count)));
 	epoll_set(sockets, EPOLL_CTL_MOD, sockets->listener, 0, &sockets->listener);
-	wheel_start(&sockets->hub->wheel, &sockets->accept_again, sockets->hub->now_mono_ms + ACCEPT_PAUSE_MS);
+	wheel_start(
+		&sockets->hub->wheel, &sockets->accept_again, sockets->hub->now_mono_ms + ACCEPT_PAUSE_MS);
 }
 
 static void accept_some(struct sockets *sockets)
@@ -489,10 +510,14 @@ static void accept_some(struct sockets *sockets)
 
 /* ---- a loop's turn */
 
-void sockets_wait(struct sockets *sockets, int timeout_ms)
+void sockets_wait(struct sockets *sockets, int64_t timeout_us)
 {
 	struct epoll_event events[EVENTS_AT_ONCE];
-	int count = epoll_wait(sockets->epoll, events, EVENTS_AT_ONCE, timeout_ms);
+	struct timespec timeout = {.tv_sec = timeout_us / 1000000, .tv_nsec = timeout_us % 1000000 * 1000};
+	int count = epoll_pwait2(sockets->epoll, events, EVENTS_AT_ONCE, &timeout, NULL);
+
+	if (count < 0 && errno == ENOSYS) /* Linux before 5.11 */
+		count = epoll_wait(sockets->epoll, events, EVENTS_AT_ONCE, (int)((timeout_us + 999) / 1000));
 
 	sockets->hub->now_mono_ms = clock_mono_ms();
 	sockets->hub->now_wall_ms = clock_wall_ms();
@@ -509,16 +534,19 @@ void sockets_wait(struct sockets *sockets, int timeout_ms)
 				accept_some(sockets);
 			continue;
 		}
-		/* Sockets are freed at the end of the turn only, so a pointer that an earlier event ended is still good. */
+		/* Sockets are freed at the end of the turn only, so a pointer that an earlier event ended is
+		 * still good. */
 		struct socket *s = arg;
 		if (s->client.state != CLIENT_ENDED && (events[i].events & EPOLLOUT) != 0)
 			flush(sockets, s);
-		if (s->client.state != CLIENT_ENDED && (events[i].events & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0)
+		if (s->client.state != CLIENT_ENDED &&
+			(events[i].events & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0)
 			receive(sockets, s);
 	}
 }
 
-static void write_list(struct sockets *sockets, struct client_list *list, uint32_t flag, size_t from, size_t to)
+static void write_list(
+	struct sockets *sockets, struct client_list *list, uint32_t flag, size_t from, size_t to)
 {
 	for (size_t i = from; i < to; i++) {
 		struct client *client = list->items[i];
@@ -540,7 +568,8 @@ static void stuck_close(struct sockets *sockets)
 {
 	struct hub *hub = sockets->hub;
 
-	while (sockets->stuck != NULL && hub->now_mono_ms - sockets->stuck->stuck_since_ms >= (int64_t)sockets->options.queue_ms) {
+	while (sockets->stuck != NULL &&
+		hub->now_mono_ms - sockets->stuck->stuck_since_ms >= (int64_t)sockets->options.queue_ms) {
 		struct socket *s = sockets->stuck;
 		stuck_remove(sockets, s);
 		if (s->client.state == CLIENT_CLOSING)
@@ -565,6 +594,22 @@ static void reap(struct sockets *sockets)
 	ended->count = kept;
 }
 
+/* Once a turn: counters that all loops share are dear to touch for each frame. */
+static void metrics_tell(struct sockets *sockets)
+{
+	struct hub *hub = sockets->hub;
+
+	if (hub->pool.bytes != sockets->queued_bytes) {
+		metric_add(ws_queue_bytes, (int64_t)hub->pool.bytes - (int64_t)sockets->queued_bytes);
+		sockets->queued_bytes = hub->pool.bytes;
+	}
+	if (sockets->bytes_sent != 0)
+		metric_add(ws_bytes_sent, sockets->bytes_sent);
+	if (hub->events_sent != 0)
+		metric_add(ws_events_sent, hub->events_sent);
+	sockets->bytes_sent = hub->events_sent = 0;
+}
+
 bool sockets_write(struct sockets *sockets, int64_t budget_us)
 {
 	struct hub *hub = sockets->hub;
@@ -584,10 +629,7 @@ bool sockets_write(struct sockets *sockets, int64_t budget_us)
 	}
 	stuck_close(sockets);
 	reap(sockets);
-	if (hub->pool.bytes != sockets->queued_bytes) {
-		metric_add(ws_queue_bytes, (int64_t)hub->pool.bytes - (int64_t)sockets->queued_bytes);
-		sockets->queued_bytes = hub->pool.bytes;
-	}
+	metrics_tell(sockets);
 	return hub->urgent.count > 0 || hub->bulk.count > 0;
 }
 

@@ -1,6 +1,7 @@
 /*
- * socket - the one file that knows sockets and epoll: accepts, reads, writes what gathered in a client's queue with one call,
- * closes. Each loop has its own, with its own listener on the same port (SO_REUSEPORT). A socket at rest owns no buffer.
+ * socket - the one file that knows sockets and epoll: accepts, reads, writes what gathered in a client's
+ * queue with one call, closes. Each loop has its own, with its own listener on the same port (SO_REUSEPORT).
+ * A socket at rest owns no buffer.
  */
 #pragma once
 
@@ -22,27 +23,30 @@ struct socket_limits {
 };
 
 struct sockets_options {
-	const char *listen;     /* "host:port" */
-	uint16_t port;          /* not 0: instead of the one in listen */
+	const char *listen; /* "host:port" */
+	uint16_t port;      /* not 0: instead of the one in listen */
 	int sndbuf_bytes;
 	size_t max_frame_bytes;
 	uint32_t queue_bytes, queue_ms;
 	struct socket_limits *limits;
 };
 
-/* The number of sockets that the process may have: what is configured (0: anything), within what nofile allows. */
+/* The number of sockets that the process may have: what is configured (0: anything), within what nofile
+ * allows. */
 size_t socket_most(int64_t configured);
 
 /* STATUS_CONFLICT: the address is in use or not ours (logged). STATUS_FIELD_INVALID: it cannot be read. */
-enum status sockets_create(const struct sockets_options *options, struct hub *hub, struct sockets **out_sockets);
+enum status sockets_create(
+	const struct sockets_options *options, struct hub *hub, struct sockets **out_sockets);
 void sockets_destroy(struct sockets *sockets); /* closes everything that is left */
 uint16_t sockets_port(const struct sockets *sockets);
 
-/* Waits at most timeout_ms for something to do, and reads, accepts and writes what the kernel has become ready for. */
-void sockets_wait(struct sockets *sockets, int timeout_ms);
+/* Waits at most timeout_us for something to do, and reads, accepts and writes what the kernel has become
+ * ready for. */
+void sockets_wait(struct sockets *sockets, int64_t timeout_us);
 /* Ends the current or next sockets_wait. Any thread. */
 void sockets_wake(struct sockets *sockets);
-/* Writes to clients with something in their queue: all of the urgent ones, of the bulk about `budget_us`' worth. True: there are
- * more. Closes those that were stuck for too long, frees those that ended. */
+/* Writes to clients with something in their queue: all of the urgent ones, of the bulk about `budget_us`'
+ * worth. True: there are more. Closes those that were stuck for too long, frees those that ended. */
 bool sockets_write(struct sockets *sockets, int64_t budget_us);
 void sockets_stop_accepting(struct sockets *sockets);

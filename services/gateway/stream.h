@@ -1,7 +1,7 @@
 /*
- * stream - the streams that clients of this loop are in: their events in order, who holds which key, which topics lead to
- * whom, and delivery. In a stream the next event begins when the one before is appended to every socket; between streams a
- * large fan-out is cut into slices so that small ones get their turn.
+ * stream - the streams that clients of this loop are in: their events in order, who holds which key, which
+ * topics lead to whom, and delivery. In a stream the next event begins when the one before is appended to
+ * every socket; between streams a large fan-out is cut into slices so that small ones get their turn.
  */
 #pragma once
 
@@ -52,14 +52,15 @@ struct member {
 	struct key_set *keys;        /* held now; NULL where the stream has one key for all */
 	struct key_set *next_keys;   /* held from next_at on; NULL: none are due */
 	uint64_t next_at;
-	uint64_t as_of;              /* seq of the answer that keys or next_keys came from */
-	uint64_t unchanged_since;    /* as that answer said */
-	uint64_t told;               /* the newest position this client knows */
+	uint64_t as_of;           /* seq of the answer that keys or next_keys came from */
+	uint64_t unchanged_since; /* as that answer said */
+	uint64_t told;            /* the newest position this client knows */
 	struct subscription *subs;
-	uint32_t index;              /* in feed->members */
+	uint32_t index; /* in feed->members */
 	bool live;
-	bool doubtful;               /* until next_at nobody knows what it holds: an event that it might get ends the client */
-	bool announced;              /* the client knows of this stream: positions are told */
+	bool doubtful; /* until next_at nobody knows what it holds: an event that it might get ends the client
+			*/
+	bool announced; /* the client knows of this stream: positions are told */
 };
 
 enum feed_state { FEED_UNFOLLOWED, FEED_FOLLOWING, FEED_FOLLOWED };
@@ -68,15 +69,15 @@ struct feed {
 	struct hub *hub;
 	struct stream stream;
 	enum feed_state state;
-	uint64_t follow;        /* the current follow's number */
-	uint64_t applied;       /* the last event that reached everybody it is for */
-	uint64_t seen;          /* the last one that came in */
-	uint32_t holds;         /* reasons not to begin the next event */
-	bool constant;          /* one key that never changes: user and global streams */
-	bool active;            /* listed in hub->active */
-	bool unasked;           /* listed in hub->unasked */
-	bool lingers;           /* listed in hub->lingering */
-	bool overflowed;        /* events were dropped: read them from the log */
+	uint64_t follow;  /* the current follow's number */
+	uint64_t applied; /* the last event that reached everybody it is for */
+	uint64_t seen;    /* the last one that came in */
+	uint32_t holds;   /* reasons not to begin the next event */
+	bool constant;    /* one key that never changes: user and global streams */
+	bool active;      /* listed in hub->active */
+	bool unasked;     /* listed in hub->unasked */
+	bool lingers;     /* listed in hub->lingering */
+	bool overflowed;  /* events were dropped: read them from the log */
 	struct refill *refill;
 	struct feed *active_next, *unasked_next;
 	struct feed *lingering_next, **lingering_link;
@@ -84,12 +85,12 @@ struct feed {
 	struct bus_event **pending; /* a ring */
 	uint32_t pending_begin, pending_count, pending_capacity;
 	size_t pending_bytes;
-	struct delivery *current;   /* the event that is being appended */
-	struct member **members;    /* the live ones */
+	struct delivery *current; /* the event that is being appended */
+	struct member **members;  /* the live ones */
 	uint32_t member_count, member_capacity;
 	struct opening *openings;
-	uint32_t keys_due;          /* members with next_keys */
-	struct key_table *keys;     /* NULL for constant streams */
+	uint32_t keys_due;      /* members with next_keys */
+	struct key_table *keys; /* NULL for constant streams */
 	struct topic_lists *topics[DIALECT_MOST];
 	struct recheck *recheck;
 };
@@ -112,13 +113,16 @@ void feed_wake(struct feed *feed);
 /* Everybody in it is told to come back; it is followed anew by whoever does. */
 void feed_abandon(struct feed *feed, const char *why);
 void feed_free(struct feed *feed);
-void feed_sweep(struct hub *hub, int64_t linger_ms); /* lets go of feeds that are empty for so long */
+void feed_sweep(struct hub *hub, int64_t linger_ms);    /* lets go of feeds that are empty for so long */
+struct bus_event *feed_next_pending(struct feed *feed); /* takes it; there must be one */
+/* Reads what was dropped from the log. */
+void feed_refill(struct feed *feed);
 
 struct member *member_find(const struct client *client, struct stream s);
 struct member *member_add(struct client *client, struct feed *feed); /* not live yet */
 void member_set_live(struct member *member);
 void member_set_keys(struct member *member, struct key_set *keys); /* takes the reference */
-void member_drop_next(struct member *member); /* next_keys, and the doubt */
+void member_drop_next(struct member *member);                      /* next_keys, and the doubt */
 /* Leaves the stream: subscriptions, opening and all. */
 void member_remove(struct member *member);
 
@@ -127,14 +131,17 @@ struct subscription *subscription_add(struct member *member, enum topic_class cl
 void subscription_remove(struct subscription *sub);
 struct subscription *subscription_find(const struct member *member, enum topic_class class, uint64_t id);
 
-/* One event read from the log, for one member that catches up, judged by keys. frames: a cache of DIALECT_VARIANTS places,
- * NULL where nothing was rendered yet. Returns the frame (borrowed from the cache) or NULL: not for this member. */
-struct frame *stream_frame_for(struct member *member, struct key_set *keys, struct bus_event *ev, struct frame **frames,
-	uint8_t *rendered);
+/* One event read from the log, for one member that catches up, judged by keys. frames: a cache of
+ * DIALECT_VARIANTS places, NULL where nothing was rendered yet. Returns the frame (borrowed from the cache)
+ * or NULL: not for this member. */
+struct frame *stream_frame_for(struct member *member, struct key_set *keys, struct bus_event *ev,
+	struct frame **frames, uint8_t *rendered);
 
 struct channel_fact *channel_fact_get(struct hub *hub, uint64_t channel_id);
 void channel_fact_put(struct hub *hub, uint64_t channel_id, struct stream s, const char *audience);
 void channel_fact_forget(struct hub *hub, uint64_t channel_id);
+
+#define AWAY_MOST_MS 2000 /* over which clients that must come back are spread */
 
 /* Called by hub.c */
 bool stream_run(struct hub *hub, size_t appends);

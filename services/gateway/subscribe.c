@@ -1,6 +1,7 @@
 /*
- * subscribe - see subscribe.h. A wish goes through its stages when nothing of the stage before is outstanding any more:
- * opening the streams, judging channels whose key the user turned out not to hold, reading what was missed.
+ * subscribe - see subscribe.h. A wish goes through its stages when nothing of the stage before is outstanding
+ * any more: opening the streams, judging channels whose key the user turned out not to hold, reading what was
+ * missed.
  */
 #include "services/gateway/subscribe.h"
 
@@ -13,9 +14,9 @@
 #include "services/gateway/memory.h"
 #include "services/gateway/open.h"
 
-#define PATIENCE_MS    3000 /* then a topic is refused as busy */
-#define RETRY_MS       100
-#define USERS_AT_ONCE  32   /* whose keys in all their teams are asked for in one question */
+#define PATIENCE_MS   3000 /* then a topic is refused as busy */
+#define RETRY_MS      100
+#define USERS_AT_ONCE 32 /* whose keys in all their teams are asked for in one question */
 
 /* Wishes that want all teams of their users. */
 struct teams_ask {
@@ -133,7 +134,8 @@ static struct stream_answer *answer_get(struct subscribe *sub, struct stream s)
 		return answer;
 	if (sub->answer_count == sub->answer_capacity) {
 		size_t capacity = sub->answer_capacity == 0 ? 4 : sub->answer_capacity * 2;
-		sub->answers = arena_grow(sub->mem, sub->answers, sub->answer_count * sizeof *sub->answers, capacity * sizeof *sub->answers);
+		sub->answers = arena_grow(sub->mem, sub->answers, sub->answer_count * sizeof *sub->answers,
+			capacity * sizeof *sub->answers);
 		sub->answer_capacity = capacity;
 	}
 	answer = &sub->answers[sub->answer_count++];
@@ -151,7 +153,10 @@ static const struct position *since_of(const struct subscribe *sub, struct strea
 
 static void wish_subscribe(struct member *member, const struct topic_wish *wish)
 {
-	subscription_add(member, wish->kind == TOPIC_KIND_CHANNEL ? TOPIC_CHANNEL : wish->kind == TOPIC_KIND_GLOBAL ? TOPIC_GLOBAL : TOPIC_WHOLE,
+	subscription_add(member,
+		wish->kind == TOPIC_KIND_CHANNEL  ? TOPIC_CHANNEL
+		: wish->kind == TOPIC_KIND_GLOBAL ? TOPIC_GLOBAL
+						  : TOPIC_WHOLE,
 		wish->kind == TOPIC_KIND_CHANNEL ? wish->id : 0);
 }
 
@@ -188,8 +193,8 @@ static void read_ready(struct member *member, enum status st)
 }
 
 /*
- * The client is in this stream, from feed->applied on, and was not shown anything of it yet: its topics begin here, and what it
- * missed is judged by the keys it has now, provided they are the same since then.
+ * The client is in this stream, from feed->applied on, and was not shown anything of it yet: its topics begin
+ * here, and what it missed is judged by the keys it has now, provided they are the same since then.
  */
 static void begin_here(struct subscribe *sub, struct member *member, struct stream_answer *answer)
 {
@@ -206,8 +211,10 @@ static void begin_here(struct subscribe *sub, struct member *member, struct stre
 	if (since == NULL)
 		return;
 	if (sub->present_generation[0] == '\0')
-		member->client->hub->options.ports->generation(member->client->hub->options.arg, sub->present_generation);
-	if (strcmp(sub->generation, sub->present_generation) != 0 || since->seq > applied || since->seq < member->unchanged_since) {
+		member->client->hub->options.ports->generation(
+			member->client->hub->options.arg, sub->present_generation);
+	if (strcmp(sub->generation, sub->present_generation) != 0 || since->seq > applied ||
+		since->seq < member->unchanged_since) {
 		metric_add(ws_resumes_refused, 1);
 		return;
 	}
@@ -216,7 +223,8 @@ static void begin_here(struct subscribe *sub, struct member *member, struct stre
 		metric_add(ws_resumes_recovered, 1);
 		return;
 	}
-	/* Never ahead of what was sent: a client that keeps this position and goes away now has lost nothing. */
+	/* Never ahead of what was sent: a client that keeps this position and goes away now has lost nothing.
+	 */
 	answer->seq = since->seq;
 	answer->reading = true;
 	sub->reading++;
@@ -324,7 +332,10 @@ static void teams_begin(struct subscribe *sub)
 {
 	struct teams_ask *ask = memory_new(sizeof *ask);
 
-	*ask = (struct teams_ask){.sub = sub, .user = sub->client->user->id, .retry.fire = teams_retry, .hub = sub->client->hub};
+	*ask = (struct teams_ask){.sub = sub,
+		.user = sub->client->user->id,
+		.retry.fire = teams_retry,
+		.hub = sub->client->hub};
 	sub->asking_teams = ask;
 	sub->outstanding++;
 	teams_ask_queue(ask);
@@ -359,7 +370,8 @@ static void teams_take(struct subscribe *sub, uint64_t user, const pb_ListAudien
 	}
 }
 
-static void teams_answered(struct hub *hub, struct question *question, enum status st, const void *reply, const char *why)
+static void teams_answered(
+	struct hub *hub, struct question *question, enum status st, const void *reply, const char *why)
 {
 	struct teams_question *asked = (struct teams_question *)question;
 	const pb_ListAudiencesReply *got = reply;
@@ -419,13 +431,15 @@ void subscribe_flush(struct hub *hub)
 			free(asked);
 			return;
 		}
-		hub->options.ports->ask_keys(hub->options.arg, hub_ask(hub, &asked->question), (struct stream){0}, users, count);
+		hub->options.ports->ask_keys(
+			hub->options.arg, hub_ask(hub, &asked->question), (struct stream){0}, users, count);
 	}
 }
 
 /* ---- channels that moderation is asked about */
 
-static void judge_answered(struct hub *hub, struct question *question, enum status st, const void *reply, const char *why);
+static void judge_answered(
+	struct hub *hub, struct question *question, enum status st, const void *reply, const char *why);
 
 static size_t judge_ask(struct rights_question *judging)
 {
@@ -436,13 +450,15 @@ static size_t judge_ask(struct rights_question *judging)
 
 	for (size_t i = 0; i < sub->topic_count; i++) {
 		const struct topic_wish *wish = &sub->topics[i];
-		if (wish->kind == TOPIC_KIND_CHANNEL && wish->status == STATUS_OK && !wish->judged && (wish->stream.rank == 0 || sub->stage == SUBSCRIBE_JUDGING))
+		if (wish->kind == TOPIC_KIND_CHANNEL && wish->status == STATUS_OK && !wish->judged &&
+			(wish->stream.rank == 0 || sub->stage == SUBSCRIBE_JUDGING))
 			channels[count++] = wish->id;
 	}
 	if (count == 0)
 		return 0;
 	judging->in_flight = true;
-	hub->options.ports->ask_rights(hub->options.arg, hub_ask(hub, &judging->question), sub->client->user->id, channels, count);
+	hub->options.ports->ask_rights(
+		hub->options.arg, hub_ask(hub, &judging->question), sub->client->user->id, channels, count);
 	return count;
 }
 
@@ -456,7 +472,10 @@ static void judge_begin(struct subscribe *sub)
 {
 	struct rights_question *judging = memory_new(sizeof *judging);
 
-	*judging = (struct rights_question){.question.answered = judge_answered, .sub = sub, .retry.fire = judge_retry, .hub = sub->client->hub};
+	*judging = (struct rights_question){.question.answered = judge_answered,
+		.sub = sub,
+		.retry.fire = judge_retry,
+		.hub = sub->client->hub};
 	if (judge_ask(judging) == 0) {
 		free(judging);
 		return;
@@ -473,9 +492,12 @@ static void judge_take(struct subscribe *sub, struct topic_wish *wish, const pb_
 		if (got->rights[i].channel_id == wish->id)
 			rights = &got->rights[i];
 	wish->judged = true;
-	struct bits bits = rights != NULL && rights->has_bits ? (struct bits){rights->bits.low, rights->bits.high} : (struct bits){0};
+	struct bits bits = rights != NULL && rights->has_bits
+				   ? (struct bits){rights->bits.low, rights->bits.high}
+				   : (struct bits){0};
 	uint32_t kind = rights != NULL && rights->has_channel ? rights->channel.kind : (uint32_t)CHANNEL_TEXT;
-	if (rights == NULL || rights->rank != RANK_TEAM || status_from_number(rights->status) != STATUS_OK || !bits_has(bits, channel_kind_view(kind))) {
+	if (rights == NULL || rights->rank != RANK_TEAM || status_from_number(rights->status) != STATUS_OK ||
+		!bits_has(bits, channel_kind_view(kind))) {
 		wish->status = STATUS_NOT_FOUND;
 		return;
 	}
@@ -484,7 +506,8 @@ static void judge_take(struct subscribe *sub, struct topic_wish *wish, const pb_
 	want(sub, wish->stream, OPEN_BY_KEYS, NULL);
 }
 
-static void judge_answered(struct hub *hub, struct question *question, enum status st, const void *reply, const char *why)
+static void judge_answered(
+	struct hub *hub, struct question *question, enum status st, const void *reply, const char *why)
 {
 	struct rights_question *judging = (struct rights_question *)question;
 	struct subscribe *sub = judging->sub;
@@ -503,7 +526,8 @@ static void judge_answered(struct hub *hub, struct question *question, enum stat
 	sub->working = true;
 	for (size_t i = 0; i < sub->topic_count; i++) {
 		struct topic_wish *wish = &sub->topics[i];
-		if (wish->kind != TOPIC_KIND_CHANNEL || wish->status != STATUS_OK || wish->judged || (wish->stream.rank != 0 && sub->stage != SUBSCRIBE_JUDGING))
+		if (wish->kind != TOPIC_KIND_CHANNEL || wish->status != STATUS_OK || wish->judged ||
+			(wish->stream.rank != 0 && sub->stage != SUBSCRIBE_JUDGING))
 			continue;
 		if (st == STATUS_OK)
 			judge_take(sub, wish, reply);
@@ -515,8 +539,8 @@ static void judge_answered(struct hub *hub, struct question *question, enum stat
 	advance(sub);
 }
 
-/* Channels that were not judged, because another client's answer told where they are: does the user hold their keys? Those
- * whose key he lacks are left for moderation to say. */
+/* Channels that were not judged, because another client's answer told where they are: does the user hold
+ * their keys? Those whose key he lacks are left for moderation to say. */
 static bool unsure_channels(struct subscribe *sub)
 {
 	struct client *client = sub->client;
@@ -560,7 +584,8 @@ static void remove_topics(struct subscribe *sub)
 			else if (wish->kind == TOPIC_KIND_GLOBAL)
 				found = subscription_find(member, TOPIC_GLOBAL, 0);
 			else if (member->feed->stream.id == wish->id &&
-				 member->feed->stream.rank == (wish->kind == TOPIC_KIND_USER ? RANK_USER : RANK_TEAM))
+				 member->feed->stream.rank ==
+					 (wish->kind == TOPIC_KIND_USER ? RANK_USER : RANK_TEAM))
 				found = subscription_find(member, TOPIC_WHOLE, 0);
 			if (found != NULL)
 				subscription_remove(found);
@@ -613,8 +638,11 @@ static void complete(struct subscribe *sub)
 			const struct position *since = since_of(sub, answer->stream);
 			subscribe_all(sub, member);
 			answer->seq = member->feed->applied;
-			/* It was live here before: what its new topics had earlier would come out of order. */
-			answer->recovered = since != NULL && strcmp(sub->generation, sub->present_generation) == 0 && since->seq == answer->seq;
+			/* It was live here before: what its new topics had earlier would come out of order.
+			 */
+			answer->recovered = since != NULL &&
+					    strcmp(sub->generation, sub->present_generation) == 0 &&
+					    since->seq == answer->seq;
 		} else {
 			drop_refused(sub, member);
 		}
@@ -705,10 +733,12 @@ static void start(struct subscribe *sub)
 		}
 		}
 	}
-	/* All topics have their streams before the first of these is opened: then each begins with everything it serves. */
+	/* All topics have their streams before the first of these is opened: then each begins with everything
+	 * it serves. */
 	for (size_t i = 0; i < sub->topic_count; i++)
 		if (sub->topics[i].status == STATUS_OK && sub->topics[i].stream.rank != 0)
-			want(sub, sub->topics[i].stream, sub->topics[i].kind == TOPIC_KIND_GLOBAL ? OPEN_BY_HEAD : OPEN_BY_KEYS, NULL);
+			want(sub, sub->topics[i].stream,
+				sub->topics[i].kind == TOPIC_KIND_GLOBAL ? OPEN_BY_HEAD : OPEN_BY_KEYS, NULL);
 	if (sub->wants_teams)
 		teams_begin(sub);
 	judge_begin(sub);
@@ -736,7 +766,8 @@ enum status subscribe_submit(struct subscribe *sub)
 
 void subscribe_joined(struct client *client, struct stream team)
 {
-	if ((client->flags & CLIENT_GLOBAL) == 0 || client->state != CLIENT_READY || member_find(client, team) != NULL)
+	if ((client->flags & CLIENT_GLOBAL) == 0 || client->state != CLIENT_READY ||
+		member_find(client, team) != NULL)
 		return;
 	open_stream(client, team, OPEN_BY_KEYS, settled);
 }

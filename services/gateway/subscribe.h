@@ -1,18 +1,19 @@
 /*
- * subscribe - a client's wish for topics, from the topics to its answer: which streams they are in, letting the client in,
- * what it may not have, what it missed since the positions it named. A client's wishes are worked on one after the other.
+ * subscribe - a client's wish for topics, from the topics to its answer: which streams they are in, letting
+ * the client in, what it may not have, what it missed since the positions it named. A client's wishes are
+ * worked on one after the other.
  */
 #pragma once
 
 #include "services/gateway/stream.h"
 
-#define SUBSCRIBE_MOST_TOPICS  200  /* of one client */
+#define SUBSCRIBE_MOST_TOPICS  200 /* of one client */
 #define SUBSCRIBE_MOST_WAITING 32
 
 enum topic_kind { TOPIC_KIND_CHANNEL, TOPIC_KIND_USER, TOPIC_KIND_GLOBAL, TOPIC_KIND_TEAM };
 
 struct topic_wish {
-	const char *text;     /* as the client spelled it */
+	const char *text; /* as the client spelled it */
 	enum topic_kind kind;
 	uint64_t id;
 	enum status status;   /* of the wish so far; not OK: refused */
@@ -27,13 +28,13 @@ struct position {
 
 struct stream_answer {
 	struct stream stream;
-	uint64_t seq;       /* where the client is now */
-	bool recovered;     /* what came after the position it named follows, or nothing did */
+	uint64_t seq;   /* where the client is now */
+	bool recovered; /* what came after the position it named follows, or nothing did */
 	/* the work */
-	bool awaited;       /* the client is being let in */
-	bool reading;       /* what it missed is being read from the log */
-	bool fresh;         /* events wait until the wish is answered */
-	bool gone;          /* not for this client after all */
+	bool awaited; /* the client is being let in */
+	bool reading; /* what it missed is being read from the log */
+	bool fresh;   /* events wait until the wish is answered */
+	bool gone;    /* not for this client after all */
 };
 
 enum subscribe_stage { SUBSCRIBE_QUEUED, SUBSCRIBE_OPENING, SUBSCRIBE_JUDGING, SUBSCRIBE_READING };
@@ -41,21 +42,21 @@ enum subscribe_stage { SUBSCRIBE_QUEUED, SUBSCRIBE_OPENING, SUBSCRIBE_JUDGING, S
 struct subscribe {
 	struct subscribe *next;
 	struct client *client;
-	struct arena *mem;           /* everything of the wish; dies with it */
-	const char *ref;             /* JSON, or NULL */
+	struct arena *mem; /* everything of the wish; dies with it */
+	const char *ref;   /* JSON, or NULL */
 	struct topic_wish *topics;
 	size_t topic_count;
-	bool removes;                /* an unsubscribe */
+	bool removes; /* an unsubscribe */
 	bool has_since;
-	const char *generation;      /* of since */
+	const char *generation; /* of since */
 	struct position *since;
 	size_t since_count;
 	/* the work */
 	enum subscribe_stage stage;
-	size_t outstanding;          /* answers awaited in this stage */
-	size_t reading;              /* streams whose first page is awaited */
-	bool working;                /* in the middle of a step: not to be completed */
-	bool wants_teams;            /* a global topic: all teams of the user */
+	size_t outstanding; /* answers awaited in this stage */
+	size_t reading;     /* streams whose first page is awaited */
+	bool working;       /* in the middle of a step: not to be completed */
+	bool wants_teams;   /* a global topic: all teams of the user */
 	int64_t give_up_at_ms;
 	struct rights_question *judging;
 	struct teams_ask *asking_teams;
@@ -67,7 +68,8 @@ struct subscribe {
 
 /* An empty wish. The dialect fills mem, ref, topics, since and hands it over. */
 struct subscribe *subscribe_create(struct client *client);
-/* Takes it; dialect->subscribed is called once, later or at once, unless the client ends. BUSY and freed: too many wait. */
+/* Takes it; dialect->subscribed is called once, later or at once, unless the client ends. BUSY and freed: too
+ * many wait. */
 enum status subscribe_submit(struct subscribe *sub);
 void subscribe_free(struct subscribe *sub);
 

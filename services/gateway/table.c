@@ -75,7 +75,8 @@ void *table_remove(struct table *table, uint64_t key)
 
 	if (table->count == 0)
 		return NULL;
-	for (i = home(table, key); table->slots[i].key != key || table->slots[i].value == NULL; i = (i + 1) & mask)
+	for (i = home(table, key); table->slots[i].key != key || table->slots[i].value == NULL;
+		i = (i + 1) & mask)
 		if (table->slots[i].value == NULL)
 			return NULL;
 	void *value = table->slots[i].value;

@@ -1,6 +1,6 @@
 /*
- * table - a hash table from 64-bit ids to pointers. Open addressing, 16 bytes a slot, nothing while empty. Belongs to one
- * loop. Keys may be any number; values are not NULL and not owned.
+ * table - a hash table from 64-bit ids to pointers. Open addressing, 16 bytes a slot, nothing while empty.
+ * Belongs to one loop. Keys may be any number; values are not NULL and not owned.
  */
 #pragma once
 
@@ -18,9 +18,9 @@ struct table {
 };
 
 void table_finish(struct table *table);
-void *table_get(const struct table *table, uint64_t key); /* NULL when absent */
+void *table_get(const struct table *table, uint64_t key);       /* NULL when absent */
 void table_put(struct table *table, uint64_t key, void *value); /* replaces */
-void *table_remove(struct table *table, uint64_t key); /* what was there, or NULL */
-/* The first value in a slot at or after *cursor, which moves on; NULL at the end. Nothing may be put or removed in
- * between. */
+void *table_remove(struct table *table, uint64_t key);          /* what was there, or NULL */
+/* The first value in a slot at or after *cursor, which moves on; NULL at the end. Nothing may be put or
+ * removed in between. */
 void *table_next(const struct table *table, size_t *cursor);

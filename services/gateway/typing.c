@@ -8,9 +8,9 @@
 
 #include "services/gateway/memory.h"
 
-#define JUDGED_MS   2000
-#define PAUSE_MS    3000
-#define KEPT_MOST   16   /* channels of one user */
+#define JUDGED_MS 2000
+#define PAUSE_MS  3000
+#define KEPT_MOST 16 /* channels of one user */
 
 /* What is known of one user in one channel. */
 struct typing {
@@ -18,7 +18,7 @@ struct typing {
 	uint64_t channel_id;
 	int64_t judged_at_ms; /* 0: not yet */
 	int64_t told_at_ms;
-	bool told;            /* the last notice said "is typing" */
+	bool told; /* the last notice said "is typing" */
 	struct stream stream;
 	uint64_t team_id;
 	uint32_t kind;
@@ -77,7 +77,8 @@ static struct typing *typing_get(struct user *user, uint64_t channel_id)
 	return typing;
 }
 
-static void told_presence(struct hub *hub, struct question *question, enum status st, const void *reply, const char *why)
+static void told_presence(
+	struct hub *hub, struct question *question, enum status st, const void *reply, const char *why)
 {
 	free(question); /* nobody waits: the notice is gone in 6 s anyway */
 }
@@ -97,9 +98,15 @@ static void tell(struct client *client, struct typing *typing, bool is_typing)
 	typing->told = is_typing;
 	pb_SetTypingRequest request = {
 		.has_channel = true,
-		.channel = {.id = typing->channel_id, .team_id = typing->team_id, .kind = typing->kind, .name = typing->name, .private = typing->is_private},
+		.channel = {.id = typing->channel_id,
+			.team_id = typing->team_id,
+			.kind = typing->kind,
+			.name = typing->name,
+			.private = typing->is_private},
 		.has_target = true,
-		.target = {.rank = typing->stream.rank, .stream_id = typing->stream.id, .audience = typing->audience},
+		.target = {.rank = typing->stream.rank,
+			.stream_id = typing->stream.id,
+			.audience = typing->audience},
 		.is_typing = is_typing,
 	};
 	struct question *asked = memory_new(sizeof *asked);
@@ -111,15 +118,18 @@ static enum status judge(struct typing *typing, const pb_JudgeManyReply *got)
 {
 	const pb_Rights *rights = got->rights_count > 0 ? &got->rights[0] : NULL;
 
-	if (rights == NULL || rights->channel_id != typing->channel_id || rights->audience == NULL || strlen(rights->audience) >= AUDIENCE_SIZE)
+	if (rights == NULL || rights->channel_id != typing->channel_id || rights->audience == NULL ||
+		strlen(rights->audience) >= AUDIENCE_SIZE)
 		return STATUS_NOT_FOUND;
 	enum status st = status_from_number(rights->status);
 	if (st != STATUS_OK)
 		return st;
-	struct bits bits = rights->has_bits ? (struct bits){rights->bits.low, rights->bits.high} : (struct bits){0};
+	struct bits bits =
+		rights->has_bits ? (struct bits){rights->bits.low, rights->bits.high} : (struct bits){0};
 	if (!rights->has_channel || !bits_has(bits, channel_kind_view(rights->channel.kind)))
 		return STATUS_NOT_FOUND;
-	if (!bits_has(bits, rights->channel.kind == CHANNEL_THREAD ? PERMISSION_send_in_threads : PERMISSION_send_messages))
+	if (!bits_has(bits, rights->channel.kind == CHANNEL_THREAD ? PERMISSION_send_in_threads
+								   : PERMISSION_send_messages))
 		return STATUS_FORBIDDEN;
 	typing->stream = (struct stream){rights->rank, rights->stream_id};
 	typing->team_id = rights->channel.team_id;
@@ -131,7 +141,8 @@ static enum status judge(struct typing *typing, const pb_JudgeManyReply *got)
 	return STATUS_OK;
 }
 
-static void judged(struct hub *hub, struct question *question, enum status st, const void *reply, const char *why)
+static void judged(
+	struct hub *hub, struct question *question, enum status st, const void *reply, const char *why)
 {
 	struct typing_question *asked = (struct typing_question *)question;
 	struct client *client = table_get(&hub->sockets, asked->socket_id);
@@ -144,14 +155,16 @@ static void judged(struct hub *hub, struct question *question, enum status st, c
 		if (st == STATUS_OK)
 			tell(client, typing, asked->is_typing);
 		else
-			asked->refused(client, st == STATUS_LATE || st == STATUS_INTERNAL ? STATUS_BUSY : st, asked->arg);
+			asked->refused(client, st == STATUS_LATE || st == STATUS_INTERNAL ? STATUS_BUSY : st,
+				asked->arg);
 	}
 	asked->release(asked->arg);
 	free(asked);
 }
 
 void typing_set(struct client *client, uint64_t channel_id, bool is_typing,
-	void (*refused)(struct client *client, enum status st, void *arg), void (*release)(void *arg), void *arg)
+	void (*refused)(struct client *client, enum status st, void *arg), void (*release)(void *arg),
+	void *arg)
 {
 	struct hub *hub = client->hub;
 	struct typing *typing = typing_get(client->user, channel_id);
@@ -167,7 +180,13 @@ void typing_set(struct client *client, uint64_t channel_id, bool is_typing,
 		return;
 	}
 	struct typing_question *asked = memory_new(sizeof *asked);
-	*asked = (struct typing_question){.question.answered = judged, .socket_id = client->socket_id, .channel_id = channel_id,
-		.is_typing = is_typing, .refused = refused, .release = release, .arg = arg};
-	hub->options.ports->ask_rights(hub->options.arg, hub_ask(hub, &asked->question), client->user->id, &channel_id, 1);
+	*asked = (struct typing_question){.question.answered = judged,
+		.socket_id = client->socket_id,
+		.channel_id = channel_id,
+		.is_typing = is_typing,
+		.refused = refused,
+		.release = release,
+		.arg = arg};
+	hub->options.ports->ask_rights(
+		hub->options.arg, hub_ask(hub, &asked->question), client->user->id, &channel_id, 1);
 }

@@ -1,6 +1,7 @@
 /*
- * wheel - many timers that are mostly cancelled or moved: heartbeats, deadlines, retries. Adding, cancelling and moving take
- * constant time; a timer fires at most one tick late. Monotonic time is passed in. Belongs to one loop.
+ * wheel - many timers that are mostly cancelled or moved: heartbeats, deadlines, retries. Adding, cancelling
+ * and moving take constant time; a timer fires at most one tick late. Monotonic time is passed in. Belongs to
+ * one loop.
  */
 #pragma once
 
@@ -25,15 +26,16 @@ struct wheel {
 };
 
 void wheel_init(struct wheel *wheel, int64_t now_mono_ms);
-/* (Re)starts timer so that fire is called at due_mono_ms or one tick later; what is due already fires at the next
- * wheel_run. timer->fire must be set. */
+/* (Re)starts timer so that fire is called at due_mono_ms or one tick later; what is due already fires at the
+ * next wheel_run. timer->fire must be set. */
 void wheel_start(struct wheel *wheel, struct timer *timer, int64_t due_mono_ms);
 void wheel_stop(struct wheel *wheel, struct timer *timer); /* fine when it is not running */
 static inline bool timer_running(const struct timer *timer)
 {
 	return timer->link != NULL;
 }
-/* Fires what is due. A timer is stopped before it fires and may start, stop or free any timer, itself included. */
+/* Fires what is due. A timer is stopped before it fires and may start, stop or free any timer, itself
+ * included. */
 void wheel_run(struct wheel *wheel, int64_t now_mono_ms);
 /* Milliseconds until wheel_run may have something to do; most when that is later or never. */
 int wheel_wait_ms(const struct wheel *wheel, int64_t now_mono_ms, int most);

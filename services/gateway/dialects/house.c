@@ -16,11 +16,11 @@
 #include "services/gateway/subscribe.h"
 #include "services/gateway/typing.h"
 
-#define PATH        "/v1/ws"
-#define RESUME      1u /* bits of a client's variant */
-#define DETAIL      2u
-#define TOPICS_MOST 16384 /* bytes of ?topics= */
-#define REF_MOST    256   /* characters of a ref */
+#define PATH            "/v1/ws"
+#define RESUME          1u /* bits of a client's variant */
+#define DETAIL          2u
+#define TOPICS_MOST     16384 /* bytes of ?topics= */
+#define REF_MOST        256   /* characters of a ref */
 #define TOKEN_TEXT_MOST 512
 
 /* One operation being handled. */
@@ -28,12 +28,13 @@ struct op {
 	struct client *client;
 	struct arena *mem; /* dies with the message */
 	struct json_reader *fields;
-	const char *ref;   /* as JSON, or NULL */
+	const char *ref; /* as JSON, or NULL */
 };
 
 /* ---- frames of the gateway's own */
 
-static void envelope_begin(struct json_writer *w, struct arena *mem, const struct client *client, const char *type)
+static void envelope_begin(
+	struct json_writer *w, struct arena *mem, const struct client *client, const char *type)
 {
 	jw_begin(w, mem, 256);
 	jw_object(w);
@@ -55,7 +56,8 @@ static void envelope_send(struct json_writer *w, struct client *client, const ch
 	client_send_text(client, text, length);
 }
 
-static void send_error(struct client *client, enum status st, const char *topic, const char *detail, const char *ref)
+static void send_error(
+	struct client *client, enum status st, const char *topic, const char *detail, const char *ref)
 {
 	struct arena *mem = arena_create();
 	struct json_writer w;
@@ -80,7 +82,8 @@ static void house_reconnect(struct client *client, uint32_t after_ms)
 	arena_destroy(mem);
 }
 
-static void house_position(struct client *client, const char *generation, const struct stream *streams, const uint64_t *seqs, size_t count)
+static void house_position(struct client *client, const char *generation, const struct stream *streams,
+	const uint64_t *seqs, size_t count)
 {
 	struct arena *mem = arena_create();
 	struct json_writer w;
@@ -145,7 +148,8 @@ static void topic_read(struct topic_wish *wish, const char *text)
 	static const struct {
 		const char *prefix;
 		enum topic_kind kind;
-	} classes[] = {{"channel:", TOPIC_KIND_CHANNEL}, {"user:", TOPIC_KIND_USER}, {"team:", TOPIC_KIND_TEAM}};
+	} classes[] = {
+		{"channel:", TOPIC_KIND_CHANNEL}, {"user:", TOPIC_KIND_USER}, {"team:", TOPIC_KIND_TEAM}};
 
 	*wish = (struct topic_wish){.text = text, .status = STATUS_FIELD_INVALID};
 	if (strcmp(text, "global") == 0) {
@@ -191,10 +195,12 @@ static bool flag_of(const struct handshake *hs, const char *name)
 	char value[8];
 	bool present = false;
 
-	return handshake_query(hs, name, value, sizeof value, &present) && (strcmp(value, "1") == 0 || strcmp(value, "true") == 0);
+	return handshake_query(hs, name, value, sizeof value, &present) &&
+	       (strcmp(value, "1") == 0 || strcmp(value, "true") == 0);
 }
 
-static bool house_connected(struct client *client, const struct handshake *hs, char *token, size_t size, bool *out_present)
+static bool house_connected(
+	struct client *client, const struct handshake *hs, char *token, size_t size, bool *out_present)
 {
 	char topics[TOPICS_MOST];
 	bool has_topics = false, has_token = false;
@@ -276,9 +282,11 @@ static void op_ping(struct op *op)
 /* "topics": [...] into the wish. */
 static void topics_take(struct op *op, struct subscribe *sub)
 {
-	json_t *topics = json_has(op->fields, "topics") ? json_object_get(op->fields->object, "topics") : NULL;
+	json_t *topics =
+		json_has(op->fields, "topics") ? json_object_get(op->fields->object, "topics") : NULL;
 
-	if (!json_is_array(topics) || json_array_size(topics) == 0 || json_array_size(topics) > 2 * SUBSCRIBE_MOST_TOPICS) {
+	if (!json_is_array(topics) || json_array_size(topics) == 0 ||
+		json_array_size(topics) > 2 * SUBSCRIBE_MOST_TOPICS) {
 		json_fail(op->fields, STATUS_FIELD_INVALID, "topics", "topics is a list of 1 to 400 topics");
 		return;
 	}
@@ -318,7 +326,8 @@ static void since_take(struct op *op, struct subscribe *sub)
 			json_fail(op->fields, STATUS_FIELD_INVALID, "since", "a position is a number");
 			return;
 		}
-		/* A stream that is spelled wrong cannot be one of ours: it is not recovered, as any that is not named. */
+		/* A stream that is spelled wrong cannot be one of ours: it is not recovered, as any that is
+		 * not named. */
 		if (stream_from_text(stream, &position->stream) != STATUS_OK)
 			continue;
 		position->seq = (uint64_t)json_integer_value(seq);
@@ -382,13 +391,15 @@ struct presence_op {
 	char *ref;
 };
 
-static void presence_answered(struct hub *hub, struct question *question, enum status st, const void *reply, const char *why)
+static void presence_answered(
+	struct hub *hub, struct question *question, enum status st, const void *reply, const char *why)
 {
 	struct presence_op *asked = (struct presence_op *)question;
 	struct client *client = table_get(&hub->sockets, asked->socket_id);
 
 	if (client != NULL && client->state == CLIENT_READY && st != STATUS_OK)
-		send_error(client, st == STATUS_LATE || st == STATUS_INTERNAL ? STATUS_BUSY : st, NULL, NULL, asked->ref);
+		send_error(client, st == STATUS_LATE || st == STATUS_INTERNAL ? STATUS_BUSY : st, NULL, NULL,
+			asked->ref);
 	free(asked->ref);
 	free(asked);
 }
@@ -406,8 +417,11 @@ static void op_presence(struct op *op)
 		return;
 	}
 	struct presence_op *asked = memory_new(sizeof *asked);
-	*asked = (struct presence_op){.question.answered = presence_answered, .socket_id = op->client->socket_id, .ref = memory_text(op->ref)};
-	hub->options.ports->ask_presence(hub->options.arg, hub_ask(hub, &asked->question), op->client, chosen);
+	*asked = (struct presence_op){.question.answered = presence_answered,
+		.socket_id = op->client->socket_id,
+		.ref = memory_text(op->ref)};
+	hub->options.ports->ask_presence(
+		hub->options.arg, hub_ask(hub, &asked->question), op->client, chosen);
 }
 
 struct op_row {
@@ -511,14 +525,17 @@ static bool house_place(const struct logged_event *ev, const pb_Event *body, str
 
 	if (!house_event_topics(ev, body, &topics))
 		return false;
-	*out = (struct placement){.whole = topics.team_id != 0 || topics.user_id != 0, .global = topics.global, .channel_id = topics.channel_id};
+	*out = (struct placement){.whole = topics.team_id != 0 || topics.user_id != 0,
+		.global = topics.global,
+		.channel_id = topics.channel_id};
 	return true;
 }
 
-static const char *house_render(struct arena *mem, const struct logged_event *ev, const pb_Event *body, unsigned variant,
-	size_t *out_length)
+static const char *house_render(struct arena *mem, const struct logged_event *ev, const pb_Event *body,
+	unsigned variant, size_t *out_length)
 {
-	return house_render_event(mem, ev, body, house_copy_of(ev->stream), (variant & RESUME) != 0, (variant & DETAIL) != 0, out_length);
+	return house_render_event(mem, ev, body, house_copy_of(ev->stream), (variant & RESUME) != 0,
+		(variant & DETAIL) != 0, out_length);
 }
 
 static uint16_t house_close_code(enum close_reason reason)

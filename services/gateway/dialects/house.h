@@ -1,5 +1,6 @@
 /*
- * dialects/house - the websocket of the house dialect (/v1/ws). Frames, topics and codes: the protocol's section 1.
+ * dialects/house - the websocket of the house dialect (/v1/ws). Frames, topics and codes: the protocol's
+ * section 1.
  */
 #pragma once
 

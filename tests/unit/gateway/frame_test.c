@@ -54,7 +54,8 @@ static void hear(struct heard *heard, char kind, const uint8_t *bytes, size_t le
 }
 
 /* Feeds bytes in portions, as a socket would: what is left over is put before the next portion. */
-static void feed(struct heard *heard, const uint8_t *bytes, size_t length, const size_t *cuts, size_t cut_count, size_t most)
+static void feed(struct heard *heard, const uint8_t *bytes, size_t length, const size_t *cuts,
+	size_t cut_count, size_t most)
 {
 	struct frame_parser parser = {0};
 	uint8_t *kept = malloc(length + 1);
@@ -68,7 +69,8 @@ static void feed(struct heard *heard, const uint8_t *bytes, size_t length, const
 		size_t done = 0;
 		for (;;) {
 			struct frame_in in;
-			enum frame_step step = frame_next(&parser, kept + done, kept_length - done, most, &in);
+			enum frame_step step =
+				frame_next(&parser, kept + done, kept_length - done, most, &in);
 			if (step == FRAME_STEP_MORE) {
 				ck_assert_uint_gt(in.need, kept_length - done);
 				need = in.need;
@@ -82,7 +84,11 @@ static void feed(struct heard *heard, const uint8_t *bytes, size_t length, const
 			if (step == FRAME_STEP_MESSAGE)
 				hear(heard, in.opcode == FRAME_TEXT ? 't' : 'b', in.bytes, in.length);
 			if (step == FRAME_STEP_CONTROL)
-				hear(heard, in.opcode == FRAME_PING ? 'p' : in.opcode == FRAME_PONG ? 'o' : 'c', in.bytes, in.length);
+				hear(heard,
+					in.opcode == FRAME_PING   ? 'p'
+					: in.opcode == FRAME_PONG ? 'o'
+								  : 'c',
+					in.bytes, in.length);
 		}
 		memmove(kept, kept + done, kept_length - done);
 		kept_length -= done;
@@ -106,8 +112,10 @@ static size_t conversation(uint8_t *out)
 	char wide[200];
 	memset(wide, 'w', sizeof wide);
 	n += client_frame(out + n, 0x81, wide, sizeof wide);
-	n += client_frame(out + n, 0x88, "\x03\xe8"
-		"bye", 5);
+	n += client_frame(out + n, 0x88,
+		"\x03\xe8"
+		"bye",
+		5);
 	return n;
 }
 
@@ -169,7 +177,8 @@ static uint16_t code_of(const uint8_t *bytes, size_t length, size_t most)
 }
 
 /* The code with which one frame, or two, fail. */
-static uint16_t code_of_frames(uint8_t first, const char *payload, size_t length, uint8_t second, const char *payload2)
+static uint16_t code_of_frames(
+	uint8_t first, const char *payload, size_t length, uint8_t second, const char *payload2)
 {
 	uint8_t bytes[70000];
 	size_t n = client_frame(bytes, first, payload, length);
@@ -187,22 +196,26 @@ START_TEST(what_the_protocol_forbids_closes_with_1002)
 	for (uint8_t opcode = 3; opcode < 16; opcode++)
 		if (opcode < 8 || opcode > 10)
 			ck_assert_uint_eq(code_of_frames((uint8_t)(0x80 | opcode), "x", 1, 0, NULL), 1002);
-	ck_assert_uint_eq(code_of_frames(0x80, "x", 1, 0, NULL), 1002);      /* nothing to continue */
-	ck_assert_uint_eq(code_of_frames(0x01, "x", 1, 0x81, "y"), 1002);    /* a new message inside one */
-	ck_assert_uint_eq(code_of_frames(0x09, "x", 1, 0, NULL), 1002);      /* a ping in fragments */
+	ck_assert_uint_eq(code_of_frames(0x80, "x", 1, 0, NULL), 1002);   /* nothing to continue */
+	ck_assert_uint_eq(code_of_frames(0x01, "x", 1, 0x81, "y"), 1002); /* a new message inside one */
+	ck_assert_uint_eq(code_of_frames(0x09, "x", 1, 0, NULL), 1002);   /* a ping in fragments */
 	char wide[126] = {0};
 	ck_assert_uint_eq(code_of_frames(0x89, wide, sizeof wide, 0, NULL), 1002); /* a long ping */
 	ck_assert_uint_eq(code_of((const uint8_t *)"\x81\x01x", 3, MOST), 1002);   /* not masked */
-	ck_assert_uint_eq(code_of((const uint8_t *)"\x81\xfe\x00\x05mmmmxxxxx", 13, MOST), 1002); /* not the shortest length */
-	ck_assert_uint_eq(code_of((const uint8_t *)"\x81\xff\x00\x00\x00\x00\x00\x00\x00\x05mmmmxxxxx", 19, MOST), 1002);
-	ck_assert_uint_eq(code_of((const uint8_t *)"\x81\xff\x80\x00\x00\x00\x00\x01\x00\x00", 10, MOST), 1002);
+	ck_assert_uint_eq(code_of((const uint8_t *)"\x81\xfe\x00\x05mmmmxxxxx", 13, MOST),
+		1002); /* not the shortest length */
+	ck_assert_uint_eq(
+		code_of((const uint8_t *)"\x81\xff\x00\x00\x00\x00\x00\x00\x00\x05mmmmxxxxx", 19, MOST),
+		1002);
+	ck_assert_uint_eq(
+		code_of((const uint8_t *)"\x81\xff\x80\x00\x00\x00\x00\x01\x00\x00", 10, MOST), 1002);
 }
 END_TEST
 
 START_TEST(what_is_not_utf8_closes_with_1007)
 {
-	static const char *const bad[] = {"\xc0\x80", "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xf8\x88\x80\x80\x80",
-		"\x80", "\xff", "a\xc3", "\xe2\x82", "\xf0\x9f\x98", "\xc3\xc3"};
+	static const char *const bad[] = {"\xc0\x80", "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80",
+		"\xf8\x88\x80\x80\x80", "\x80", "\xff", "a\xc3", "\xe2\x82", "\xf0\x9f\x98", "\xc3\xc3"};
 
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
 		ck_assert_uint_eq(code_of_frames(0x81, bad[i], strlen(bad[i]), 0, NULL), 1007);
@@ -214,8 +227,8 @@ END_TEST
 
 START_TEST(all_of_utf8_passes)
 {
-	static const char *const good[] = {"", "\x7f", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80",
-		"\xef\xbf\xbf", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf"};
+	static const char *const good[] = {"", "\x7f", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf",
+		"\xee\x80\x80", "\xef\xbf\xbf", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf"};
 
 	for (size_t i = 0; i < sizeof good / sizeof *good; i++)
 		ck_assert_uint_eq(code_of_frames(0x81, good[i], strlen(good[i]), 0, NULL), 0);
@@ -227,7 +240,8 @@ START_TEST(close_codes_are_those_a_peer_may_send)
 {
 	for (unsigned code = 0; code < 65536; code++) {
 		char payload[2] = {(char)(code >> 8), (char)code};
-		bool fine = (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) || (code >= 3000 && code <= 4999);
+		bool fine = (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) ||
+			    (code >= 3000 && code <= 4999);
 		ck_assert_uint_eq(code_of_frames(0x88, payload, 2, 0, NULL), fine ? 0 : 1002);
 	}
 	ck_assert_uint_eq(code_of_frames(0x88, "x", 1, 0, NULL), 1002);
@@ -239,8 +253,10 @@ START_TEST(too_long_a_message_closes_with_1009_before_it_is_here)
 {
 	uint8_t head[14];
 
-	ck_assert_uint_eq(code_of((const uint8_t *)"\x81\xff\x00\x00\x00\x00\x00\x01\x00\x01", 10, MOST), 1009);
-	ck_assert_uint_eq(code_of((const uint8_t *)"\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff", 10, MOST), 1009);
+	ck_assert_uint_eq(
+		code_of((const uint8_t *)"\x81\xff\x00\x00\x00\x00\x00\x01\x00\x01", 10, MOST), 1009);
+	ck_assert_uint_eq(
+		code_of((const uint8_t *)"\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff", 10, MOST), 1009);
 	size_t n = client_frame(head, 0x81, "", 0);
 	ck_assert_uint_eq(code_of(head, n, MOST), 0);
 
@@ -305,4 +321,5 @@ END_TEST
 TESTS("frame", every_cut_in_two_reads_the_same, every_two_cuts_read_the_same, single_bytes_read_the_same,
 	what_the_protocol_forbids_closes_with_1002, what_is_not_utf8_closes_with_1007, all_of_utf8_passes,
 	close_codes_are_those_a_peer_may_send, too_long_a_message_closes_with_1009_before_it_is_here,
-	random_bytes_never_break_the_parser, frames_out_have_the_shortest_header, a_long_reason_is_cut_at_a_character)
+	random_bytes_never_break_the_parser, frames_out_have_the_shortest_header,
+	a_long_reason_is_cut_at_a_character)

@@ -5,10 +5,13 @@
 
 #include "tests/unit/main.h"
 
-#define GOOD                                                                                                            \
-	"GET /v1/ws?topics=a%2Cb&resume=1 HTTP/1.1\r\nHost: chat.example\r\nUpgrade: websocket\r\n"                     \
-	"Connection: keep-alive, Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
-#define GOOD_WITHOUT_KEY "GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+#define GOOD                                                                                                 \
+	"GET /v1/ws?topics=a%2Cb&resume=1 HTTP/1.1\r\nHost: chat.example\r\nUpgrade: websocket\r\n"          \
+	"Connection: keep-alive, Upgrade\r\nSec-WebSocket-Key: "                                             \
+	"dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+#define GOOD_WITHOUT_KEY                                                                                     \
+	"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: "  \
+	"13\r\n"
 
 static int code_of(const char *text)
 {
@@ -54,7 +57,8 @@ START_TEST(single_bytes_find_the_end_and_what_follows_is_left)
 	for (size_t cut = 0; cut < sizeof text - 1; cut++) {
 		size_t seen = 0;
 		size_t first = handshake_complete(text, cut, &seen);
-		ck_assert_uint_eq(first != 0 ? first : handshake_complete(text, sizeof text - 1, &seen), head);
+		ck_assert_uint_eq(
+			first != 0 ? first : handshake_complete(text, sizeof text - 1, &seen), head);
 	}
 }
 END_TEST
@@ -73,10 +77,14 @@ END_TEST
 START_TEST(what_is_no_websocket_is_426)
 {
 	ck_assert_int_eq(code_of("GET / HTTP/1.1\r\nHost: x\r\n\r\n"), 426);
-	ck_assert_int_eq(code_of("GET / HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n"), 426);
-	ck_assert_int_eq(code_of("GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: close\r\n\r\n"), 426);
-	ck_assert_int_eq(code_of("GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 8\r\n\r\n"), 426);
+	ck_assert_int_eq(
+		code_of("GET / HTTP/1.1\r\nHost: x\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n"), 426);
+	ck_assert_int_eq(
+		code_of("GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: close\r\n\r\n"), 426);
+	ck_assert_int_eq(
+		code_of("GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+			"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 8\r\n\r\n"),
+		426);
 }
 END_TEST
 
@@ -90,28 +98,19 @@ END_TEST
 START_TEST(what_is_malformed_is_400)
 {
 	static const char *const bad[] = {
-		"GET\r\n\r\n",
-		"GET /\r\n\r\n",
-		"G@T / HTTP/1.1\r\nHost: x\r\n\r\n",
-		"GET x HTTP/1.1\r\nHost: x\r\n\r\n",
-		"GET /\x80 HTTP/1.1\r\nHost: x\r\n\r\n",
-		"GET / HTTX/1.1\r\nHost: x\r\n\r\n",
-		GOOD_WITHOUT_KEY "\r\n",
+		"GET\r\n\r\n", "GET /\r\n\r\n", "G@T / HTTP/1.1\r\nHost: x\r\n\r\n",
+		"GET x HTTP/1.1\r\nHost: x\r\n\r\n", "GET /\x80 HTTP/1.1\r\nHost: x\r\n\r\n",
+		"GET / HTTX/1.1\r\nHost: x\r\n\r\n", GOOD_WITHOUT_KEY "\r\n",
 		GOOD_WITHOUT_KEY "Sec-WebSocket-Key: short==\r\n\r\n",
 		GOOD_WITHOUT_KEY "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZR==\r\n\r\n", /* spare bits set */
 		GOOD_WITHOUT_KEY "Sec-WebSocket-Key: dGhlIHNhbXBs*SBub25jZQ==\r\n\r\n",
 		GOOD "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", /* twice */
-		GOOD "Host: y\r\n\r\n",
-		GOOD "Content-Length: 5\r\n\r\n",
-		GOOD "Transfer-Encoding: chunked\r\n\r\n",
-		GOOD "Bad Name: x\r\n\r\n",
-		GOOD "Name : x\r\n\r\n",
-		GOOD ": x\r\n\r\n",
-		GOOD "no colon\r\n\r\n",
-		GOOD " folded: x\r\n\r\n",
-		GOOD "A: b\nB: c\r\n\r\n",
-		GOOD "A: b\rB: c\r\n\r\n",
-		"GET / HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+		GOOD "Host: y\r\n\r\n", GOOD "Content-Length: 5\r\n\r\n",
+		GOOD "Transfer-Encoding: chunked\r\n\r\n", GOOD "Bad Name: x\r\n\r\n",
+		GOOD "Name : x\r\n\r\n", GOOD ": x\r\n\r\n", GOOD "no colon\r\n\r\n",
+		GOOD " folded: x\r\n\r\n", GOOD "A: b\nB: c\r\n\r\n", GOOD "A: b\rB: c\r\n\r\n",
+		"GET / HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: "
+		"dGhlIHNhbXBsZSBub25jZQ==\r\n"
 		"Sec-WebSocket-Version: 13\r\n\r\n", /* no Host */
 	};
 	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
@@ -141,12 +140,14 @@ START_TEST(refusals_are_whole_responses)
 		size_t length = handshake_refuse(codes[i], out, sizeof out), announced = 0;
 		ck_assert_uint_eq(length, strlen(out));
 		ck_assert_int_eq(atoi(out + 9), codes[i]);
-		ck_assert_int_eq(sscanf(strstr(out, "Content-Length: "), "Content-Length: %zu", &announced), 1);
+		ck_assert_int_eq(
+			sscanf(strstr(out, "Content-Length: "), "Content-Length: %zu", &announced), 1);
 		ck_assert_uint_eq(strlen(strstr(out, "\r\n\r\n") + 4), announced);
 	}
 }
 END_TEST
 
 TESTS("handshake", a_good_request_is_read, single_bytes_find_the_end_and_what_follows_is_left,
-	the_key_of_the_rfc_is_accepted_as_there, what_is_no_websocket_is_426, another_method_is_405_and_another_version_505,
-	what_is_malformed_is_400, a_bad_escape_is_there_but_not_readable, refusals_are_whole_responses)
+	the_key_of_the_rfc_is_accepted_as_there, what_is_no_websocket_is_426,
+	another_method_is_405_and_another_version_505, what_is_malformed_is_400,
+	a_bad_escape_is_there_but_not_readable, refusals_are_whole_responses)

@@ -15,7 +15,8 @@ static const char *query_of(char out[512], const char *rest, uint64_t channel, u
 {
 	char a[64], b[64];
 
-	snprintf(out, 512, "topics=%s,%s%s", world_topic(a, "channel", channel), world_topic(b, "channel", channel2), rest);
+	snprintf(out, 512, "topics=%s,%s%s", world_topic(a, "channel", channel),
+		world_topic(b, "channel", channel2), rest);
 	return out;
 }
 
@@ -109,7 +110,8 @@ START_TEST(an_event_comes_once_however_many_topics_match)
 	struct world *w = world_create();
 	char query[512], a[64], t[64];
 
-	snprintf(query, sizeof query, "topics=%s,%s,global&resume=1", world_topic(a, "channel", CHANNEL_A), world_topic(t, "team", TEAM));
+	snprintf(query, sizeof query, "topics=%s,%s,global&resume=1", world_topic(a, "channel", CHANNEL_A),
+		world_topic(t, "team", TEAM));
 	struct world_client *c = world_connect(w, 1, query);
 	world_settle(w);
 	uint64_t first = world_post(w, CHANNEL_A), second = world_post(w, CHANNEL_B);
@@ -125,12 +127,16 @@ START_TEST(a_copy_in_the_users_stream_is_not_sent_a_second_time)
 	struct world *w = world_create();
 	char query[512], t[64], u[64];
 
-	snprintf(query, sizeof query, "topics=%s,%s", world_topic(t, "team", TEAM), world_topic(u, "user", 1));
-	struct world_client *both = world_connect(w, 1, query), *one = world_connect(w, 1, topics_of(query, "user", 1, ""));
+	snprintf(
+		query, sizeof query, "topics=%s,%s", world_topic(t, "team", TEAM), world_topic(u, "user", 1));
+	struct world_client *both = world_connect(w, 1, query),
+			    *one = world_connect(w, 1, topics_of(query, "user", 1, ""));
 	world_settle(w);
 	pb_Event event = {.event_id = 99};
-	event.body.channel_user_unbanned = (pb_ChannelUserBanned){.has_channel = true, .channel = {.id = CHANNEL_A, .team_id = TEAM, .name = (char *)"a"},
-		.has_user = true, .user = {.id = 1, .username = (char *)"u"}};
+	event.body.channel_user_unbanned = (pb_ChannelUserBanned){.has_channel = true,
+		.channel = {.id = CHANNEL_A, .team_id = TEAM, .name = (char *)"a"},
+		.has_user = true,
+		.user = {.id = 1, .username = (char *)"u"}};
 	world_append(w, &w->team, EVENT_KIND_channel_user_unbanned, "team:7", &event);
 	world_append(w, &w->users[1], EVENT_KIND_channel_user_unbanned, "user:1", &event);
 	world_settle(w);
@@ -149,15 +155,18 @@ START_TEST(topics_that_may_not_be_had_are_refused_and_the_others_stand)
 
 	w->rights[1] = RIGHT_TEAM;
 	world_settle(w);
-	snprintf(text, sizeof text, "{\"op\":\"subscribe\",\"topics\":[\"%s\",\"%s\",\"%s\",\"%s\",\"nonsense\"],\"ref\":\"r\"}", world_topic(a, "channel", CHANNEL_A),
-		world_topic(b, "channel", CHANNEL_B), world_topic(u, "user", 2), world_topic(t, "team", 8));
+	snprintf(text, sizeof text,
+		"{\"op\":\"subscribe\",\"topics\":[\"%s\",\"%s\",\"%s\",\"%s\",\"nonsense\"],\"ref\":\"r\"}",
+		world_topic(a, "channel", CHANNEL_A), world_topic(b, "channel", CHANNEL_B),
+		world_topic(u, "user", 2), world_topic(t, "team", 8));
 	world_say(c, text);
 	world_settle(w);
 	ck_assert_uint_eq(world_count(c, "error"), 4);
 	ck_assert_str_eq(json_string_value(json_object_get(world_data(c, "error", 0), "code")), "not_found");
 	ck_assert_str_eq(json_string_value(json_object_get(world_data(c, "error", 1), "code")), "forbidden");
 	ck_assert_str_eq(json_string_value(json_object_get(world_data(c, "error", 2), "code")), "not_found");
-	ck_assert_str_eq(json_string_value(json_object_get(world_data(c, "error", 3), "code")), "field_invalid");
+	ck_assert_str_eq(
+		json_string_value(json_object_get(world_data(c, "error", 3), "code")), "field_invalid");
 	ck_assert_str_eq(json_string_value(json_object_get(world_data(c, "error", 3), "ref")), "r");
 	json_t *topics = json_object_get(world_data(c, "subscribed", 0), "topics");
 	ck_assert_uint_eq(json_array_size(topics), 1);
@@ -178,7 +187,8 @@ START_TEST(a_channel_that_others_made_known_is_still_refused_without_its_key)
 	world_settle(w);
 	ck_assert_uint_eq(world_count(may, "subscribed"), 1);
 	ck_assert_uint_eq(world_count(may_not, "subscribed"), 0);
-	ck_assert_str_eq(json_string_value(json_object_get(world_data(may_not, "error", 0), "code")), "not_found");
+	ck_assert_str_eq(
+		json_string_value(json_object_get(world_data(may_not, "error", 0), "code")), "not_found");
 	world_destroy(w);
 }
 END_TEST
@@ -191,7 +201,8 @@ START_TEST(moderation_away_means_busy_for_a_subscribe)
 
 	world_settle(w);
 	w->fail_with = STATUS_BUSY;
-	snprintf(text, sizeof text, "{\"op\":\"subscribe\",\"topics\":[\"%s\"]}", world_topic(a, "team", TEAM));
+	snprintf(text, sizeof text, "{\"op\":\"subscribe\",\"topics\":[\"%s\"]}",
+		world_topic(a, "team", TEAM));
 	world_say(c, text);
 	for (int i = 0; i < 50; i++) {
 		world_settle(w);
@@ -418,18 +429,22 @@ START_TEST(what_was_missed_is_replayed_once_and_then_it_is_live)
 		world_post(w, i % 3 == 0 ? CHANNEL_B : CHANNEL_A);
 	c = world_connect(w, 1, "");
 	world_settle(w);
-	snprintf(text, sizeof text, "{\"op\":\"subscribe\",\"topics\":[\"%s\"],\"since\":{\"generation\":\"one/1/1\",\"streams\":{\"1-%016x\":%u}},\"ref\":1}",
+	snprintf(text, sizeof text,
+		"{\"op\":\"subscribe\",\"topics\":[\"%s\"],\"since\":{\"generation\":\"one/1/"
+		"1\",\"streams\":{\"1-%016x\":%u}},\"ref\":1}",
 		world_topic(a, "channel", CHANNEL_A), (unsigned)TEAM, (unsigned)seen);
 	world_say(c, text);
 	world_settle(w);
 	uint64_t live = world_post(w, CHANNEL_A);
 	world_settle(w);
-	json_t *answer = json_object_get(json_object_get(world_data(c, "subscribed", 0), "streams"), "1-0000000000000007");
+	json_t *answer = json_object_get(
+		json_object_get(world_data(c, "subscribed", 0), "streams"), "1-0000000000000007");
 	ck_assert(json_is_true(json_object_get(answer, "recovered")));
 	ck_assert_uint_eq((uint64_t)json_integer_value(json_object_get(answer, "seq")), seen);
 	uint64_t last = 0;
 	for (uint64_t seq = 1; seq <= live; seq++)
-		ck_assert_uint_eq(world_times(c, STREAM_TEAM(TEAM), seq), seq >= first && w->team.entries[seq].channel_id == CHANNEL_A);
+		ck_assert_uint_eq(world_times(c, STREAM_TEAM(TEAM), seq),
+			seq >= first && w->team.entries[seq].channel_id == CHANNEL_A);
 	for (size_t i = 0; i < c->got_count; i++) {
 		json_t *seq = json_object_get(c->got[i], "seq");
 		if (seq == NULL)
@@ -447,12 +462,15 @@ static bool recovers(struct world *w, uint64_t user, const char *generation, uin
 	struct world_client *c = world_connect(w, user, "");
 
 	world_settle(w);
-	snprintf(text, sizeof text, "{\"op\":\"subscribe\",\"topics\":[\"%s\"],\"since\":{\"generation\":\"%s\",\"streams\":{\"1-%016x\":%u}}}",
+	snprintf(text, sizeof text,
+		"{\"op\":\"subscribe\",\"topics\":[\"%s\"],\"since\":{\"generation\":\"%s\",\"streams\":{\"1-"
+		"%016x\":%u}}}",
 		world_topic(a, "channel", CHANNEL_A), generation, (unsigned)TEAM, (unsigned)since);
 	world_say(c, text);
 	world_settle(w);
 	ck_assert_uint_eq(world_count(c, "subscribed"), 1);
-	json_t *answer = json_object_get(json_object_get(world_data(c, "subscribed", 0), "streams"), "1-0000000000000007");
+	json_t *answer = json_object_get(
+		json_object_get(world_data(c, "subscribed", 0), "streams"), "1-0000000000000007");
 	bool recovered = json_is_true(json_object_get(answer, "recovered"));
 	if (!recovered) {
 		ck_assert_uint_eq((uint64_t)json_integer_value(json_object_get(answer, "seq")), w->team.head);
@@ -473,13 +491,13 @@ START_TEST(what_cannot_be_recovered_is_said_plainly)
 		world_post(w, CHANNEL_A);
 	ck_assert(recovers(w, 1, "one/1/1", 5));
 	ck_assert(recovers(w, 1, "one/1/1", w->team.head));
-	ck_assert(!recovers(w, 1, "another/1/1", 5));                /* generation */
-	ck_assert(!recovers(w, 1, "one/1/1", w->team.head + 1));     /* beyond the head */
-	ck_assert(!recovers(w, 2, "one/1/1", 5));                    /* his rights changed at 21 */
+	ck_assert(!recovers(w, 1, "another/1/1", 5));            /* generation */
+	ck_assert(!recovers(w, 1, "one/1/1", w->team.head + 1)); /* beyond the head */
+	ck_assert(!recovers(w, 2, "one/1/1", 5));                /* his rights changed at 21 */
 	ck_assert(recovers(w, 2, "one/1/1", 21));
 	w->team.gone_before = 10;
 	pages_forget(&w->hub);
-	ck_assert(!recovers(w, 1, "one/1/1", 9));                    /* the log begins at 11 */
+	ck_assert(!recovers(w, 1, "one/1/1", 9)); /* the log begins at 11 */
 	ck_assert(recovers(w, 1, "one/1/1", 10));
 	world_destroy(w);
 }
@@ -494,7 +512,9 @@ START_TEST(a_long_replay_waits_for_a_client_that_reads_slowly)
 		world_post(w, CHANNEL_A);
 	struct world_client *c = world_connect(w, 1, "");
 	world_settle(w);
-	snprintf(text, sizeof text, "{\"op\":\"subscribe\",\"topics\":[\"%s\"],\"since\":{\"generation\":\"one/1/1\",\"streams\":{\"1-%016x\":0}}}",
+	snprintf(text, sizeof text,
+		"{\"op\":\"subscribe\",\"topics\":[\"%s\"],\"since\":{\"generation\":\"one/1/"
+		"1\",\"streams\":{\"1-%016x\":0}}}",
 		world_topic(a, "channel", CHANNEL_A), (unsigned)TEAM);
 	world_say(c, text);
 	for (int i = 0; i < 20; i++) { /* not one byte is read meanwhile */
@@ -530,7 +550,8 @@ START_TEST(a_heartbeat_tells_the_position_of_streams_that_moved_in_silence)
 	world_read(c);
 	ck_assert_uint_eq(world_count(c, "position"), 1);
 	json_t *streams = json_object_get(world_data(c, "position", 0), "streams");
-	ck_assert_uint_eq((uint64_t)json_integer_value(json_object_get(streams, "1-0000000000000007")), w->team.head);
+	ck_assert_uint_eq(
+		(uint64_t)json_integer_value(json_object_get(streams, "1-0000000000000007")), w->team.head);
 	world_pass(w, 26000);
 	world_read(c);
 	ck_assert_uint_eq(world_count(c, "position"), 1);
@@ -604,11 +625,13 @@ START_TEST(a_team_joined_later_is_shown_where_everything_is_looked_at)
 	ck_assert_uint_eq(world_count(c, "subscribed"), 1);
 	world_change(w, 1, RIGHT_TEAM);
 	pb_Event joined = {.event_id = 4242}, created = {0};
-	joined.body.member_joined = (pb_MemberJoined){.has_member = true, .member = {.team_id = TEAM, .has_user = true, .user = {.id = 1, .username = (char *)"u"}}};
+	joined.body.member_joined = (pb_MemberJoined){.has_member = true,
+		.member = {.team_id = TEAM, .has_user = true, .user = {.id = 1, .username = (char *)"u"}}};
 	world_append(w, &w->team, EVENT_KIND_member_joined, "team:7", &joined);
 	world_append(w, &w->users[1], EVENT_KIND_member_joined, "user:1", &joined);
 	/* Created before the gateway has opened the team for him, after he came in. */
-	created.body.channel_created = (pb_ChannelCreated){.has_channel = true, .channel = {.id = 1003, .team_id = TEAM, .kind = CHANNEL_TEXT, .name = (char *)"new"}};
+	created.body.channel_created = (pb_ChannelCreated){.has_channel = true,
+		.channel = {.id = 1003, .team_id = TEAM, .kind = CHANNEL_TEXT, .name = (char *)"new"}};
 	world_append(w, &w->team, EVENT_KIND_channel_created, "team:7", &created);
 	world_settle(w);
 	ck_assert_uint_eq(world_count(c, "channel_created"), 1);
@@ -636,7 +659,9 @@ START_TEST(a_held_stream_that_overflows_is_read_from_the_log)
 	world_turn(w, 1000);
 	for (int i = 0; i < 1500; i++) { /* 6 MB while the stream is held */
 		pb_Event event = {0};
-		event.body.message_posted = (pb_MessagePosted){.has_channel = true, .channel = {.id = CHANNEL_A, .team_id = TEAM, .name = (char *)"n"}, .has_message = true,
+		event.body.message_posted = (pb_MessagePosted){.has_channel = true,
+			.channel = {.id = CHANNEL_A, .team_id = TEAM, .name = (char *)"n"},
+			.has_message = true,
 			.message = {.id = 5, .kind = MESSAGE_TEXT, .content = long_text}};
 		world_append(w, &w->team, EVENT_KIND_message_posted, "team:7", &event);
 		world_deliver(w, &w->team);
@@ -650,7 +675,8 @@ START_TEST(a_held_stream_that_overflows_is_read_from_the_log)
 	uint64_t next = 2;
 	for (size_t i = 0; i < c->got_count; i++)
 		if (json_object_get(c->got[i], "seq") != NULL)
-			ck_assert_uint_eq((uint64_t)json_integer_value(json_object_get(c->got[i], "seq")), next++);
+			ck_assert_uint_eq(
+				(uint64_t)json_integer_value(json_object_get(c->got[i], "seq")), next++);
 	ck_assert_uint_eq(next, w->team.head + 1);
 	world_destroy(w);
 }
@@ -744,7 +770,9 @@ START_TEST(frames_that_are_no_operations_are_answered_or_closed)
 		world_settle(w);
 		ck_assert_msg(c->close_code == rows[i].close, "row %zu: %u", i, c->close_code);
 		if (rows[i].code != NULL)
-			ck_assert_str_eq(json_string_value(json_object_get(world_data(c, "error", 0), "code")), rows[i].code);
+			ck_assert_str_eq(
+				json_string_value(json_object_get(world_data(c, "error", 0), "code")),
+				rows[i].code);
 		world_destroy(w);
 	}
 }
@@ -778,7 +806,8 @@ START_TEST(unsubscribed_topics_bring_nothing_more)
 	struct world_client *c = world_connect(w, 1, query_of(query, "&resume=1", CHANNEL_A, CHANNEL_B));
 
 	world_settle(w);
-	snprintf(text, sizeof text, "{\"op\":\"unsubscribe\",\"topics\":[\"%s\"],\"ref\":3}", world_topic(a, "channel", CHANNEL_A));
+	snprintf(text, sizeof text, "{\"op\":\"unsubscribe\",\"topics\":[\"%s\"],\"ref\":3}",
+		world_topic(a, "channel", CHANNEL_A));
 	world_say(c, text);
 	uint64_t first = world_post(w, CHANNEL_A), second = world_post(w, CHANNEL_B);
 	world_settle(w);
@@ -795,8 +824,10 @@ START_TEST(an_ephemeral_event_reaches_key_holders_once_and_not_those_who_lag)
 	char query[512], b[64], t[64];
 
 	w->rights[2] = RIGHT_TEAM;
-	snprintf(query, sizeof query, "topics=%s,%s", world_topic(b, "channel", CHANNEL_B), world_topic(t, "team", TEAM));
-	struct world_client *may = world_connect(w, 1, query), *may_not = world_connect(w, 2, query), *lags = world_connect(w, 3, query);
+	snprintf(query, sizeof query, "topics=%s,%s", world_topic(b, "channel", CHANNEL_B),
+		world_topic(t, "team", TEAM));
+	struct world_client *may = world_connect(w, 1, query), *may_not = world_connect(w, 2, query),
+			    *lags = world_connect(w, 3, query);
 	world_settle(w);
 	for (int i = 0; i < 200; i++)
 		world_post(w, CHANNEL_A);
@@ -811,12 +842,20 @@ START_TEST(an_ephemeral_event_reaches_key_holders_once_and_not_those_who_lag)
 	const uint8_t *bytes = NULL;
 	size_t length = 0;
 	event.which_body = EVENT_KIND_typing_changed;
-	event.body.typing_changed = (pb_TypingChanged){.has_channel = true, .channel = {.id = CHANNEL_B, .team_id = TEAM, .name = (char *)"b"}, .has_user = true,
-		.user = {.id = 4, .username = (char *)"d"}, .is_typing = true};
+	event.body.typing_changed = (pb_TypingChanged){.has_channel = true,
+		.channel = {.id = CHANNEL_B, .team_id = TEAM, .name = (char *)"b"},
+		.has_user = true,
+		.user = {.id = 4, .username = (char *)"d"},
+		.is_typing = true};
 	ck_assert_int_eq(event_encode(mem, &event, &bytes, &length), STATUS_OK);
 	pb_Target target = {.rank = RANK_TEAM, .stream_id = TEAM, .audience = (char *)"channel:1002"};
-	pb_EphemeralEvent ephemeral = {.targets_count = 1, .targets = &target, .kind = EVENT_KIND_typing_changed, .at_ms = 1, .payload = pb_bytes_from(mem, bytes, length)};
-	ck_assert_int_eq(pb_encode_arena(mem, pb_EphemeralEvent_fields, &ephemeral, &bytes, &length), STATUS_OK);
+	pb_EphemeralEvent ephemeral = {.targets_count = 1,
+		.targets = &target,
+		.kind = EVENT_KIND_typing_changed,
+		.at_ms = 1,
+		.payload = pb_bytes_from(mem, bytes, length)};
+	ck_assert_int_eq(
+		pb_encode_arena(mem, pb_EphemeralEvent_fields, &ephemeral, &bytes, &length), STATUS_OK);
 	struct bus_event *ev = bus_event_create_ephemeral(bytes, length);
 	ck_assert_ptr_nonnull(ev);
 	hub_ephemeral(&w->hub, ev);
@@ -831,20 +870,25 @@ START_TEST(an_ephemeral_event_reaches_key_holders_once_and_not_those_who_lag)
 }
 END_TEST
 
-TESTS("hub", hello_comes_first_and_events_of_a_topic_follow, a_wrong_token_is_closed_with_4401_and_a_disabled_account_with_4403,
+TESTS("hub", hello_comes_first_and_events_of_a_topic_follow,
+	a_wrong_token_is_closed_with_4401_and_a_disabled_account_with_4403,
 	without_a_token_in_time_it_is_4408, while_api_is_away_authentication_waits_and_then_asks_to_come_back,
 	an_event_comes_once_however_many_topics_match, a_copy_in_the_users_stream_is_not_sent_a_second_time,
-	topics_that_may_not_be_had_are_refused_and_the_others_stand, a_channel_that_others_made_known_is_still_refused_without_its_key,
-	moderation_away_means_busy_for_a_subscribe, a_lost_key_takes_the_channel_away_at_its_event, a_kick_ends_every_topic_of_the_team,
-	a_stream_under_recheck_stands_still_until_moderation_answers, a_right_given_by_a_recheck_begins_with_it,
-	what_nobody_can_know_is_neither_sent_nor_lost_in_silence, doubt_without_an_event_ends_with_the_answer,
-	a_revoked_session_is_closed_and_its_queue_thrown_away, another_sessions_end_is_news_and_not_the_end,
-	a_revocation_between_the_token_and_the_stream_is_not_missed, what_was_missed_is_replayed_once_and_then_it_is_live,
-	what_cannot_be_recovered_is_said_plainly, a_long_replay_waits_for_a_client_that_reads_slowly,
+	topics_that_may_not_be_had_are_refused_and_the_others_stand,
+	a_channel_that_others_made_known_is_still_refused_without_its_key,
+	moderation_away_means_busy_for_a_subscribe, a_lost_key_takes_the_channel_away_at_its_event,
+	a_kick_ends_every_topic_of_the_team, a_stream_under_recheck_stands_still_until_moderation_answers,
+	a_right_given_by_a_recheck_begins_with_it, what_nobody_can_know_is_neither_sent_nor_lost_in_silence,
+	doubt_without_an_event_ends_with_the_answer, a_revoked_session_is_closed_and_its_queue_thrown_away,
+	another_sessions_end_is_news_and_not_the_end,
+	a_revocation_between_the_token_and_the_stream_is_not_missed,
+	what_was_missed_is_replayed_once_and_then_it_is_live, what_cannot_be_recovered_is_said_plainly,
+	a_long_replay_waits_for_a_client_that_reads_slowly,
 	a_heartbeat_tells_the_position_of_streams_that_moved_in_silence, silence_for_two_heartbeats_is_4408,
 	a_reader_that_does_not_read_is_closed_with_4409, another_generation_sends_everybody_away,
-	a_team_joined_later_is_shown_where_everything_is_looked_at, a_held_stream_that_overflows_is_read_from_the_log,
-	typing_is_judged_and_told_once_in_three_seconds, presence_hears_of_clients_that_come_and_go,
-	streams_nobody_is_in_are_let_go_after_a_while, frames_that_are_no_operations_are_answered_or_closed,
+	a_team_joined_later_is_shown_where_everything_is_looked_at,
+	a_held_stream_that_overflows_is_read_from_the_log, typing_is_judged_and_told_once_in_three_seconds,
+	presence_hears_of_clients_that_come_and_go, streams_nobody_is_in_are_let_go_after_a_while,
+	frames_that_are_no_operations_are_answered_or_closed,
 	too_many_operations_are_told_and_then_closed_with_4429, unsubscribed_topics_bring_nothing_more,
 	an_ephemeral_event_reaches_key_holders_once_and_not_those_who_lag)

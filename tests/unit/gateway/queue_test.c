@@ -29,7 +29,8 @@ START_TEST(frames_leave_in_order_whatever_the_portions)
 			struct iovec iov[3];
 			size_t count = queue_gather(&q, iov, 3), taken = 0;
 			for (size_t i = 0; i < count && taken < portion; i++) {
-				size_t n = iov[i].iov_len < portion - taken ? iov[i].iov_len : portion - taken;
+				size_t n =
+					iov[i].iov_len < portion - taken ? iov[i].iov_len : portion - taken;
 				memcpy(got + length, iov[i].iov_base, n);
 				length += n;
 				taken += n;

@@ -1,7 +1,7 @@
 /*
- * The law of opening and resuming, driven at random: whatever the order in which events, answers, connections and reads come,
- * nobody gets an event committed after his right to it was taken away, nothing comes twice, and nothing is lost untold.
- * The exhaustive model of the same rules is tests/models.
+ * The law of opening and resuming, driven at random: whatever the order in which events, answers, connections
+ * and reads come, nobody gets an event committed after his right to it was taken away, nothing comes twice,
+ * and nothing is lost untold. The exhaustive model of the same rules is tests/models.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 #include "tests/unit/gateway/world.h"
 #include "tests/unit/main.h"
 
-#define STEPS 1500
+#define STEPS  1500
 #define ROUNDS 60
 
 /* What one person's program keeps over its connections. */
@@ -18,13 +18,13 @@ struct follower {
 	struct world_client *c; /* NULL: not connected */
 	uint64_t user;
 	bool wants_a, wants_b, wants_team;
-	bool subscribed;        /* the answer came */
+	bool subscribed; /* the answer came */
 	bool has_a, has_b, has_team;
-	uint64_t began;         /* events after it are due, as the answer said */
-	uint64_t position;      /* as told */
+	uint64_t began;    /* events after it are due, as the answer said */
+	uint64_t position; /* as told */
 	bool has_position;
 	bool delivered[LOG_MOST]; /* since began, over resumed connections */
-	size_t looked_at;       /* frames of the connection */
+	size_t looked_at;         /* frames of the connection */
 };
 
 static bool right_at(struct world *w, uint64_t user, uint64_t seq)
@@ -59,8 +59,8 @@ static void check_complete(struct world *w, const struct follower *f, uint64_t s
 	for (uint64_t s = f->began + 1; s <= seq; s++) {
 		if (!due(w, f, s) || !right_at(w, f->user, s) || kicked_between(w, f->user, f->began, s))
 			continue;
-		ck_assert_msg(f->delivered[s], "user %u lost %u (began %u, up to %u)", (unsigned)f->user, (unsigned)s,
-			(unsigned)f->began, (unsigned)seq);
+		ck_assert_msg(f->delivered[s], "user %u lost %u (began %u, up to %u)", (unsigned)f->user,
+			(unsigned)s, (unsigned)f->began, (unsigned)seq);
 	}
 }
 
@@ -86,7 +86,8 @@ static void look(struct world *w, struct follower *f)
 			bool had_a = f->has_a, had_b = f->has_b, had_team = f->has_team;
 			f->has_a = f->has_b = f->has_team = false;
 			for (size_t i = 0; i < json_array_size(json_object_get(data, "topics")); i++) {
-				const char *topic = json_string_value(json_array_get(json_object_get(data, "topics"), i));
+				const char *topic =
+					json_string_value(json_array_get(json_object_get(data, "topics"), i));
 				f->has_a = f->has_a || strcmp(topic, a) == 0;
 				f->has_b = f->has_b || strcmp(topic, b) == 0;
 				f->has_team = f->has_team || strcmp(topic, t) == 0;
@@ -117,8 +118,10 @@ static void look(struct world *w, struct follower *f)
 			continue;
 		uint64_t seq = (uint64_t)json_integer_value(json_object_get(frame, "seq"));
 		ck_assert_msg(f->subscribed, "an event before the answer");
-		ck_assert_msg(right_at(w, f->user, seq), "user %u got %u without the right", (unsigned)f->user, (unsigned)seq);
-		ck_assert_msg(due(w, f, seq), "user %u got %u without a topic", (unsigned)f->user, (unsigned)seq);
+		ck_assert_msg(right_at(w, f->user, seq), "user %u got %u without the right",
+			(unsigned)f->user, (unsigned)seq);
+		ck_assert_msg(
+			due(w, f, seq), "user %u got %u without a topic", (unsigned)f->user, (unsigned)seq);
 		ck_assert_msg(!f->delivered[seq], "user %u got %u twice", (unsigned)f->user, (unsigned)seq);
 		ck_assert_uint_gt(seq, f->position);
 		f->delivered[seq] = true;
@@ -143,19 +146,24 @@ static void connect_follower(struct world *w, struct follower *f)
 		f->wants_team = f->has_team;
 	}
 	if (f->wants_a)
-		snprintf(topics + strlen(topics), sizeof topics - strlen(topics), "%s\"%s\"", *topics ? "," : "", world_topic(one, "channel", CHANNEL_A));
+		snprintf(topics + strlen(topics), sizeof topics - strlen(topics), "%s\"%s\"",
+			*topics ? "," : "", world_topic(one, "channel", CHANNEL_A));
 	if (f->wants_b)
-		snprintf(topics + strlen(topics), sizeof topics - strlen(topics), "%s\"%s\"", *topics ? "," : "", world_topic(one, "channel", CHANNEL_B));
+		snprintf(topics + strlen(topics), sizeof topics - strlen(topics), "%s\"%s\"",
+			*topics ? "," : "", world_topic(one, "channel", CHANNEL_B));
 	if (f->wants_team)
-		snprintf(topics + strlen(topics), sizeof topics - strlen(topics), "%s\"%s\"", *topics ? "," : "", world_topic(one, "team", TEAM));
+		snprintf(topics + strlen(topics), sizeof topics - strlen(topics), "%s\"%s\"",
+			*topics ? "," : "", world_topic(one, "team", TEAM));
 	f->c = world_connect(w, f->user, "resume=1");
 	f->looked_at = 0;
 	f->subscribed = false;
 	if (*topics == '\0')
 		return;
 	if (f->has_position)
-		snprintf(text, sizeof text, "{\"op\":\"subscribe\",\"topics\":[%s],\"since\":{\"generation\":\"one/1/1\",\"streams\":{\"1-%016x\":%u}}}", topics,
-			(unsigned)TEAM, (unsigned)f->position);
+		snprintf(text, sizeof text,
+			"{\"op\":\"subscribe\",\"topics\":[%s],\"since\":{\"generation\":\"one/1/"
+			"1\",\"streams\":{\"1-%016x\":%u}}}",
+			topics, (unsigned)TEAM, (unsigned)f->position);
 	else
 		snprintf(text, sizeof text, "{\"op\":\"subscribe\",\"topics\":[%s]}", topics);
 	snprintf(f->c->later, sizeof f->c->later, "%s", text); /* said once hello is there */
@@ -181,7 +189,9 @@ static void happen(struct world *w)
 	} else if (what < 14) {
 		world_post(w, CHANNEL_B);
 	} else if (what < 17) {
-		world_change(w, user, (uint8_t)((w->rights[user] & RIGHT_TEAM) != 0 ? w->rights[user] ^ RIGHT_B : RIGHT_TEAM | RIGHT_B));
+		world_change(w, user,
+			(uint8_t)((w->rights[user] & RIGHT_TEAM) != 0 ? w->rights[user] ^ RIGHT_B
+								      : RIGHT_TEAM | RIGHT_B));
 	} else if (what < 18) {
 		world_change(w, user, w->rights[user] & RIGHT_TEAM ? 0 : RIGHT_TEAM);
 	} else {

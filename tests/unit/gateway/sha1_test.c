@@ -44,4 +44,5 @@ START_TEST(lengths_around_the_padding_come_out)
 }
 END_TEST
 
-TESTS("sha1", the_vectors_of_the_standard_come_out, a_million_bytes_come_out, lengths_around_the_padding_come_out)
+TESTS("sha1", the_vectors_of_the_standard_come_out, a_million_bytes_come_out,
+	lengths_around_the_padding_come_out)

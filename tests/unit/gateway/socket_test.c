@@ -16,8 +16,9 @@
 #include "tests/unit/gateway/world.h"
 #include "tests/unit/main.h"
 
-#define UPGRADE                                                                                                       \
-	"GET /v1/ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n" \
+#define UPGRADE                                                                                              \
+	"GET /v1/ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: "                               \
+	"Upgrade\r\nSec-WebSocket-Version: 13\r\n"                                                           \
 	"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nAuthorization: Bearer user1\r\n\r\n"
 
 struct fixture {
@@ -32,8 +33,12 @@ static struct fixture *fixture_create(size_t most, uint32_t queue_ms)
 
 	fx->w = world_create();
 	fx->limits.most = most;
-	struct sockets_options options = {.listen = "127.0.0.1:0", .sndbuf_bytes = 4096, .max_frame_bytes = 4096, .queue_bytes = 65536,
-		.queue_ms = queue_ms, .limits = &fx->limits};
+	struct sockets_options options = {.listen = "127.0.0.1:0",
+		.sndbuf_bytes = 4096,
+		.max_frame_bytes = 4096,
+		.queue_bytes = 65536,
+		.queue_ms = queue_ms,
+		.limits = &fx->limits};
 	ck_assert_int_eq(sockets_create(&options, &fx->w->hub, &fx->sockets), STATUS_OK);
 	return fx;
 }
@@ -49,7 +54,7 @@ static void turn(struct fixture *fx, int timeout_ms)
 {
 	struct world *w = fx->w;
 
-	sockets_wait(fx->sockets, timeout_ms);
+	sockets_wait(fx->sockets, timeout_ms * 1000);
 	wheel_run(&w->hub.wheel, w->hub.now_mono_ms);
 	while (w->asked_count > 0)
 		world_answer(w, 0);
@@ -65,7 +70,9 @@ static void turn(struct fixture *fx, int timeout_ms)
 
 static int dial(struct fixture *fx)
 {
-	struct sockaddr_in where = {.sin_family = AF_INET, .sin_port = htons(sockets_port(fx->sockets)), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in where = {.sin_family = AF_INET,
+		.sin_port = htons(sockets_port(fx->sockets)),
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	int fd = socket(AF_INET, SOCK_STREAM, 0), small = 4096;
 
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
@@ -271,7 +278,8 @@ START_TEST(a_reader_that_does_not_read_is_closed_and_the_others_get_everything)
 	uint8_t frame[512];
 	int fds[2];
 
-	snprintf(subscribe, sizeof subscribe, "{\"op\":\"subscribe\",\"topics\":[\"%s\"]}", world_topic(topic, "channel", CHANNEL_A));
+	snprintf(subscribe, sizeof subscribe, "{\"op\":\"subscribe\",\"topics\":[\"%s\"]}",
+		world_topic(topic, "channel", CHANNEL_A));
 	for (int i = 0; i < 2; i++) {
 		fds[i] = dial(fx);
 		say(fds[i], UPGRADE, strlen(UPGRADE));
@@ -280,14 +288,17 @@ START_TEST(a_reader_that_does_not_read_is_closed_and_the_others_get_everything)
 		hear(fx, fds[i], got, sizeof got, "\"subscribed\"");
 	}
 	size_t messages = 0, posted = 0;
-	for (int i = 0; i < 3000 && !(posted == 400 && atomic_load(&fx->limits.count) == 1 && messages == 400); i++) {
+	for (int i = 0;
+		i < 3000 && !(posted == 400 && atomic_load(&fx->limits.count) == 1 && messages == 400); i++) {
 		if (posted < 400 && messages == posted) {
 			world_post(fx->w, CHANNEL_A);
 			posted++;
 		}
 		turn(fx, 1);
 		ssize_t n = recv(fds[1], got, sizeof got - 1, MSG_DONTWAIT);
-		for (char *at = got; n > 0 && (at = memmem(at, (size_t)(got + n - at), "channel_message", 15)) != NULL; at++)
+		for (char *at = got;
+			n > 0 && (at = memmem(at, (size_t)(got + n - at), "channel_message", 15)) != NULL;
+			at++)
 			messages++;
 	}
 	ck_assert_uint_eq(messages, 400);
@@ -324,7 +335,9 @@ START_TEST(without_files_accepting_pauses_and_goes_on)
 }
 END_TEST
 
-TESTS("socket", a_handshake_and_frames_in_single_bytes_are_understood, frames_that_come_with_the_handshake_are_not_lost,
-	what_is_no_handshake_is_answered_in_http, more_sockets_than_allowed_are_refused_with_503,
-	our_close_waits_for_theirs_and_theirs_is_answered, a_message_over_the_limit_is_1009_before_it_is_here,
-	a_reader_that_does_not_read_is_closed_and_the_others_get_everything, without_files_accepting_pauses_and_goes_on)
+TESTS("socket", a_handshake_and_frames_in_single_bytes_are_understood,
+	frames_that_come_with_the_handshake_are_not_lost, what_is_no_handshake_is_answered_in_http,
+	more_sockets_than_allowed_are_refused_with_503, our_close_waits_for_theirs_and_theirs_is_answered,
+	a_message_over_the_limit_is_1009_before_it_is_here,
+	a_reader_that_does_not_read_is_closed_and_the_others_get_everything,
+	without_files_accepting_pauses_and_goes_on)

@@ -70,7 +70,8 @@ static void port_ask_keys(void *arg, uint64_t question, struct stream s, const u
 	memcpy(asked->users, users, count * sizeof *users);
 }
 
-static void port_ask_rights(void *arg, uint64_t question, uint64_t user, const uint64_t *channels, size_t count)
+static void port_ask_rights(
+	void *arg, uint64_t question, uint64_t user, const uint64_t *channels, size_t count)
 {
 	struct asked *asked = ask(arg, ASKED_RIGHTS, question);
 
@@ -89,8 +90,8 @@ static void port_ask_head(void *arg, uint64_t question, struct stream s)
 	ask(arg, ASKED_HEAD, question)->stream = s;
 }
 
-static void port_ask_events(void *arg, uint64_t question, struct stream s, uint64_t after, uint32_t limit, uint64_t expect_head,
-	const char *generation)
+static void port_ask_events(void *arg, uint64_t question, struct stream s, uint64_t after, uint32_t limit,
+	uint64_t expect_head, const char *generation)
 {
 	struct asked *asked = ask(arg, ASKED_EVENTS, question);
 
@@ -100,7 +101,8 @@ static void port_ask_events(void *arg, uint64_t question, struct stream s, uint6
 	asked->expect_head = expect_head;
 }
 
-static void port_ask_typing(void *arg, uint64_t question, const struct client *by, const pb_SetTypingRequest *request)
+static void port_ask_typing(
+	void *arg, uint64_t question, const struct client *by, const pb_SetTypingRequest *request)
 {
 	((struct world *)arg)->typing_calls++;
 	ask(arg, ASKED_TYPING, question);
@@ -131,16 +133,36 @@ static uint32_t port_random(void *arg, uint32_t below)
 }
 
 static const struct hub_ports ports = {
-	port_follow, port_unfollow, port_hint, port_generation, port_ask_token, port_ask_keys, port_ask_rights, port_ask_teams,
-	port_ask_head, port_ask_events, port_ask_typing, port_ask_presence, port_presence_opened, port_presence_changed,
-	port_presence_closed, port_random,
+	port_follow,
+	port_unfollow,
+	port_hint,
+	port_generation,
+	port_ask_token,
+	port_ask_keys,
+	port_ask_rights,
+	port_ask_teams,
+	port_ask_head,
+	port_ask_events,
+	port_ask_typing,
+	port_ask_presence,
+	port_presence_opened,
+	port_presence_changed,
+	port_presence_closed,
+	port_random,
 };
 
 struct world *world_create(void)
 {
 	struct world *w = calloc(1, sizeof *w);
-	struct hub_options options = {.ports = &ports, .arg = w, .queue_bytes = 65536, .queue_ms = 5000, .heartbeat_ms = 25000,
-		.auth_ms = 10000, .ops_per_min = 0, .max_frame_bytes = 65536, .slice = 3};
+	struct hub_options options = {.ports = &ports,
+		.arg = w,
+		.queue_bytes = 65536,
+		.queue_ms = 5000,
+		.heartbeat_ms = 25000,
+		.auth_ms = 10000,
+		.ops_per_min = 0,
+		.max_frame_bytes = 65536,
+		.slice = 3};
 
 	current = w;
 	strcpy(w->generation, "one/1/1");
@@ -182,11 +204,17 @@ static pb_LoggedEvent row_of(struct arena *mem, const struct world_log *log, uin
 {
 	const struct log_entry *entry = &log->entries[seq];
 
-	return (pb_LoggedEvent){.rank = log->stream.rank, .stream_id = log->stream.id, .seq = seq, .kind = entry->kind,
-		.audience = (char *)entry->audience, .at_ms = 1700000000000 + seq, .payload = pb_bytes_from(mem, entry->payload, entry->payload_length)};
+	return (pb_LoggedEvent){.rank = log->stream.rank,
+		.stream_id = log->stream.id,
+		.seq = seq,
+		.kind = entry->kind,
+		.audience = (char *)entry->audience,
+		.at_ms = 1700000000000 + seq,
+		.payload = pb_bytes_from(mem, entry->payload, entry->payload_length)};
 }
 
-uint64_t world_append(struct world *w, struct world_log *log, uint32_t kind, const char *audience, pb_Event *event)
+uint64_t world_append(
+	struct world *w, struct world_log *log, uint32_t kind, const char *audience, pb_Event *event)
 {
 	struct arena *mem = arena_create();
 	const uint8_t *bytes = NULL;
@@ -218,10 +246,15 @@ uint64_t world_post(struct world *w, uint64_t channel_id)
 {
 	pb_Event event = {0};
 	event.body.message_posted.has_channel = true;
-	event.body.message_posted.channel = (pb_ChannelRef){.id = channel_id, .team_id = TEAM, .kind = CHANNEL_TEXT, .name = (char *)"name"};
+	event.body.message_posted.channel = (pb_ChannelRef){
+		.id = channel_id, .team_id = TEAM, .kind = CHANNEL_TEXT, .name = (char *)"name"};
 	event.body.message_posted.has_message = true;
-	event.body.message_posted.message = (pb_MessageView){.id = w->team.head + 5000, .channel_id = channel_id, .kind = MESSAGE_TEXT, .content = (char *)"hello"};
-	uint64_t seq = world_append(w, &w->team, EVENT_KIND_message_posted, channel_id == CHANNEL_B ? "channel:1002" : "team:7", &event);
+	event.body.message_posted.message = (pb_MessageView){.id = w->team.head + 5000,
+		.channel_id = channel_id,
+		.kind = MESSAGE_TEXT,
+		.content = (char *)"hello"};
+	uint64_t seq = world_append(w, &w->team, EVENT_KIND_message_posted,
+		channel_id == CHANNEL_B ? "channel:1002" : "team:7", &event);
 	w->team.entries[seq].channel_id = channel_id;
 	return seq;
 }
@@ -290,8 +323,11 @@ static void serve_token(struct world *w, struct asked *asked)
 		asked->why = w->token_disabled ? "disabled" : "unknown";
 		return;
 	}
-	*reply = (pb_ResolveTokenReply){.has_account = true, .account = {.id = user, .username = arena_printf(asked->mem, "user%u", (unsigned)user)},
-		.epoch = 1, .session_id = 100 + user, .user_stream_seq = w->users[user].head};
+	*reply = (pb_ResolveTokenReply){.has_account = true,
+		.account = {.id = user, .username = arena_printf(asked->mem, "user%u", (unsigned)user)},
+		.epoch = 1,
+		.session_id = 100 + user,
+		.user_stream_seq = w->users[user].head};
 	asked->reply = reply;
 }
 
@@ -312,13 +348,18 @@ static void serve_keys(struct world *w, struct asked *asked)
 	reply->answers = ARENA_ARRAY(asked->mem, asked->count, pb_AudienceAnswer);
 	for (size_t i = 0; i < asked->count; i++) {
 		uint64_t user = asked->users[i];
-		bool ours = asked->stream.rank == 0 || (asked->stream.rank == RANK_TEAM && asked->stream.id == TEAM);
+		bool ours = asked->stream.rank == 0 ||
+			    (asked->stream.rank == RANK_TEAM && asked->stream.id == TEAM);
 		bool member = ours && (w->rights[user] & RIGHT_TEAM) != 0;
 		if (asked->stream.rank == 0 && !member)
 			continue;
 		pb_AudienceAnswer *answer = &reply->answers[reply->answers_count++];
-		*answer = (pb_AudienceAnswer){.user_id = user, .rank = asked->stream.rank == 0 ? (uint32_t)RANK_TEAM : asked->stream.rank,
-			.stream_id = asked->stream.rank == 0 ? TEAM : asked->stream.id, .key_set = w->rights[user], .member = member, .as_of = w->team.head,
+		*answer = (pb_AudienceAnswer){.user_id = user,
+			.rank = asked->stream.rank == 0 ? (uint32_t)RANK_TEAM : asked->stream.rank,
+			.stream_id = asked->stream.rank == 0 ? TEAM : asked->stream.id,
+			.key_set = w->rights[user],
+			.member = member,
+			.as_of = w->team.head,
 			.unchanged_since = w->team.changed[user]};
 		if (user % 2 == 0 && w->rights[user] & RIGHT_B) { /* the same by way of an exception */
 			answer->key_set = RIGHT_TEAM;
@@ -342,15 +383,23 @@ static void serve_rights(struct world *w, struct asked *asked)
 		bool there = channel == CHANNEL_A || channel == CHANNEL_B;
 		bool may = there && held & RIGHT_TEAM && (channel == CHANNEL_A || held & RIGHT_B);
 		pb_Rights *rights = &reply->rights[i];
-		*rights = (pb_Rights){.channel_id = channel, .team_id = TEAM, .status = may ? STATUS_OK : STATUS_NOT_FOUND, .rank = RANK_TEAM, .stream_id = TEAM,
-			.as_of = w->team.head, .audience = (char *)(channel == CHANNEL_B ? "channel:1002" : "team:7"), .member = true};
+		*rights = (pb_Rights){.channel_id = channel,
+			.team_id = TEAM,
+			.status = may ? STATUS_OK : STATUS_NOT_FOUND,
+			.rank = RANK_TEAM,
+			.stream_id = TEAM,
+			.as_of = w->team.head,
+			.audience = (char *)(channel == CHANNEL_B ? "channel:1002" : "team:7"),
+			.member = true};
 		if (!may)
 			continue;
-		struct bits bits = bits_with(bits_with((struct bits){0}, PERMISSION_view_text), PERMISSION_send_messages);
+		struct bits bits = bits_with(
+			bits_with((struct bits){0}, PERMISSION_view_text), PERMISSION_send_messages);
 		rights->has_bits = true;
 		rights->bits = (pb_Bits){bits.low, bits.high};
 		rights->has_channel = true;
-		rights->channel = (pb_ChannelView){.id = channel, .team_id = TEAM, .kind = CHANNEL_TEXT, .name = (char *)"name"};
+		rights->channel = (pb_ChannelView){
+			.id = channel, .team_id = TEAM, .kind = CHANNEL_TEXT, .name = (char *)"name"};
 	}
 	asked->reply = reply;
 }
@@ -366,7 +415,8 @@ static void serve_events(struct world *w, struct asked *asked)
 	if (asked->after < log->gone_before) {
 		reply->gone = true;
 	} else {
-		for (uint64_t seq = asked->after + 1; seq <= log->head && reply->events_count < asked->limit; seq++)
+		for (uint64_t seq = asked->after + 1; seq <= log->head && reply->events_count < asked->limit;
+			seq++)
 			reply->events[reply->events_count++] = row_of(asked->mem, log, seq);
 	}
 	asked->reply = reply;
@@ -404,7 +454,9 @@ void world_serve(struct world *w, size_t i)
 	case ASKED_HEAD: {
 		pb_StreamHeadsReply *reply = ARENA_NEW(asked->mem, pb_StreamHeadsReply);
 		reply->heads = ARENA_ARRAY(asked->mem, 1, pb_StreamHead);
-		reply->heads[0] = (pb_StreamHead){.rank = asked->stream.rank, .stream_id = asked->stream.id, .seq = world_log_of(w, asked->stream)->head};
+		reply->heads[0] = (pb_StreamHead){.rank = asked->stream.rank,
+			.stream_id = asked->stream.id,
+			.seq = world_log_of(w, asked->stream)->head};
 		reply->heads_count = 1;
 		reply->generation = arena_strdup(asked->mem, w->generation);
 		asked->reply = reply;
@@ -466,7 +518,8 @@ void world_settle(struct world *w)
 		for (size_t i = 0; i < CLIENTS; i++)
 			if (w->clients[i].used && !w->clients[i].ended)
 				world_read(&w->clients[i]);
-		moved = hub_run(&w->hub, 1000000) || w->hub.unasked != NULL || w->hub.unasked_teams != NULL || moved;
+		moved = hub_run(&w->hub, 1000000) || w->hub.unasked != NULL || w->hub.unasked_teams != NULL ||
+			moved;
 	}
 	world_turn(w, 1000000);
 	for (size_t i = 0; i < CLIENTS; i++)
@@ -507,7 +560,10 @@ struct world_client *world_connect(struct world *w, uint64_t user, const char *q
 	client_begin(&w->hub, &c->client, ++w->last_socket);
 	snprintf(text, sizeof text, "%s", query);
 	snprintf(token, sizeof token, "Bearer user%u", (unsigned)user);
-	struct handshake hs = {.path = (char *)"/v1/ws", .query = text, .host = "x", .authorization = user != 0 ? token : NULL};
+	struct handshake hs = {.path = (char *)"/v1/ws",
+		.query = text,
+		.host = "x",
+		.authorization = user != 0 ? token : NULL};
 	client_connected(&c->client, 0, &hs);
 	return c;
 }
@@ -587,7 +643,8 @@ size_t world_times(struct world_client *c, struct stream s, uint64_t seq)
 	stream_to_text(s, text);
 	for (size_t i = 0; i < c->got_count; i++) {
 		const char *stream = json_string_value(json_object_get(c->got[i], "stream"));
-		if (stream != NULL && strcmp(stream, text) == 0 && (uint64_t)json_integer_value(json_object_get(c->got[i], "seq")) == seq)
+		if (stream != NULL && strcmp(stream, text) == 0 &&
+			(uint64_t)json_integer_value(json_object_get(c->got[i], "seq")) == seq)
 			times++;
 	}
 	return times;

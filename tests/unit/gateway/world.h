@@ -1,7 +1,8 @@
 /*
- * world - everything outside a hub, for its tests: a log with the truth of who held which key at each seq, an order that
- * delivers it when told to, owners that answer when told to, clients that read their queues when told to. One team T (id 7) with
- * channel A (id 1001, key team:7) and channel B (id 1002, key channel:1002); user n has id n (from 1).
+ * world - everything outside a hub, for its tests: a log with the truth of who held which key at each seq, an
+ * order that delivers it when told to, owners that answer when told to, clients that read their queues when
+ * told to. One team T (id 7) with channel A (id 1001, key team:7) and channel B (id 1002, key channel:1002);
+ * user n has id n (from 1).
  */
 #pragma once
 
@@ -26,8 +27,8 @@ enum rights { RIGHT_TEAM = 1, RIGHT_B = 2 };
 
 struct log_entry {
 	uint32_t kind;
-	uint64_t channel_id;        /* of a message */
-	uint8_t rights[USERS + 1];  /* of each user after this entry */
+	uint64_t channel_id;       /* of a message */
+	uint8_t rights[USERS + 1]; /* of each user after this entry */
 	struct bus_event *ev;
 	uint8_t *payload;
 	size_t payload_length;
@@ -43,13 +44,22 @@ struct world_log {
 	uint64_t gone_before;               /* entries up to it are not in the log any more */
 	/* the order */
 	bool followed;
-	uint64_t follow;                    /* the hub's number */
+	uint64_t follow; /* the hub's number */
 	bool follow_unanswered;
 	uint64_t follow_at;
-	uint64_t sent;                      /* delivered to the hub */
+	uint64_t sent; /* delivered to the hub */
 };
 
-enum asked_kind { ASKED_TOKEN, ASKED_KEYS, ASKED_RIGHTS, ASKED_TEAMS, ASKED_HEAD, ASKED_EVENTS, ASKED_TYPING, ASKED_PRESENCE };
+enum asked_kind {
+	ASKED_TOKEN,
+	ASKED_KEYS,
+	ASKED_RIGHTS,
+	ASKED_TEAMS,
+	ASKED_HEAD,
+	ASKED_EVENTS,
+	ASKED_TYPING,
+	ASKED_PRESENCE
+};
 
 struct asked {
 	enum asked_kind kind;
@@ -76,9 +86,9 @@ struct world_client {
 	uint64_t user;
 	json_t *got[GOT_MOST]; /* every text frame, parsed */
 	size_t got_count, read;
-	uint16_t close_code;  /* of a close frame, 0: none */
+	uint16_t close_code; /* of a close frame, 0: none */
 	bool ended;
-	char later[1024];     /* for the test's own use */
+	char later[1024]; /* for the test's own use */
 };
 
 struct world {
@@ -102,9 +112,10 @@ void world_destroy(struct world *w);
 
 /* What happens in the log. Each returns its seq. */
 uint64_t world_post(struct world *w, uint64_t channel_id);
-uint64_t world_change(struct world *w, uint64_t user, uint8_t rights);       /* audience_changed */
-uint64_t world_recheck(struct world *w, const uint8_t rights[USERS + 1]);    /* audience_recheck of all */
-uint64_t world_append(struct world *w, struct world_log *log, uint32_t kind, const char *audience, pb_Event *event);
+uint64_t world_change(struct world *w, uint64_t user, uint8_t rights);    /* audience_changed */
+uint64_t world_recheck(struct world *w, const uint8_t rights[USERS + 1]); /* audience_recheck of all */
+uint64_t world_append(
+	struct world *w, struct world_log *log, uint32_t kind, const char *audience, pb_Event *event);
 struct world_log *world_log_of(struct world *w, struct stream s);
 
 /* What comes in. */
@@ -112,7 +123,7 @@ bool world_deliver(struct world *w, struct world_log *log); /* the next event, o
 void world_serve(struct world *w, size_t i);                /* works the answer out, from what is so now */
 void world_answer(struct world *w, size_t i);               /* hands it in (served or not yet) */
 void world_turn(struct world *w, size_t appends);
-void world_settle(struct world *w);                         /* everything, until nothing moves */
+void world_settle(struct world *w); /* everything, until nothing moves */
 void world_pass(struct world *w, int64_t ms);
 
 /* Clients. query: of the upgrade, e.g. "topics=global&resume=1". */

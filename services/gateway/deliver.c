@@ -1,0 +1,512 @@
+/*
+ * deliver - see deliver.h.
+ */
+#include "services/gateway/deliver.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/log.h"
+#include "common/ops/ops.h"
+#include "services/gateway/catchup.h"
+#include "services/gateway/memory.h"
+#include "services/gateway/open.h"
+
+void delivery_free(struct delivery *d)
+{
+	if (d == NULL)
+		return;
+	for (size_t i = 0; i < DIALECT_VARIANTS; i++)
+		frame_unref(d->frames[i]);
+	bus_event_unref(d->ev);
+	free(d);
+}
+
+/* Can this event come a second time, as a copy in another stream (same event_id)? */
+static bool has_copies(uint32_t kind)
+{
+	switch ((enum event_kind)kind) {
+	case EVENT_KIND_account_updated:
+	case EVENT_KIND_team_created:
+	case EVENT_KIND_member_joined:
+	case EVENT_KIND_member_removed:
+	case EVENT_KIND_member_updated:
+	case EVENT_KIND_member_banned:
+	case EVENT_KIND_member_unbanned:
+	case EVENT_KIND_channel_member_joined:
+	case EVENT_KIND_channel_member_left:
+	case EVENT_KIND_channel_member_kicked:
+	case EVENT_KIND_channel_member_updated:
+	case EVENT_KIND_channel_user_banned:
+	case EVENT_KIND_channel_user_unbanned:
+	case EVENT_KIND_status_changed:
+		return true;
+	case EVENT_KIND_none:
+	case EVENT_KIND_account_created:
+	case EVENT_KIND_account_closed:
+	case EVENT_KIND_session_revoked:
+	case EVENT_KIND_session_opened:
+	case EVENT_KIND_audience_changed:
+	case EVENT_KIND_audience_recheck:
+	case EVENT_KIND_team_updated:
+	case EVENT_KIND_team_deleted:
+	case EVENT_KIND_channel_created:
+	case EVENT_KIND_channel_updated:
+	case EVENT_KIND_channel_deleted:
+	case EVENT_KIND_message_posted:
+	case EVENT_KIND_message_updated:
+	case EVENT_KIND_message_deleted:
+	case EVENT_KIND_read_state_changed:
+	case EVENT_KIND_typing_changed:
+	case EVENT_KIND_presence_changed:
+		return false;
+	}
+	return false; /* a kind of a newer peer */
+}
+
+static bool only_users_allow(const pb_Event *body, const struct client *client)
+{
+	if (body->only_users_count == 0)
+		return true;
+	for (pb_size_t i = 0; i < body->only_users_count; i++)
+		if (body->only_users[i] == client->user->id)
+			return true;
+	return false;
+}
+
+static struct frame *render(struct hub *hub, const struct dialect_table *dialect,
+	const struct logged_event *logged, const pb_Event *body, unsigned variant)
+{
+	size_t length = 0;
+	const char *text = dialect->render(hub->scratch, logged, body, variant, &length);
+	struct frame *frame = text != NULL ? frame_make(FRAME_TEXT, text, length) : NULL;
+
+	metric_add(ws_frames_rendered, 1);
+	arena_reset(hub->scratch);
+	return frame;
+}
+
+static struct frame *frame_of(struct hub *hub, struct delivery *d, const struct client *client)
+{
+	unsigned variant = client->variant;
+
+	assert(variant < DIALECT_VARIANTS);
+	if ((d->rendered >> variant & 1) == 0) {
+		d->rendered |= (uint8_t)(1u << variant);
+		d->frames[variant] = render(hub, client->dialect, d->logged, d->body, variant);
+	}
+	return d->frames[variant];
+}
+
+static void append(struct hub *hub, struct delivery *d, struct client *client, struct key_set *keys,
+	struct subscription *sub)
+{
+	bool doubtful = d->doubts && sub->member->doubtful;
+	if (keys != NULL && !key_set_holds(keys, d->key, d->serial) && !doubtful)
+		return;
+	if (!only_users_allow(d->body, client))
+		return;
+	struct frame *frame = frame_of(hub, d, client);
+	if (doubtful) {
+		/* To send it may leak, to leave it out may lose: the client is told, and comes back to a
+		 * fresh answer. */
+		if (frame != NULL)
+			client_send_away(client, CLOSE_MISSED, AWAY_MOST_MS);
+		return;
+	}
+	if (frame == NULL || (d->copies && !client_first_copy(client, d->body->event_id)))
+		return;
+	bool catching = (client->flags & CLIENT_CATCHING) != 0 && sub->member->catchup != NULL;
+	if (!(catching ? catchup_append(sub->member, frame) : client_append(client, frame, d->bulk)))
+		return;
+	d->reached = true;
+	if ((client->flags & CLIENT_RESUME) != 0)
+		sub->member->told = d->logged->seq;
+}
+
+/* May another subscription of a member in this list, visited before, have brought it the event? */
+static bool list_needs_check(const struct delivery *d)
+{
+	return (d->class != TOPIC_WHOLE && d->place.whole && d->lists->whole.count > 0) ||
+	       (d->class == TOPIC_GLOBAL && d->place.channel_id != 0);
+}
+
+static bool earlier(const struct delivery *d, const struct member *member)
+{
+	if (d->place.whole && subscription_find(member, TOPIC_WHOLE, 0) != NULL)
+		return true;
+	return d->class == TOPIC_GLOBAL && d->place.channel_id != 0 &&
+	       subscription_find(member, TOPIC_CHANNEL, d->place.channel_id) != NULL;
+}
+
+static void fact_learn(struct hub *hub, const struct logged_event *logged, const struct placement *place)
+{
+	struct channel_fact *fact = place->channel_id != 0 ? channel_fact_get(hub, place->channel_id) : NULL;
+
+	if (logged->kind == EVENT_KIND_channel_deleted)
+		channel_fact_forget(hub, place->channel_id);
+	else if (fact != NULL && strcmp(fact->audience, logged->audience) != 0)
+		strcpy(fact->audience, logged->audience);
+}
+
+static bool next_dialect(struct feed *feed, struct delivery *d)
+{
+	for (; d->dialect_no < dialect_count; d->dialect_no++) {
+		if (feed->topics[d->dialect_no] == NULL)
+			continue;
+		for (size_t i = 0; i < DIALECT_VARIANTS; i++) {
+			frame_unref(d->frames[i]);
+			d->frames[i] = NULL;
+		}
+		d->rendered = 0;
+		d->place = (struct placement){0};
+		d->step = TOPIC_WHOLE;
+		if (!dialects[d->dialect_no]->place(d->logged, d->body, &d->place))
+			continue;
+		fact_learn(feed->hub, d->logged, &d->place);
+		d->lists = feed->topics[d->dialect_no++];
+		return true;
+	}
+	return false;
+}
+
+/* The next list that has entries for the event. False: all were visited. */
+static bool delivery_next_list(struct feed *feed, struct delivery *d)
+{
+	for (;;) {
+		if ((d->lists == NULL || d->step == TOPIC_CLASSES) && !next_dialect(feed, d)) {
+			d->list = NULL;
+			return false;
+		}
+		d->class = d->step++;
+		switch (d->class) {
+		case TOPIC_WHOLE:
+			d->list = d->place.whole ? &d->lists->whole : NULL;
+			break;
+		case TOPIC_CHANNEL:
+			d->list = d->place.channel_id != 0
+					  ? table_get(&d->lists->channels, d->place.channel_id)
+					  : NULL;
+			break;
+		case TOPIC_GLOBAL:
+			d->list = d->place.global ? &d->lists->global : NULL;
+			break;
+		case TOPIC_CLASSES:
+			break;
+		}
+		if (d->list == NULL || d->list->count == 0)
+			continue;
+		d->at = d->list->count;
+		d->check = list_needs_check(d);
+		d->bulk = d->bulk || d->at > feed->hub->options.slice;
+		return true;
+	}
+}
+
+static bool subscription_shows(const struct subscription *sub, const struct placement *place)
+{
+	return sub->class == TOPIC_WHOLE    ? place->whole
+	       : sub->class == TOPIC_GLOBAL ? place->global
+					    : place->channel_id == sub->id;
+}
+
+void deliver_late(struct delivery *d, struct subscription *sub)
+{
+	struct hub *hub = sub->member->feed->hub;
+	struct client *client = sub->member->client;
+	struct placement place = {0};
+
+	if (!client->dialect->place(d->logged, d->body, &place))
+		return;
+	if (!subscription_shows(sub, &place))
+		return;
+	for (struct subscription *old = sub->member->subs; old != NULL; old = old->next)
+		if (subscription_shows(old, &place))
+			return; /* another one brings it */
+	/* Lists that are still to come find the new entry by themselves; those that were visited, and the one
+	 * in work, do not. */
+	bool same_dialect = d->dialect_no > 0 && client->dialect_no == d->dialect_no - 1;
+	if (client->dialect_no >= d->dialect_no || (same_dialect && sub->class > d->class))
+		return;
+	struct delivery alone = {.ev = d->ev,
+		.logged = d->logged,
+		.body = d->body,
+		.serial = ++hub->last_serial,
+		.key = d->key,
+		.copies = d->copies,
+		.doubts = d->doubts};
+	append(hub, &alone, client, sub->member->keys, sub);
+	for (size_t i = 0; i < DIALECT_VARIANTS; i++)
+		frame_unref(alone.frames[i]);
+}
+
+/* What an event of somebody's own stream means for his sockets. Some of them may be closed by it. */
+static void own_event(struct feed *feed, const pb_Event *body)
+{
+	switch ((int)body->which_body) {
+	case EVENT_KIND_session_revoked:
+		for (uint32_t i = feed->member_count; i-- > 0;) {
+			struct client *client = feed->members[i]->client;
+			uint64_t session = body->body.session_revoked.session_id;
+			if (session != 0 && session != client->session_id)
+				continue;
+			bool disabled = body->body.session_revoked.why == CLOSE_WHY_DISABLED;
+			client_close(client, disabled ? CLOSE_DISABLED : CLOSE_BAD_TOKEN, true);
+		}
+		return;
+	case EVENT_KIND_account_closed:
+		for (uint32_t i = feed->member_count; i-- > 0;)
+			client_close(feed->members[i]->client,
+				body->body.account_closed.why == CLOSE_WHY_REVOKED ? CLOSE_BAD_TOKEN
+										   : CLOSE_DISABLED,
+				true);
+		return;
+	case EVENT_KIND_member_joined:
+	case EVENT_KIND_team_created:
+	case EVENT_KIND_member_removed: {
+		uint64_t team =
+			body->which_body == EVENT_KIND_member_joined ? body->body.member_joined.member.team_id
+			: body->which_body == EVENT_KIND_team_created ? body->body.team_created.team.id
+								      : 0;
+		for (uint32_t i = feed->member_count; i-- > 0;)
+			client_teams_changed(feed->members[i]->client, team);
+		return;
+	}
+	default:
+		return;
+	}
+}
+
+/* The next event begins. NULL: it is done with already. */
+static struct delivery *delivery_begin(struct feed *feed, struct bus_event *ev)
+{
+	const struct logged_event *logged = bus_event_logged(ev);
+	const pb_Event *body = bus_event_body(ev);
+	struct hub *hub = feed->hub;
+
+	if (body == NULL || logged->kind != body->which_body) {
+		log_error("event_unreadable", LOG_ID("stream", feed->stream.id), LOG_U64("seq", logged->seq));
+		return NULL;
+	}
+	if (body->which_body == EVENT_KIND_audience_changed) {
+		open_audience_changed(feed, logged->seq, &body->body.audience_changed);
+		return NULL;
+	}
+	if (body->which_body == EVENT_KIND_audience_recheck) {
+		open_audience_recheck(feed, logged->seq, &body->body.audience_recheck);
+		return NULL;
+	}
+	if (feed->stream.rank == RANK_USER)
+		own_event(feed, body);
+	uint32_t key = 0;
+	if (feed->constant) {
+		char own[AUDIENCE_SIZE];
+		if (feed->stream.rank == RANK_USER)
+			audience_key(own, "user", feed->stream.id);
+		else
+			audience_all(own);
+		if (strcmp(logged->audience, own) != 0)
+			return NULL;
+	} else {
+		key = key_find(feed->keys, logged->audience);
+	}
+	struct delivery *d = memory_new(sizeof *d);
+	*d = (struct delivery){.ev = bus_event_ref(ev),
+		.logged = logged,
+		.body = body,
+		.serial = ++hub->last_serial,
+		.key = key,
+		.copies = has_copies(logged->kind),
+		.doubts = feed->keys_due > 0};
+	feed->current = d;
+	/* Facts are learnt while the lists are looked for, so this is done even when nobody holds the key. */
+	if (!delivery_next_list(feed, d) || (key == KEY_NONE && !d->doubts)) {
+		feed->current = NULL;
+		delivery_free(d);
+		return NULL;
+	}
+	return d;
+}
+
+/* At most `visits` entries. True: the event is done with. */
+static bool delivery_slice(struct feed *feed, struct delivery *d, size_t *visits)
+{
+	struct hub *hub = feed->hub;
+
+	while (*visits > 0) {
+		while (d->at > 0 && *visits > 0) {
+			struct topic_entry *entry = &d->list->entries[--d->at];
+			struct subscription *sub = entry->sub;
+			(*visits)--;
+			if (d->check && earlier(d, sub->member))
+				continue;
+			append(hub, d, entry->client, entry->keys, sub);
+		}
+		if (d->at == 0 && !delivery_next_list(feed, d))
+			return true;
+	}
+	return false;
+}
+
+/* Works on one feed for about `visits` entries. True: there is more to do. */
+static bool feed_turn(struct feed *feed, size_t *visits)
+{
+	for (;;) {
+		if (feed->current == NULL) {
+			open_settle(feed);
+			if (feed->state != FEED_FOLLOWED || feed->holds > 0)
+				return false;
+			if (feed->pending_count == 0) {
+				if (feed->overflowed && feed->refill == NULL)
+					feed_refill(feed);
+				return false;
+			}
+			if (*visits == 0)
+				return true;
+			struct bus_event *ev = feed_next_pending(feed);
+			uint64_t seq = bus_event_logged(ev)->seq;
+			(*visits)--;
+			if (delivery_begin(feed, ev) == NULL)
+				feed->applied = seq;
+			bus_event_unref(ev);
+			continue;
+		}
+		if (*visits == 0)
+			return true;
+		struct delivery *d = feed->current;
+		if (!delivery_slice(feed, d, visits))
+			return true;
+		feed->applied = d->logged->seq;
+		if (d->reached)
+			metric_observe_us(&metrics.ws_fanout_seconds,
+				(feed->hub->now_wall_ms - d->logged->at_ms) * 1000);
+		if (d->reached && log_enabled(LOG_DEBUG)) {
+			char trace[IDS_TRACE_SIZE];
+			log_set_trace(event_trace(d->body, trace));
+			log_debug("event_delivered", LOG_STR("kind", event_kind_name(d->logged->kind)),
+				LOG_ID("stream", feed->stream.id), LOG_U64("seq", d->logged->seq));
+			log_set_trace(NULL);
+		}
+		feed->current = NULL;
+		delivery_free(d);
+	}
+}
+
+bool stream_run(struct hub *hub, size_t appends)
+{
+	size_t slice = hub->options.slice;
+
+	while (hub->active != NULL && appends > 0) {
+		struct feed *feed = hub->active;
+		hub->active = feed->active_next;
+		if (hub->active == NULL)
+			hub->active_end = &hub->active;
+		feed->active = false;
+		size_t visits = slice < appends ? slice : appends, given = visits;
+		bool more = feed_turn(feed, &visits);
+		appends -= given - visits;
+		if (more)
+			feed_wake(feed);
+	}
+	return hub->active != NULL;
+}
+
+/* ---- ephemeral events */
+
+/* Appends to everybody of a list who was not reached by another target or list. Closes nobody. */
+static void ephemeral_list(struct hub *hub, struct delivery *d, const struct topic_list *list, uint64_t stamp)
+{
+	for (uint32_t i = list != NULL ? list->count : 0; i-- > 0;) {
+		const struct topic_entry *entry = &list->entries[i];
+		struct client *client = entry->client;
+		if (client->stamp == stamp ||
+			(entry->keys != NULL && !key_set_holds(entry->keys, d->key, d->serial)))
+			continue;
+		if (!only_users_allow(d->body, client))
+			continue;
+		client->stamp = stamp;
+		struct frame *frame = frame_of(hub, d, client);
+		/* Shed first: a client that lags has no use for who is typing. */
+		if (frame == NULL || client->queue.bytes > hub->options.queue_bytes / 2 ||
+			frame->length > hub->options.queue_bytes / 2)
+			continue;
+		if (entry->sub->member->catchup == NULL)
+			client_append(client, frame, d->bulk);
+	}
+}
+
+void stream_ephemeral(struct hub *hub, struct bus_event *ev)
+{
+	const pb_EphemeralEvent *ephemeral = bus_event_ephemeral(ev);
+	const pb_Event *body = bus_event_body(ev);
+	uint64_t stamp = ++hub->last_serial;
+
+	if (ephemeral == NULL || body == NULL)
+		return;
+	for (pb_size_t t = 0; t < ephemeral->targets_count; t++) {
+		const pb_Target *target = &ephemeral->targets[t];
+		struct stream s = {target->rank, target->stream_id};
+		struct feed *feed = feed_find(hub, s);
+		if (feed == NULL || target->audience == NULL)
+			continue;
+		struct logged_event logged = {
+			.stream = s, .kind = ephemeral->kind, .at_ms = (int64_t)ephemeral->at_ms};
+		uint32_t key = feed->constant ? 0 : key_find(feed->keys, target->audience);
+		if (key == KEY_NONE)
+			continue;
+		for (size_t no = 0; no < dialect_count; no++) {
+			struct topic_lists *lists = feed->topics[no];
+			struct placement place = {0};
+			if (lists == NULL || !dialects[no]->place(&logged, body, &place))
+				continue;
+			struct delivery d = {
+				.logged = &logged, .body = body, .serial = ++hub->last_serial, .key = key};
+			struct topic_list *channel =
+				place.channel_id != 0 ? table_get(&lists->channels, place.channel_id) : NULL;
+			d.bulk = (channel != NULL ? channel->count : 0) + lists->whole.count >
+				 hub->options.slice;
+			if (place.whole)
+				ephemeral_list(hub, &d, &lists->whole, stamp);
+			ephemeral_list(hub, &d, channel, stamp);
+			if (place.global)
+				ephemeral_list(hub, &d, &lists->global, stamp);
+			for (size_t i = 0; i < DIALECT_VARIANTS; i++)
+				frame_unref(d.frames[i]);
+		}
+	}
+}
+
+/* ---- replays */
+
+struct frame *stream_frame_for(struct member *member, struct key_set *keys, struct bus_event *ev,
+	struct frame **frames, uint8_t *rendered)
+{
+	struct client *client = member->client;
+	struct feed *feed = member->feed;
+	const struct logged_event *logged = bus_event_logged(ev);
+	const pb_Event *body = bus_event_body(ev);
+	struct placement place = {0};
+	bool shown = false;
+
+	if (body == NULL || !client->dialect->place(logged, body, &place))
+		return NULL;
+	for (struct subscription *sub = member->subs; sub != NULL && !shown; sub = sub->next)
+		shown = subscription_shows(sub, &place);
+	if (!shown || !only_users_allow(body, client))
+		return NULL;
+	if (!feed->constant) {
+		uint32_t key = key_find(feed->keys, logged->audience);
+		if (keys == NULL || key == KEY_NONE || !key_set_has(keys, key))
+			return NULL;
+	}
+	size_t place_of = (size_t)client->dialect_no * DIALECT_VARIANTS + client->variant;
+	if ((rendered[client->dialect_no] >> client->variant & 1) == 0) {
+		rendered[client->dialect_no] |= (uint8_t)(1u << client->variant);
+		frames[place_of] = render(feed->hub, client->dialect, logged, body, client->variant);
+	}
+	if (frames[place_of] != NULL && has_copies(logged->kind) &&
+		!client_first_copy(client, body->event_id))
+		return NULL;
+	return frames[place_of];
+}

@@ -1,0 +1,33 @@
+/*
+ * deliver - bringing the events of a feed to its members, and what some events mean for the clients
+ * themselves. A large fan-out is done in slices; entries of topic lists may come and go between them.
+ */
+#pragma once
+
+#include "services/gateway/stream.h"
+
+/* An event on its way to the members of a feed. */
+struct delivery {
+	struct bus_event *ev;
+	const struct logged_event *logged;
+	const pb_Event *body;
+	uint64_t serial;
+	uint32_t key;
+	bool copies, bulk, reached;
+	bool doubts; /* somebody's keys are not known at present */
+	/* where it stands */
+	size_t dialect_no; /* the next to place */
+	struct topic_lists *lists;
+	struct topic_list *list;
+	enum topic_class class; /* of list */
+	enum topic_class step;  /* the class after it */
+	uint32_t at;            /* entries of list below it are still to be visited */
+	bool check;             /* another list may have brought it */
+	struct placement place;
+	struct frame *frames[DIALECT_VARIANTS];
+	uint8_t rendered; /* a bit per variant */
+};
+
+void delivery_free(struct delivery *d); /* accepts NULL */
+/* A subscription made while the event goes down the lists: it gets the event if no other way brings it. */
+void deliver_late(struct delivery *d, struct subscription *sub);
