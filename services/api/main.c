@@ -216,11 +216,11 @@ static void stop(struct process *p)
 		rpc_server_stop(p->calls);
 	if (p->listener != NULL)
 		bus_listener_destroy(p->listener);
+	if (api->committer != NULL)
+		committer_destroy(api->committer); /* until its threads have ended it publishes */
 	if (p->publisher != NULL)
 		bus_publisher_destroy(
 			p->publisher); /* "leaving" for 300 ms: what was committed is on the way */
-	if (api->committer != NULL)
-		committer_destroy(api->committer);
 	if (p->ops != NULL)
 		ops_stop(p->ops);
 	ready_stop(p->ready);

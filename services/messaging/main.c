@@ -149,11 +149,11 @@ static void stop(struct process *p)
 	if (p->server != NULL)
 		rpc_server_stop(p->server);
 	followup_destroy(s->followup); /* a commit that ends late still hands its call over */
+	if (s->committer != NULL)
+		committer_destroy(s->committer); /* until its threads have ended it publishes */
 	if (p->publisher != NULL)
 		bus_publisher_destroy(
 			p->publisher); /* "leaving" for 300 ms: what was committed is on the way */
-	if (s->committer != NULL)
-		committer_destroy(s->committer);
 	if (p->ops != NULL)
 		ops_stop(p->ops);
 	ready_stop(p->ready);

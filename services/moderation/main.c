@@ -107,11 +107,11 @@ static void stop(struct process *p)
 		committer_drain(m->committer, (int)p->config.drain_ms);
 	if (p->server != NULL)
 		rpc_server_stop(p->server);
+	if (m->committer != NULL)
+		committer_destroy(m->committer); /* until its threads have ended it publishes */
 	if (p->publisher != NULL)
 		bus_publisher_destroy(
 			p->publisher); /* "leaving" for 300 ms: what was committed is on the way */
-	if (m->committer != NULL)
-		committer_destroy(m->committer);
 	if (p->ops != NULL)
 		ops_stop(p->ops);
 	ready_stop(p->ready);

@@ -98,10 +98,10 @@ int main(int argc, char **argv)
 	committer_drain(p.committer, (int)config.drain_ms);
 	/* Calls end before what they use; the tables speak to the publisher, so it goes after the server. */
 	rpc_server_stop(server);
+	committer_destroy(p.committer); /* until its threads have ended it publishes */
+	p.committer = NULL;
 	bus_publisher_destroy(p.publisher);
 	p.publisher = NULL;
-	committer_destroy(p.committer);
-	p.committer = NULL;
 	presence_finish(&p);
 out:
 	if (p.committer != NULL)
