@@ -140,6 +140,10 @@ static void publisher_beat(struct bus_publisher *p, bool database_up)
 		}
 	}
 	struct frame_origin origin = publisher_origin(p);
+	/* Who has published nothing for a while knows no generation, only the one before a failover; named, it would make every
+	 * receiver ask the log about it every second and drop what else the heartbeat says. */
+	if (count == 0)
+		origin.generation = "";
 	frame_write_heartbeat(p->mem, &origin, p->last_batch, list, count, p->stopping, database_up, publisher_send, p);
 	arena_reset(p->mem);
 }
@@ -204,6 +208,7 @@ static void *watermark_main(void *arg)
 			for (size_t i = 0; i < count; i++)
 				heads[i] = (struct frame_head){newest[i].stream, newest[i].seq};
 			struct frame_origin origin = publisher_origin(p);
+			origin.generation = ""; /* the heads are the log's of now, our generation is that of the last batch */
 			frame_write_watermark(mem, &origin, heads, count, publisher_send, p);
 		}
 		arena_reset(mem);
