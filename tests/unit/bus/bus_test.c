@@ -1,5 +1,6 @@
 /* Publisher, order and listener with their threads and sockets, over ipc://. */
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -174,7 +175,7 @@ static void wait_for(struct world *w, bool (*fine)(struct world *w))
 
 	while (!fine(w)) {
 		ck_assert_int_lt(clock_mono_ms(), most);
-		usleep(1000);
+		sched_yield();
 	}
 }
 

@@ -46,6 +46,7 @@ struct service {
 	sem_t entered;
 	sem_t go;
 	_Atomic int handled;
+	pthread_mutex_t lock; /* of what the handler saw last */
 	_Atomic bool keeps; /* fetch: the call is put aside instead of waiting */
 	struct rpc_call *kept;
 	uint64_t actor_id;
@@ -59,6 +60,7 @@ static inline void service_init(struct service *s)
 	memset(s, 0, sizeof *s);
 	sem_init(&s->entered, 0, 0);
 	sem_init(&s->go, 0, 0);
+	pthread_mutex_init(&s->lock, NULL);
 }
 
 static inline void handle_heads(void *service, struct rpc_call *call, const void *request, void *reply)
@@ -68,6 +70,7 @@ static inline void handle_heads(void *service, struct rpc_call *call, const void
 	pb_StreamHeadsReply *out = reply;
 
 	s->handled++;
+	pthread_mutex_lock(&s->lock);
 	s->actor_id = call->header->actor_id;
 	s->request_id_size = call->header->request_id.size;
 	s->remaining_ms = call->deadline_mono_ms - clock_mono_ms();
@@ -75,6 +78,7 @@ static inline void handle_heads(void *service, struct rpc_call *call, const void
 	snprintf(s->seen_trace, sizeof s->seen_trace, "%s", log_trace());
 	snprintf(s->label, sizeof s->label, "%s", call->header->client_label);
 	snprintf(s->username, sizeof s->username, "%s", call->header->has_actor ? call->header->actor.username : "");
+	pthread_mutex_unlock(&s->lock);
 	if (rq->streams_count == 0) {
 		rpc_fail(call, STATUS_FIELD_INVALID, "none given", "streams", "at least one");
 		return;
