@@ -124,11 +124,11 @@ static void port_ask_rights(
 		calls->shared->moderation, &ctx, &request, answered, call_of(calls, question));
 }
 
-static void port_ask_teams(void *arg, uint64_t question, uint64_t user)
+static void port_ask_teams(void *arg, uint64_t question, const uint64_t *users, size_t count)
 {
 	struct calls *calls = arg;
 	struct rpc_context ctx = reading();
-	pb_TeamIdsRequest request = {.user_id = user};
+	pb_TeamIdsRequest request = {.user_ids_count = (pb_size_t)count, .user_ids = (uint64_t *)users};
 
 	moderation_list_team_ids_async(
 		calls->shared->moderation, &ctx, &request, answered, call_of(calls, question));

@@ -15,6 +15,7 @@
 #include "services/gateway/open.h"
 #include "services/gateway/subscribe.h"
 #include "services/gateway/typing.h"
+#include "services/gateway/whereabouts.h"
 
 #define CLOSE_WAIT_MS  2000 /* for the peer's answer to our close frame */
 #define TOKEN_RETRY_MS 250
@@ -262,46 +263,11 @@ const pb_UserView *client_view(const struct client *client, struct arena *mem)
 	return view;
 }
 
-/* What presence is told of a client: the teams of its user. */
-struct teams_of {
-	struct question question;
-	uint64_t socket_id;
-};
-
-static void teams_known(
-	struct hub *hub, struct question *question, enum status st, const void *reply, const char *why)
-{
-	struct teams_of *asked = (struct teams_of *)question;
-	struct client *client = table_get(&hub->sockets, asked->socket_id);
-	const pb_TeamIdsReply *got = reply;
-
-	free(asked);
-	if (client == NULL || client->state != CLIENT_READY)
-		return;
-	bool first = (client->flags & CLIENT_PRESENT) == 0;
-	/* Without an answer it is still there, if only for itself; the next change of its teams asks again.
-	 */
-	if (st != STATUS_OK && !first)
-		return;
-	client->flags |= CLIENT_PRESENT;
-	(first ? hub->options.ports->presence_opened : hub->options.ports->presence_changed)(hub->options.arg,
-		client, st == STATUS_OK ? got->team_ids : NULL, st == STATUS_OK ? got->team_ids_count : 0);
-}
-
-static void teams_ask(struct client *client)
-{
-	struct hub *hub = client->hub;
-	struct teams_of *asked = memory_new(sizeof *asked);
-
-	*asked = (struct teams_of){.question.answered = teams_known, .socket_id = client->socket_id};
-	hub->options.ports->ask_teams(hub->options.arg, hub_ask(hub, &asked->question), client->user->id);
-}
-
 void client_teams_changed(struct client *client, uint64_t team)
 {
 	if (client->state != CLIENT_READY)
 		return;
-	teams_ask(client);
+	whereabouts_want(client);
 	if (team != 0)
 		subscribe_joined(client, STREAM_TEAM(team));
 }
@@ -324,7 +290,7 @@ static void own_stream_settled(struct client *client, struct stream s, struct me
 	wheel_start(&hub->wheel, &client->timer, hub->now_mono_ms + first);
 	metric_add(ws_unauthenticated, -1);
 	metric_add(ws_sockets, 1);
-	teams_ask(client);
+	whereabouts_want(client);
 	client->dialect->authenticated(client);
 }
 

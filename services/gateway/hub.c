@@ -12,6 +12,7 @@
 #include "services/gateway/open.h"
 #include "services/gateway/stream.h"
 #include "services/gateway/subscribe.h"
+#include "services/gateway/whereabouts.h"
 
 #define SWEEP_MS       1000
 #define FEED_LINGER_MS 10000
@@ -56,6 +57,7 @@ void hub_finish(struct hub *hub)
 		hub->lingering->empty_since_ms = hub->now_mono_ms;
 		feed_sweep(hub, 0);
 	}
+	whereabouts_finish(hub);
 	pages_forget(hub);
 	cursor = 0;
 	struct channel_fact *fact;
@@ -140,4 +142,5 @@ void hub_flush_questions(struct hub *hub)
 {
 	open_flush(hub);
 	subscribe_flush(hub);
+	whereabouts_flush(hub);
 }

@@ -49,8 +49,9 @@ struct hub_ports {
 	/* Keys of users in a stream; in all their teams when rank is 0. pb_ListAudiencesReply */
 	void (*ask_keys)(void *arg, uint64_t question, struct stream s, const uint64_t *users, size_t count);
 	void (*ask_rights)(void *arg, uint64_t question, uint64_t user, const uint64_t *channels,
-		size_t count);                                           /* pb_JudgeManyReply */
-	void (*ask_teams)(void *arg, uint64_t question, uint64_t user);  /* pb_TeamIdsReply */
+		size_t count); /* pb_JudgeManyReply */
+	/* pb_TeamIdsReply, its users */
+	void (*ask_teams)(void *arg, uint64_t question, const uint64_t *users, size_t count);
 	void (*ask_head)(void *arg, uint64_t question, struct stream s); /* pb_StreamHeadsReply */
 	void (*ask_events)(void *arg, uint64_t question, struct stream s, uint64_t after, uint32_t limit,
 		uint64_t expect_head, const char *generation); /* pb_FetchEventsReply */
@@ -97,6 +98,8 @@ struct hub {
 	struct feed *active, **active_end; /* feeds with something to do, in turn */
 	struct feed *unasked;              /* feeds with openings or a recheck to ask for in this turn */
 	struct feed *lingering;            /* without members; oldest last */
+	struct whereabouts *whereabouts;   /* clients whose teams presence is to be told */
+	bool whereabouts_asked;            /* one question at a time */
 	struct teams_ask *unasked_teams;   /* clients whose keys in all their teams are to be asked for */
 	struct page *pages;                /* read from the log for replays, latest used first */
 	size_t page_count;

@@ -5,6 +5,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "common/base/clock.h"
@@ -241,7 +242,10 @@ static void *run(void *arg)
 	struct loop *loop = arg;
 	struct hub *hub = &loop->hub;
 	int64_t wait_us = 0;
+	char name[16];
 
+	snprintf(name, sizeof name, "loop-%zu", loop->options.number);
+	pthread_setname_np(pthread_self(), name);
 	while (!atomic_load(&loop->stopping)) {
 		sockets_wait(loop->sockets, wait_us);
 		bool drain = atomic_load(

@@ -302,6 +302,8 @@ static void keys_answered(
 	free(asked);
 	if (feed == NULL)
 		return;
+	feed->asked = false;
+	unasked_add(feed);
 	if (st == STATUS_OK && !open_generation_fits(hub, got->generation))
 		st = STATUS_BUSY;
 	for (pb_size_t i = 0; st == STATUS_OK && i < got->answers_count; i++)
@@ -337,6 +339,8 @@ static void head_answered(
 	free(asked);
 	if (feed == NULL)
 		return;
+	feed->asked = false;
+	unasked_add(feed);
 	if (st == STATUS_OK && !open_generation_fits(hub, got->generation))
 		st = STATUS_BUSY;
 	for (struct opening *opening = feed->openings; opening != NULL; opening = next) {
@@ -350,48 +354,48 @@ static void head_answered(
 	}
 }
 
+/* One question a stream: what comes while it is on its way gathers for the next. */
 static void feed_flush(struct feed *feed)
 {
 	struct hub *hub = feed->hub;
 	bool heads = feed->constant;
-	struct opening *opening = feed->openings;
+	uint64_t users[USERS_AT_ONCE];
+	size_t count = 0, distinct = 0;
+	struct keys_question *asked = NULL;
 
-	while (opening != NULL) {
-		uint64_t users[USERS_AT_ONCE];
-		size_t count = 0;
-		struct keys_question *asked = NULL;
-		for (; opening != NULL && count < USERS_AT_ONCE; opening = opening->next) {
-			if (opening->state != OPENING_UNASKED)
-				continue;
-			if (asked == NULL) {
-				asked = memory_new(sizeof *asked);
-				*asked = (struct keys_question){
-					.question.answered = heads ? head_answered : keys_answered,
-					.stream = feed->stream};
-				hub_ask(hub, &asked->question);
-			}
-			opening->state = OPENING_ASKED;
-			opening->question = asked->question.id;
-			users[count++] = opening->member->client->user->id;
-		}
-		if (asked == NULL)
-			return;
-		if (heads) {
-			hub->options.ports->ask_head(hub->options.arg, asked->question.id, feed->stream);
+	if (feed->asked)
+		return;
+	for (struct opening *opening = feed->openings; opening != NULL && count < USERS_AT_ONCE;
+		opening = opening->next) {
+		if (opening->state != OPENING_UNASKED)
 			continue;
+		if (asked == NULL) {
+			asked = memory_new(sizeof *asked);
+			*asked = (struct keys_question){
+				.question.answered = heads ? head_answered : keys_answered,
+				.stream = feed->stream};
+			hub_ask(hub, &asked->question);
 		}
-		/* One person's clients are one answer. */
-		size_t distinct = 0;
-		for (size_t i = 0; i < count; i++) {
-			bool seen = false;
-			for (size_t j = 0; j < distinct && !seen; j++)
-				seen = users[j] == users[i];
-			if (!seen)
-				users[distinct++] = users[i];
-		}
-		hub->options.ports->ask_keys(
-			hub->options.arg, asked->question.id, feed->stream, users, distinct);
+		opening->state = OPENING_ASKED;
+		opening->question = asked->question.id;
+		users[count++] = opening->member->client->user->id;
 	}
+	if (asked == NULL)
+		return;
+	feed->asked = true;
+	if (heads) {
+		hub->options.ports->ask_head(hub->options.arg, asked->question.id, feed->stream);
+		return;
+	}
+	/* One person's clients are one answer. */
+	for (size_t i = 0; i < count; i++) {
+		bool seen = false;
+		for (size_t j = 0; j < distinct && !seen; j++)
+			seen = users[j] == users[i];
+		if (!seen)
+			users[distinct++] = users[i];
+	}
+	hub->options.ports->ask_keys(hub->options.arg, asked->question.id, feed->stream, users, distinct);
 }
 
 void open_flush(struct hub *hub)

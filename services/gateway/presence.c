@@ -195,6 +195,7 @@ static void *run(void *arg)
 	struct presence *presence = arg;
 	bool first_report = true;
 
+	pthread_setname_np(pthread_self(), "presence");
 	pthread_mutex_lock(&presence->lock);
 	while (!presence->stopping) {
 		wait_until(presence, presence->renew_at_ms, true);

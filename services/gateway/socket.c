@@ -343,7 +343,8 @@ static bool upgrade(struct socket *s, char *bytes, size_t length)
 		refuse(s, 400);
 		return false;
 	}
-	/* Past the queue: a close that throws the queue away must not take the answer along. An empty kernel buffer has room. */
+	/* Past the queue: a close that throws the queue away must not take the answer along. An empty kernel
+	 * buffer has room. */
 	char text[256];
 	size_t accepted = handshake_accept(hs.key, text, sizeof text);
 	if (send(s->fd, text, accepted, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)accepted) {

@@ -89,6 +89,7 @@ struct feed {
 	struct member **members;  /* the live ones */
 	uint32_t member_count, member_capacity;
 	struct opening *openings;
+	bool asked;             /* a question about its openings is on its way: more of them gather */
 	uint32_t keys_due;      /* members with next_keys */
 	struct key_table *keys; /* NULL for constant streams */
 	struct topic_lists *topics[DIALECT_MOST];

@@ -144,8 +144,24 @@ void serve_erase_person(void *service, struct rpc_call *call, const void *reques
 /* ---- list_team_ids */
 
 static const struct db_stmt team_ids_stmt = {"moderation_team_ids",
-	"SELECT m.team_id FROM moderation.members m JOIN moderation.teams t ON t.id = m.team_id"
-	" WHERE m.user_id = $1 AND m.left_at_ms IS NULL AND t.deleted_at_ms IS NULL ORDER BY m.team_id"};
+	"SELECT m.team_id, m.user_id FROM moderation.members m JOIN moderation.teams t ON t.id = m.team_id"
+	" WHERE m.user_id = ANY ($1::bigint[]) AND m.left_at_ms IS NULL AND t.deleted_at_ms IS NULL"
+	" ORDER BY m.user_id, m.team_id"};
+
+/* Rows of one person follow one another. */
+static void team_ids_of_many(struct arena *mem, const struct db_rows *rows, pb_TeamIdsReply *out)
+{
+	uint64_t *teams = ARENA_ARRAY(mem, (size_t)rows->count, uint64_t);
+
+	out->users = ARENA_ARRAY(mem, (size_t)rows->count, pb_TeamIdsOf);
+	for (int i = 0; i < rows->count; i++) {
+		uint64_t user = db_id(rows, i, 1);
+		if (out->users_count == 0 || out->users[out->users_count - 1].user_id != user)
+			out->users[out->users_count++] = (pb_TeamIdsOf){.user_id = user, .team_ids = &teams[i]};
+		teams[i] = db_id(rows, i, 0);
+		out->users[out->users_count - 1].team_ids_count++;
+	}
+}
 
 void serve_list_team_ids(void *service, struct rpc_call *call, const void *request, void *reply)
 {
@@ -155,17 +171,20 @@ void serve_list_team_ids(void *service, struct rpc_call *call, const void *reque
 	struct db_params p;
 	struct db_rows rows = {0};
 	uint64_t user = rq->user_id != 0 ? rq->user_id : call->header->actor_id;
+	bool many = rq->user_ids_count > 0;
 
-	if (call->header->actor_id != 0 && user != call->header->actor_id) {
+	if (call->header->actor_id != 0 && (many || user != call->header->actor_id)) {
 		rpc_fail(call, STATUS_FORBIDDEN, "self", NULL, NULL);
 		return;
 	}
 	if (read_begin_session(service, call, &conn) != STATUS_OK)
 		return;
 	db_params_begin(&p, call->mem);
-	db_put_id(&p, user);
+	db_put_ids(&p, many ? rq->user_ids : &user, many ? rq->user_ids_count : 1);
 	enum status st = db_query(conn, call->mem, &team_ids_stmt, &p, &rows);
-	if (st == STATUS_OK) {
+	if (st == STATUS_OK && many) {
+		team_ids_of_many(call->mem, &rows, out);
+	} else if (st == STATUS_OK) {
 		out->team_ids = ARENA_ARRAY(call->mem, (size_t)rows.count, uint64_t);
 		out->team_ids_count = (pb_size_t)rows.count;
 		for (int i = 0; i < rows.count; i++)

@@ -80,9 +80,12 @@ static void port_ask_rights(
 	memcpy(asked->channels, channels, count * sizeof *channels);
 }
 
-static void port_ask_teams(void *arg, uint64_t question, uint64_t user)
+static void port_ask_teams(void *arg, uint64_t question, const uint64_t *users, size_t count)
 {
-	ask(arg, ASKED_TEAMS, question)->users[0] = user;
+	struct asked *asked = ask(arg, ASKED_TEAMS, question);
+
+	asked->count = count;
+	memcpy(asked->users, users, count * sizeof *users);
 }
 
 static void port_ask_head(void *arg, uint64_t question, struct stream s)
@@ -445,9 +448,12 @@ void world_serve(struct world *w, size_t i)
 		return;
 	case ASKED_TEAMS: {
 		pb_TeamIdsReply *reply = ARENA_NEW(asked->mem, pb_TeamIdsReply);
-		reply->team_ids = ARENA_ARRAY(asked->mem, 1, uint64_t);
-		reply->team_ids[0] = TEAM;
-		reply->team_ids_count = 1;
+		static uint64_t teams[] = {TEAM};
+		reply->users = ARENA_ARRAY(asked->mem, asked->count, pb_TeamIdsOf);
+		for (size_t u = 0; u < asked->count; u++)
+			if (w->rights[asked->users[u]] & RIGHT_TEAM)
+				reply->users[reply->users_count++] = (pb_TeamIdsOf){
+					.user_id = asked->users[u], .team_ids_count = 1, .team_ids = teams};
 		asked->reply = reply;
 		return;
 	}
