@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <time.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -169,6 +170,15 @@ static inline void fake_team_ids(void *service, struct rpc_call *call, const voi
 
 /* ---- wiring */
 
+/* The first connection takes its time when the machine is busy; a call before it is answered "no peer". */
+static inline void await_peer(const struct rpc_client *client)
+{
+	int64_t until = clock_mono_ms() + PATIENCE_MS;
+
+	while (!rpc_client_up(client) && clock_mono_ms() < until)
+		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+}
+
 static inline void fixture_create(struct fixture *fx)
 {
 	static const struct rpc_binding moderation[] = {{&rpc_moderation_judge, fake_judge},
@@ -228,6 +238,8 @@ static inline void fixture_create(struct fixture *fx)
 				 &fx->messaging),
 		STATUS_OK);
 	ck_assert_int_eq(rpc_client_create("messaging", fx->messaging_at, false, &fx->client), STATUS_OK);
+	await_peer(s->moderation);
+	await_peer(fx->client);
 }
 
 static inline void fixture_destroy(struct fixture *fx)

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <time.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -79,6 +80,15 @@ __attribute__((format(printf, 2, 3))) static inline int64_t number(struct house 
 	return value;
 }
 
+/* The first connection takes its time when the machine is busy; a call before it is answered "no peer". */
+static inline void await_peer(const struct rpc_client *client)
+{
+	int64_t until = clock_mono_ms() + PATIENCE_MS;
+
+	while (!rpc_client_up(client) && clock_mono_ms() < until)
+		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+}
+
 static inline struct house *house_open(void)
 {
 	struct house *h = &house;
@@ -112,6 +122,7 @@ static inline struct house *house_open(void)
 	serving.binding_count = bindings;
 	ck_assert_int_eq(rpc_server_start(&serving, &h->server), STATUS_OK);
 	ck_assert_int_eq(rpc_client_create("moderation", h->address, false, &h->client), STATUS_OK);
+	await_peer(h->client);
 	return h;
 }
 
