@@ -143,9 +143,15 @@ CREATE TABLE moderation.people (
 );
 
 -- The epoch per (stream, user) that every committing statement compares, whoever commits. Owners other than moderation
--- read it only through this view. A user without a row has epoch 0.
+-- read it only through this view. A user without a row has epoch 0. member: is told what the team is told, which whoever
+-- writes to the team's stream about a person asks under the stream's lock.
 CREATE VIEW moderation.member_epochs AS
-  SELECT 1::smallint AS rank, team_id AS stream_id, user_id, epoch FROM moderation.members;
+  SELECT 1::smallint AS rank, m.team_id AS stream_id, m.user_id, m.epoch,
+    m.left_at_ms IS NULL
+      AND EXISTS (SELECT FROM moderation.teams t WHERE t.id = m.team_id AND t.deleted_at_ms IS NULL)
+      AND NOT EXISTS (SELECT FROM moderation.bans b
+        WHERE b.scope = 1 AND b.scope_id = m.team_id AND b.user_id = m.user_id AND b.lifted_at_ms IS NULL) AS member
+  FROM moderation.members m;
 
 -- migrate:down
 DROP SCHEMA moderation CASCADE;

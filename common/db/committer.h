@@ -108,6 +108,9 @@ enum status log_tx_create_stream(struct log_tx *tx, struct stream s);
 /* Queues an event; it gets the next seq of its stream at once. ev->event_id is given here when 0; copies that should share it
  * pass it on. The audience event of a change comes first. */
 enum status log_tx_append(struct log_tx *tx, struct stream s, const char *audience, pb_Event *ev, uint64_t *out_seq);
+/* Those of the teams, in their order, in which the person is a member now, under the lock. The op holds their streams. */
+enum status log_tx_member_teams(struct log_tx *tx, uint64_t user_id, const uint64_t *team_ids, size_t count,
+	uint64_t **out_team_ids, size_t *out_count);
 /* Raises the stream's authz_epoch with this commit. */
 void log_tx_raise_epoch(struct log_tx *tx, struct stream s);
 /* Stored with the request id: what a repeat is answered with. */

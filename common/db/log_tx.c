@@ -262,6 +262,35 @@ static void overwrite(struct log_tx *tx, size_t event, const uint8_t *payload, s
 	ev->payload_length = length;
 }
 
+enum status log_tx_member_teams(struct log_tx *tx, uint64_t user_id, const uint64_t *team_ids, size_t count,
+	uint64_t **out_team_ids, size_t *out_count)
+{
+	static const struct db_stmt members_stmt = {"commit_member_teams",
+		"SELECT q.id FROM unnest($2::int8[]) WITH ORDINALITY AS q(id, n), LATERAL (SELECT em.member"
+		" FROM moderation.member_epochs em WHERE em.rank = 1 AND em.stream_id = q.id AND em.user_id = $1 OFFSET 0) m"
+		" WHERE m.member ORDER BY q.n"};
+	struct db_params p;
+	struct db_rows rows = {0};
+
+	*out_team_ids = NULL;
+	*out_count = 0;
+	if (count == 0)
+		return STATUS_OK;
+	for (size_t i = 0; i < count; i++)
+		assert(own_stream(tx, STREAM_TEAM(team_ids[i])) != NULL);
+	db_params_begin(&p, tx->mem);
+	db_put_id(&p, user_id);
+	db_put_ids(&p, team_ids, count);
+	enum status st = log_tx_query(tx, &members_stmt, &p, &rows);
+	if (st != STATUS_OK)
+		return st;
+	*out_team_ids = ARENA_ARRAY(tx->mem, (size_t)rows.count, uint64_t);
+	*out_count = (size_t)rows.count;
+	for (int i = 0; i < rows.count; i++)
+		(*out_team_ids)[i] = db_id(&rows, i, 0);
+	return STATUS_OK;
+}
+
 enum status log_tx_tombstone(struct log_tx *tx, struct stream s, const uint64_t *seqs, size_t count)
 {
 	static const struct db_stmt tombstone_stmt = {"commit_tombstone",

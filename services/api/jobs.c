@@ -171,10 +171,13 @@ static const struct db_stmt advance = {"jobs_advance",
 static enum status copies_work(struct log_tx *tx, void *arg)
 {
 	const struct copies *c = arg;
-	enum status st = STATUS_OK;
 	struct db_params params;
+	uint64_t *teams = NULL;
+	size_t team_count = 0;
+	/* moderation's list was made before the lock: a ban, a kick or the team's end may lie between. */
+	enum status st = log_tx_member_teams(tx, c->user->id, c->teams, c->team_count, &teams, &team_count);
 
-	for (size_t i = 0; st == STATUS_OK && i < c->team_count; i++) {
+	for (size_t i = 0; st == STATUS_OK && i < team_count; i++) {
 		pb_Event event = {
 			.has_actor = true,
 			.actor = *c->user,
@@ -186,8 +189,8 @@ static enum status copies_work(struct log_tx *tx, void *arg)
 				.changed = c->changed},
 		};
 		char audience[AUDIENCE_SIZE];
-		audience_key(audience, "team", c->teams[i]);
-		st = log_tx_append(tx, STREAM_TEAM(c->teams[i]), audience, &event, NULL);
+		audience_key(audience, "team", teams[i]);
+		st = log_tx_append(tx, STREAM_TEAM(teams[i]), audience, &event, NULL);
 	}
 	if (st != STATUS_OK)
 		return st;

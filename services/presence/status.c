@@ -143,11 +143,15 @@ static enum status event_begin(struct arena *mem, const struct status_write *w, 
 	return st;
 }
 
-static enum status append_to_teams(struct log_tx *tx, const uint64_t *team_ids, size_t count, pb_Event *event)
+/* To those of the teams in which the person is a member now: between the list and the lock a ban may have been committed, and
+ * nothing of somebody banned enters the team's log after it, not even the end of a status. */
+static enum status append_to_teams(struct log_tx *tx, uint64_t user_id, const uint64_t *asked_ids, size_t asked_count,
+	pb_Event *event)
 {
 	char audience[AUDIENCE_SIZE];
-	uint64_t seq = 0;
-	enum status st = STATUS_OK;
+	uint64_t seq = 0, *team_ids = NULL;
+	size_t count = 0;
+	enum status st = log_tx_member_teams(tx, user_id, asked_ids, asked_count, &team_ids, &count);
 
 	for (size_t i = 0; i < count && st == STATUS_OK; i++) {
 		audience_key(audience, "team", team_ids[i]);
@@ -198,10 +202,10 @@ static enum status write_status(struct log_tx *tx, void *arg)
 	audience_key(audience, "user", w->user_id);
 	st = log_tx_append(tx, STREAM_USER(w->user_id), audience, &event, &seq);
 	if (st == STATUS_OK)
-		st = append_to_teams(tx, w->team_ids, w->at_once, &event);
+		st = append_to_teams(tx, w->user_id, w->team_ids, w->at_once, &event);
 	if (st != STATUS_OK)
 		return st;
-	/* Whoever was told of the status before is told of its end, whatever became of the membership. */
+	/* Whoever was told of the status before is told of its end, if the person is still a member. */
 	told = ids_join(mem, w->team_ids, w->team_count, row.team_ids, row.team_count, NULL, 0, &told_count);
 	out.pending = ids_join(mem, told, told_count, row.pending, row.pending_count, w->team_ids, w->at_once,
 		&out.pending_count);
@@ -241,7 +245,7 @@ static enum status write_copies(struct log_tx *tx, void *arg)
 		event.actor = event.body.status_changed.user;
 		event.actor.has_status = false;
 	}
-	st = append_to_teams(tx, teams, count, &event);
+	st = append_to_teams(tx, w->user_id, teams, count, &event);
 	if (st != STATUS_OK)
 		return st;
 	left = ids_join(mem, row.pending, row.pending_count, NULL, 0, teams, count, &left_count);

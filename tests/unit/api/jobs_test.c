@@ -90,8 +90,17 @@ static struct fixture *with_owners(void)
 	play(fx, 1, "moderation", played[1], of_moderation, 3);
 	play(fx, 2, "presence", played[2], of_presence, 1);
 	pg_exec(fx->url,
-		"INSERT INTO log.streams (rank, id) SELECT 1, 1000 + n FROM generate_series(1, 20) n");
+		"INSERT INTO log.streams (rank, id) SELECT 1, 1000 + n FROM generate_series(1, 20) n;"
+		"INSERT INTO moderation.teams (id, name, owner_id, base_role_id, base_group_id, created_at_ms, created_by)"
+		" SELECT 1000 + n, 'team', 1, 1, 1, 1, 1 FROM generate_series(1, 20) n");
 	return fx;
+}
+
+/* What moderation's list says, in its tables. */
+static void everybody_joins(struct fixture *fx)
+{
+	pg_exec(fx->url, "INSERT INTO moderation.members (team_id, user_id, joined_at_ms)"
+			 " SELECT t.id, a.id, 1 FROM moderation.teams t, auth.accounts a");
 }
 
 static void without_owners(struct fixture *fx)
@@ -119,6 +128,7 @@ START_TEST(a_new_name_reaches_the_owners_and_every_team_once)
 	struct fixture *fx = with_owners();
 	struct token_answer alice = person(fx, "alice", NULL);
 
+	everybody_joins(fx);
 	rename_to(fx, &alice, "Alice");
 	ck_assert_int_eq(jobs_start(&fx->api, &fx->api.jobs), STATUS_OK);
 	jobs_nudge(fx->api.jobs);
@@ -134,11 +144,37 @@ START_TEST(a_new_name_reaches_the_owners_and_every_team_once)
 }
 END_TEST
 
+START_TEST(teams_that_were_left_since_the_list_was_made_are_told_nothing)
+{
+	struct fixture *fx = with_owners();
+	struct token_answer alice = person(fx, "alice", NULL);
+
+	everybody_joins(fx);
+	pg_exec(fx->url,
+		"UPDATE moderation.members SET left_at_ms = 2 WHERE team_id = 1003;"
+		"INSERT INTO moderation.bans (scope, scope_id, team_id, user_id, by_id, created_at_ms)"
+		" SELECT 1, team_id, team_id, user_id, 1, 2 FROM moderation.members WHERE team_id = 1004;"
+		"UPDATE moderation.teams SET deleted_at_ms = 2 WHERE id > 1014");
+	rename_to(fx, &alice, "Alice");
+	ck_assert_int_eq(jobs_start(&fx->api, &fx->api.jobs), STATUS_OK);
+	jobs_nudge(fx->api.jobs);
+	pg_await(fx->url, "SELECT count(*) FROM auth.jobs", 0);
+	jobs_stop(fx->api.jobs);
+	ck_assert_int_eq(pg_number(fx->url, "SELECT count(*) FROM log.events WHERE rank = 1"), 12);
+	ck_assert_int_eq(
+		pg_number(fx->url, "SELECT count(*) FROM log.streams WHERE rank = 1 AND seq = 1 AND id <= 1014"
+				   " AND id NOT IN (1003, 1004)"),
+		12);
+	without_owners(fx);
+}
+END_TEST
+
 START_TEST(copies_share_the_id_of_the_first_event)
 {
 	struct fixture *fx = with_owners();
 	struct token_answer alice = person(fx, "alice", NULL);
 
+	everybody_joins(fx);
 	rename_to(fx, &alice, "Alice");
 	ck_assert_int_eq(jobs_start(&fx->api, &fx->api.jobs), STATUS_OK);
 	jobs_nudge(fx->api.jobs);
@@ -159,6 +195,7 @@ START_TEST(what_fails_is_done_later)
 	struct token_answer alice = person(fx, "alice", NULL);
 
 	atomic_store(&owners.away, true);
+	everybody_joins(fx);
 	rename_to(fx, &alice, "Alice");
 	ck_assert_int_eq(jobs_start(&fx->api, &fx->api.jobs), STATUS_OK);
 	jobs_nudge(fx->api.jobs);
@@ -179,6 +216,7 @@ START_TEST(a_job_goes_on_where_a_copy_that_died_left_it)
 	struct fixture *fx = with_owners();
 	struct token_answer alice = person(fx, "alice", NULL);
 
+	everybody_joins(fx);
 	rename_to(fx, &alice, "Alice");
 	pg_exec(fx->url, "UPDATE auth.jobs SET state = jsonb_set(state, '{after}', '\"1015\"'), leased_until "
 			 "= now() - interval '1 s'");
@@ -198,6 +236,7 @@ START_TEST(a_leased_job_is_let_be)
 	struct fixture *fx = with_owners();
 	struct token_answer alice = person(fx, "alice", NULL), bob = person(fx, "bob", NULL);
 
+	everybody_joins(fx);
 	rename_to(fx, &alice, "Alice");
 	pg_exec(fx->url, "UPDATE auth.jobs SET leased_until = now() + interval '1 hour'");
 	rename_to(fx, &bob, "Bob");
@@ -229,6 +268,7 @@ START_TEST(an_erased_person_is_forgotten_by_every_owner)
 }
 END_TEST
 
-TESTS("jobs", a_new_name_reaches_the_owners_and_every_team_once, copies_share_the_id_of_the_first_event,
+TESTS("jobs", a_new_name_reaches_the_owners_and_every_team_once,
+	teams_that_were_left_since_the_list_was_made_are_told_nothing, copies_share_the_id_of_the_first_event,
 	what_fails_is_done_later, a_job_goes_on_where_a_copy_that_died_left_it, a_leased_job_is_let_be,
 	an_erased_person_is_forgotten_by_every_owner)

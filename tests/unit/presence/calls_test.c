@@ -177,7 +177,10 @@ static void fixture_create(struct fixture *fx)
 	pthread_mutex_init(&fx->lock, NULL);
 	pthread_cond_init(&fx->came, NULL);
 	pg_database_create(fx->url);
-	pg_exec(fx->url, "INSERT INTO log.streams (rank, id) VALUES (2, 5000000001), (1, 6000000000)");
+	pg_exec(fx->url, "INSERT INTO log.streams (rank, id) VALUES (2, 5000000001), (1, 6000000000);"
+			 "INSERT INTO moderation.teams (id, name, owner_id, base_role_id, base_group_id, created_at_ms, created_by)"
+			 " VALUES (6000000000, 'team', 1, 1, 1, 1, 1);"
+			 "INSERT INTO moderation.members (team_id, user_id, joined_at_ms) VALUES (6000000000, 5000000001, 1)");
 	fx->config = (struct config){.db_url = fx->url};
 	fx->ann.id = ANN;
 	fx->ann.username = "ann";

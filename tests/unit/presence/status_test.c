@@ -5,6 +5,7 @@
 #include "tests/lib/pg.h"
 #include "tests/unit/main.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "common/base/clock.h"
@@ -25,13 +26,17 @@ struct fixture {
 	uint64_t teams[40];
 };
 
-/* Ann and teams 6000000000 .. 6000000039 have streams. */
+/* Ann and teams 6000000000 .. 6000000039 have streams; she is a member of all of them. */
 static void fixture_create(struct fixture *fx)
 {
 	*fx = (struct fixture){.mem = arena_create()};
 	pg_database_create(fx->url);
 	pg_exec(fx->url, "INSERT INTO log.streams (rank, id) VALUES (2, 5000000001);"
-			 "INSERT INTO log.streams (rank, id) SELECT 1, 6000000000 + g FROM generate_series(0, 39) g");
+			 "INSERT INTO log.streams (rank, id) SELECT 1, 6000000000 + g FROM generate_series(0, 39) g;"
+			 "INSERT INTO moderation.teams (id, name, owner_id, base_role_id, base_group_id, created_at_ms, created_by)"
+			 " SELECT 6000000000 + g, 'team', 1, 1, 1, 1, 1 FROM generate_series(0, 39) g;"
+			 "INSERT INTO moderation.members (team_id, user_id, joined_at_ms)"
+			 " SELECT 6000000000 + g, 5000000001, 1 FROM generate_series(0, 39) g");
 	fx->config = (struct config){.db_url = fx->url};
 	ck_assert_int_eq(db_open(&(struct db_options){.url = fx->url, .service = "test", .connections = 2}, &fx->p.db), STATUS_OK);
 	ck_assert_int_eq(
@@ -196,6 +201,77 @@ START_TEST(a_team_that_is_gone_stops_nobody_else)
 	ck_assert_int_eq(status_copy(&fx.p, fx.mem, &due, NULL, 0), STATUS_OK);
 	ck_assert_int_eq(pending(&fx), 0);
 	ck_assert_int_eq(events_in_teams(&fx), 3);
+	fixture_destroy(&fx);
+}
+END_TEST
+
+/* Each of the three ways out, of one team each. */
+static void leave_three(struct fixture *fx, int first)
+{
+	char sql[1024];
+
+	snprintf(sql, sizeof sql,
+		"UPDATE moderation.members SET left_at_ms = 2 WHERE team_id = 6000000000 + %d;"
+		"INSERT INTO moderation.bans (scope, scope_id, team_id, user_id, by_id, created_at_ms)"
+		" SELECT 1, id, id, 5000000001, 1, 2 FROM moderation.teams WHERE id = 6000000000 + %d;"
+		"UPDATE moderation.teams SET deleted_at_ms = 2 WHERE id = 6000000000 + %d",
+		first, first + 1, first + 2);
+	pg_exec(fx->url, sql);
+}
+
+START_TEST(a_team_that_was_left_after_the_list_was_made_is_told_nothing)
+{
+	struct fixture fx;
+	struct person_due due;
+
+	fixture_create(&fx);
+	leave_three(&fx, 1);
+	leave_three(&fx, 36);
+	ck_assert_int_eq(set(&fx, "busy", 0, false, 40, NULL), STATUS_OK);
+	ck_assert_int_eq(events_in_teams(&fx), CUSTOM_STATUS_TEAMS - 3);
+	for (int round = 0; round < 2; round++) {
+		due = pending_of_ann(&fx);
+		ck_assert_int_eq(status_copy(&fx.p, fx.mem, &due, NULL, 0), STATUS_OK);
+	}
+	ck_assert_int_eq(pending(&fx), 0);
+	ck_assert_int_eq(events_in_teams(&fx), 34);
+	ck_assert_int_eq(pg_number(fx.url, "SELECT count(*) FROM log.events WHERE rank = 1"
+					   " AND id - 6000000000 IN (1, 2, 3, 36, 37, 38)"),
+		0);
+	fixture_destroy(&fx);
+}
+END_TEST
+
+START_TEST(the_end_of_a_status_is_not_told_to_a_team_that_was_left)
+{
+	struct fixture fx;
+	struct person_due due;
+
+	fixture_create(&fx);
+	ck_assert_int_eq(set(&fx, "busy", 0, false, 8, NULL), STATUS_OK);
+	leave_three(&fx, 0);
+	leave_three(&fx, 5);
+	ck_assert_int_eq(clear(&fx, 4), STATUS_OK);
+	due = pending_of_ann(&fx);
+	ck_assert_int_eq(status_copy(&fx.p, fx.mem, &due, NULL, 0), STATUS_OK);
+	ck_assert_int_eq(pending(&fx), 0);
+	ck_assert_int_eq(events_in_teams(&fx), 8 + 2);
+	ck_assert_int_eq(pg_number(fx.url, "SELECT count(*) FROM log.streams WHERE rank = 1 AND seq = 2"
+					   " AND id - 6000000000 IN (3, 4)"),
+		2);
+	fixture_destroy(&fx);
+}
+END_TEST
+
+START_TEST(a_lifted_ban_and_a_ban_from_a_channel_leave_a_member)
+{
+	struct fixture fx;
+
+	fixture_create(&fx);
+	pg_exec(fx.url, "INSERT INTO moderation.bans (scope, scope_id, team_id, user_id, by_id, created_at_ms, lifted_at_ms)"
+			" VALUES (1, 6000000000, 6000000000, 5000000001, 1, 2, 3), (3, 77, 6000000001, 5000000001, 1, 2, NULL)");
+	ck_assert_int_eq(set(&fx, "busy", 0, false, 2, NULL), STATUS_OK);
+	ck_assert_int_eq(events_in_teams(&fx), 2);
 	fixture_destroy(&fx);
 }
 END_TEST
@@ -374,7 +450,9 @@ END_TEST
 
 TESTS("presence-status", a_status_is_told_to_the_person_and_to_each_team_in_one_commit,
 	further_teams_wait_in_the_row_and_get_their_copies, copying_twice_tells_nobody_twice,
-	a_team_that_is_gone_stops_nobody_else, clearing_tells_everybody_who_was_told_before, clearing_nothing_writes_nothing,
+	a_team_that_is_gone_stops_nobody_else, a_team_that_was_left_after_the_list_was_made_is_told_nothing,
+	the_end_of_a_status_is_not_told_to_a_team_that_was_left, a_lifted_ban_and_a_ban_from_a_channel_leave_a_member,
+	clearing_tells_everybody_who_was_told_before, clearing_nothing_writes_nothing,
 	the_timer_clears_what_has_run_out_and_nothing_else, coming_back_ends_only_what_was_meant_to_end_with_it,
 	a_repeat_is_answered_and_changes_nothing, who_was_signed_out_meanwhile_sets_nothing, what_was_announced_is_read_back,
 	a_status_has_bounds, team_ids_lose_doubles_and_zeros)
