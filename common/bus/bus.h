@@ -21,9 +21,11 @@ struct bus_publisher_options {
 	const char *listen;   /* nng address; empty: no publisher is made (STATUS_FIELD_INVALID) */
 	const char *instance; /* name in the frames */
 	bool insecure;
-	/* Asked once a second by the publisher's own thread, for the watermark: the newest seq per stream from the
-	 * log's newest leaves over the last 10 s. May be NULL. Returns false when the database does not answer. */
-	bool (*watermark)(void *arg, struct arena *mem, struct logged_event **out_heads, size_t *out_count);
+	/* Asked once a second by the publisher's own thread, for the watermark: the log's generation and, of the same moment, the
+	 * newest seq per stream from its newest leaves, over the whole window (10 s) or a short one. May be NULL. Returns false when
+	 * the database does not answer. */
+	bool (*watermark)(void *arg, struct arena *mem, bool whole, const char **out_generation, struct logged_event **out_heads,
+		size_t *out_count);
 	bool (*database_up)(void *arg); /* for the heartbeat; may be NULL */
 	void *arg;
 };

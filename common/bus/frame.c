@@ -138,14 +138,18 @@ void frame_write_heartbeat(struct arena *mem, const struct frame_origin *origin,
 void frame_write_watermark(struct arena *mem, const struct frame_origin *origin, const struct frame_head *heads, size_t count,
 	frame_send *send, void *arg)
 {
-	for (size_t begin = 0; begin < count; begin += FRAME_HEADS_MOST) {
+	size_t begin = 0;
+
+	do {
 		size_t some = count - begin < FRAME_HEADS_MOST ? count - begin : FRAME_HEADS_MOST;
 		pb_BusFrame frame = frame_of(origin);
 		frame.which_body = pb_BusFrame_watermark_tag;
-		frame.body.watermark.heads = heads_of(mem, heads + begin, some);
+		if (some > 0)
+			frame.body.watermark.heads = heads_of(mem, heads + begin, some);
 		frame.body.watermark.heads_count = (pb_size_t)some;
 		frame_send_encoded(mem, &frame, send, arg);
-	}
+		begin += some;
+	} while (begin < count);
 }
 
 /* ---- reading */

@@ -38,7 +38,7 @@ void frame_write_ephemeral(struct arena *mem, const struct frame_origin *origin,
 /* The last FRAME_HEADS_MOST heads: a loss in what is left out is found by the number of the batch. */
 void frame_write_heartbeat(struct arena *mem, const struct frame_origin *origin, uint64_t last_batch,
 	const struct frame_head *heads, size_t count, bool leaving, bool database_up, frame_send *send, void *arg);
-/* In as many frames as it takes. */
+/* In as many frames as it takes; one without heads still tells the generation. */
 void frame_write_watermark(struct arena *mem, const struct frame_origin *origin, const struct frame_head *heads, size_t count,
 	frame_send *send, void *arg);
 

@@ -14,12 +14,17 @@
 #include "common/bus/frame.h"
 #include "common/ops/ops.h"
 #include "common/rpc/address.h"
+#include "common/rpc/closer.h"
 #include "common/rpc/rpc.h"
 
 #define SEND_BUFFER_FRAMES 8192
 #define HEARTBEAT_EVERY_MS 100
 #define HEADS_LAST_MS      1000 /* how long a head rides along in heartbeats */
 #define WATERMARK_EVERY_MS 1000
+/* Of these watermarks one reads the whole window of 10 s: an event may be 5 s old when it is committed, and the next whole one
+ * must come within the 5 s that are left, late turns included. */
+#define WATERMARK_WHOLE_OF 4
+#define CLOSE_PATIENCE_MS  1000
 #define LEAVING_MS         300 /* nng drops what is queued at close: measured, 208 of 2,000 frames arrived */
 
 /* A stream that was published lately. */
@@ -195,20 +200,26 @@ static void *watermark_main(void *arg)
 	struct bus_publisher *p = arg;
 	struct arena *mem = arena_create();
 	int64_t next = clock_mono_ms() + WATERMARK_EVERY_MS;
+	unsigned answered = 0;
 
 	pthread_mutex_lock(&p->lock);
 	while (publisher_wait(p, next)) {
 		struct logged_event *newest = NULL;
+		const char *generation = NULL;
 		size_t count = 0;
 		pthread_mutex_unlock(&p->lock);
-		bool known = p->options.watermark(p->options.arg, mem, &newest, &count);
+		bool whole = answered % WATERMARK_WHOLE_OF == 0; /* one that failed is asked again the next time */
+		bool known = p->options.watermark(p->options.arg, mem, whole, &generation, &newest, &count);
+		answered += known;
 		pthread_mutex_lock(&p->lock);
-		if (known && count > 0) {
+		if (known) {
 			struct frame_head *heads = ARENA_ARRAY(mem, count, struct frame_head);
 			for (size_t i = 0; i < count; i++)
 				heads[i] = (struct frame_head){newest[i].stream, newest[i].seq};
 			struct frame_origin origin = publisher_origin(p);
-			origin.generation = ""; /* the heads are the log's of now, our generation is that of the last batch */
+			/* The log's of now, like the heads; ours is that of the last batch. Sent even without heads: after a failover
+			 * nobody may commit for long, and the receivers have to hear of it all the same. */
+			origin.generation = generation != NULL ? generation : "";
 			frame_write_watermark(mem, &origin, heads, count, publisher_send, p);
 		}
 		arena_reset(mem);
@@ -276,7 +287,9 @@ void bus_publisher_destroy(struct bus_publisher *p)
 		pthread_join(p->watermark, NULL);
 	if (p->beats)
 		pthread_join(p->heartbeat, NULL);
-	nng_close(p->socket);
+	struct closer *closer = closer_create();
+	closer_close(closer, p->socket, NULL, NULL);
+	closer_finish(closer, CLOSE_PATIENCE_MS);
 	HASH_ITER(hh, p->heads, head, after)
 	{
 		HASH_DEL(p->heads, head);

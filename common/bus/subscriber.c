@@ -16,18 +16,25 @@
 #include "common/base/log.h"
 #include "common/ops/ops.h"
 #include "common/rpc/address.h"
+#include "common/rpc/closer.h"
 #include "common/rpc/rpc.h"
 
+#define KEEP_EVERY_MS         50
+#define SILENCE_MS            1000 /* ten heartbeats */
+#define CLOSE_PATIENCE_MS     1000
 #define RECEIVE_BUFFER_FRAMES 8192 /* with fewer, nng lost frames at 50,000 a second; with 8192 on both ends none */
 
-/* One publisher's address. A socket each, so that it is known who is heard. */
+/* One publisher's address. A socket each, so that it is known who is heard. When the connection is lost, which its silence shows
+ * at the latest, another source takes its place, with a new socket (rpc/closer.h says why). */
 struct source {
 	struct source *next;
 	struct bus_subscriber *subscriber;
 	char address[NNG_MAXADDRLEN];
 	nng_socket socket;
 	nng_aio *aio;
-	_Atomic int64_t heard_mono_ms; /* 0: never */
+	_Atomic int64_t heard_mono_ms;     /* 0: never; also by those whose place it took */
+	_Atomic int64_t connected_mono_ms; /* 0: not connected yet */
+	_Atomic bool lost;
 	uint64_t dice;                 /* of the fault hook; only the callback rolls it */
 	bool listed;                   /* for the resolver */
 };
@@ -36,12 +43,14 @@ struct bus_subscriber {
 	char *addresses;
 	int drop_percent;
 	struct frame_queue *queue;
-	pthread_mutex_t lock; /* of what follows */
+	struct closer *closer;
+	pthread_mutex_t update_lock; /* held by whoever changes the list; taken before lock */
+	pthread_mutex_t lock;        /* of what follows */
 	pthread_cond_t stop_asked;
 	struct source *sources;
 	bool stopping;
-	bool resolves;
-	pthread_t resolver;
+	bool keeps, resolves;
+	pthread_t keeper, resolver;
 };
 
 static bool dice_drop(struct source *source, int percent)
@@ -75,13 +84,34 @@ static void source_received(void *arg)
 	nng_recv_aio(source->socket, source->aio);
 }
 
-static void source_destroy(struct source *source)
+/* Run on nng threads. */
+static void source_connected(nng_pipe pipe, nng_pipe_ev event, void *arg)
 {
-	if (source->aio != NULL)
-		nng_aio_stop(source->aio);
-	nng_close(source->socket);
+	struct source *source = arg;
+
+	atomic_store(&source->connected_mono_ms, clock_mono_ms());
+	log_info("publisher_connected", LOG_STR("address", source->address));
+}
+
+static void source_lost(nng_pipe pipe, nng_pipe_ev event, void *arg)
+{
+	struct source *source = arg;
+
+	atomic_store(&source->lost, true);
+}
+
+static void source_free(void *arg)
+{
+	struct source *source = arg;
+
 	nng_aio_free(source->aio);
 	free(source);
+}
+
+static void source_destroy(struct source *source)
+{
+	nng_aio_stop(source->aio); /* from here on it touches neither subscriber nor queue */
+	closer_close(source->subscriber->closer, source->socket, source_free, source);
 }
 
 static enum status source_create(struct bus_subscriber *subscriber, const char *address, struct source **out_source)
@@ -104,15 +134,49 @@ static enum status source_create(struct bus_subscriber *subscriber, const char *
 	if (rv == 0)
 		rv = nng_aio_alloc(&source->aio, source_received, source);
 	if (rv == 0)
+		rv = nng_pipe_notify(source->socket, NNG_PIPE_EV_ADD_POST, source_connected, source);
+	if (rv == 0)
+		rv = nng_pipe_notify(source->socket, NNG_PIPE_EV_REM_POST, source_lost, source);
+	if (rv == 0)
 		rv = nng_dial(source->socket, address, NULL, NNG_FLAG_NONBLOCK);
 	if (rv != 0) {
 		log_error("dial_failed", LOG_STR("address", address), LOG_STR("why", nng_strerror(rv)));
-		source_destroy(source);
+		nng_close(source->socket); /* it never dialed, so this does not hang */
+		source_free(source);
 		return rv == NNG_EADDRINVAL ? STATUS_FIELD_INVALID : STATUS_INTERNAL;
 	}
 	nng_recv_aio(source->socket, source->aio);
 	*out_source = source;
 	return STATUS_OK;
+}
+
+/* Connected once, and gone or silent since? */
+static bool source_is_over(struct source *source, int64_t now_mono_ms)
+{
+	int64_t heard = atomic_load(&source->heard_mono_ms);
+	int64_t connected = atomic_load(&source->connected_mono_ms);
+
+	if (connected == 0)
+		return false; /* still dialing */
+	return atomic_load(&source->lost) || now_mono_ms - (heard > connected ? heard : connected) > SILENCE_MS;
+}
+
+static void sources_renew(struct bus_subscriber *subscriber)
+{
+	for (struct source **at = &subscriber->sources; *at != NULL; at = &(*at)->next) {
+		struct source *old = *at;
+		struct source *renewed = NULL;
+		if (!source_is_over(old, clock_mono_ms()) || source_create(subscriber, old->address, &renewed) != STATUS_OK)
+			continue; /* what failed is logged and tried again */
+		log_warn("publisher_lost", LOG_STR("address", old->address));
+		pthread_mutex_lock(&subscriber->lock);
+		if (atomic_load(&renewed->heard_mono_ms) == 0)
+			atomic_store(&renewed->heard_mono_ms, atomic_load(&old->heard_mono_ms));
+		renewed->next = old->next;
+		*at = renewed;
+		pthread_mutex_unlock(&subscriber->lock);
+		source_destroy(old);
+	}
 }
 
 static struct source *source_find(struct bus_subscriber *subscriber, const char *address)
@@ -124,7 +188,7 @@ static struct source *source_find(struct bus_subscriber *subscriber, const char 
 	return NULL;
 }
 
-/* Makes the sources those of the addresses. Only one thread at a time does this; the lock is for those who ask who is heard. */
+/* Makes the sources those of the addresses. */
 static enum status sources_update(struct bus_subscriber *subscriber, bool *out_names)
 {
 	struct arena *mem = arena_create();
@@ -132,6 +196,7 @@ static enum status sources_update(struct bus_subscriber *subscriber, bool *out_n
 	const char **addresses = rpc_addresses_resolve(mem, subscriber->addresses, &count, out_names);
 	enum status st = STATUS_OK;
 
+	pthread_mutex_lock(&subscriber->update_lock);
 	for (struct source *source = subscriber->sources; source != NULL; source = source->next)
 		source->listed = count == 0; /* a resolver that knows nothing for a moment takes no publisher away */
 	for (size_t i = 0; i < count && st == STATUS_OK; i++) {
@@ -147,7 +212,7 @@ static enum status sources_update(struct bus_subscriber *subscriber, bool *out_n
 		}
 		source->listed = true;
 	}
-	for (struct source **at = &subscriber->sources; *at != NULL;) {
+	for (struct source **at = &subscriber->sources; st == STATUS_OK && *at != NULL;) {
 		struct source *source = *at;
 		if (source->listed) {
 			at = &source->next;
@@ -159,8 +224,36 @@ static enum status sources_update(struct bus_subscriber *subscriber, bool *out_n
 		pthread_mutex_unlock(&subscriber->lock);
 		source_destroy(source);
 	}
+	pthread_mutex_unlock(&subscriber->update_lock);
 	arena_destroy(mem);
 	return st;
+}
+
+/* False: it is being destroyed. Called with the lock held. */
+static bool subscriber_pause(struct bus_subscriber *subscriber, int pause_ms)
+{
+	int64_t until_ms = clock_mono_ms() + pause_ms;
+	struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
+
+	while (!subscriber->stopping && pthread_cond_timedwait(&subscriber->stop_asked, &subscriber->lock, &until) != ETIMEDOUT) {
+	}
+	return !subscriber->stopping;
+}
+
+static void *keeper_main(void *arg)
+{
+	struct bus_subscriber *subscriber = arg;
+
+	pthread_mutex_lock(&subscriber->lock);
+	while (subscriber_pause(subscriber, KEEP_EVERY_MS)) {
+		pthread_mutex_unlock(&subscriber->lock);
+		pthread_mutex_lock(&subscriber->update_lock);
+		sources_renew(subscriber);
+		pthread_mutex_unlock(&subscriber->update_lock);
+		pthread_mutex_lock(&subscriber->lock);
+	}
+	pthread_mutex_unlock(&subscriber->lock);
+	return NULL;
 }
 
 static void *resolver_main(void *arg)
@@ -168,15 +261,9 @@ static void *resolver_main(void *arg)
 	struct bus_subscriber *subscriber = arg;
 
 	pthread_mutex_lock(&subscriber->lock);
-	while (!subscriber->stopping) {
-		int64_t until_ms = clock_mono_ms() + RPC_RESOLVE_EVERY_MS;
-		struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
-		while (!subscriber->stopping && pthread_cond_timedwait(&subscriber->stop_asked, &subscriber->lock, &until) != ETIMEDOUT) {
-		}
-		if (subscriber->stopping)
-			break;
-		pthread_mutex_unlock(&subscriber->lock);
+	while (subscriber_pause(subscriber, RPC_RESOLVE_EVERY_MS)) {
 		bool names = true;
+		pthread_mutex_unlock(&subscriber->lock);
 		(void)sources_update(subscriber, &names); /* what failed is logged and tried again */
 		pthread_mutex_lock(&subscriber->lock);
 	}
@@ -213,6 +300,8 @@ enum status bus_subscriber_create(const char *addresses, bool insecure, int drop
 	subscriber->addresses = strdup(addresses);
 	subscriber->drop_percent = drop_percent;
 	subscriber->queue = queue;
+	subscriber->closer = closer_create();
+	pthread_mutex_init(&subscriber->update_lock, NULL);
 	pthread_mutex_init(&subscriber->lock, NULL);
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -220,9 +309,11 @@ enum status bus_subscriber_create(const char *addresses, bool insecure, int drop
 	pthread_condattr_destroy(&monotonic);
 	bool names = false;
 	st = sources_update(subscriber, &names);
-	if (st == STATUS_OK && names) {
-		subscriber->resolves = pthread_create(&subscriber->resolver, NULL, resolver_main, subscriber) == 0;
-		st = subscriber->resolves ? STATUS_OK : STATUS_INTERNAL;
+	if (st == STATUS_OK) {
+		subscriber->keeps = pthread_create(&subscriber->keeper, NULL, keeper_main, subscriber) == 0;
+		subscriber->resolves = names && pthread_create(&subscriber->resolver, NULL, resolver_main, subscriber) == 0;
+		if (!subscriber->keeps || subscriber->resolves != names)
+			st = STATUS_INTERNAL;
 	}
 	if (st != STATUS_OK) {
 		bus_subscriber_destroy(subscriber);
@@ -240,6 +331,8 @@ void bus_subscriber_destroy(struct bus_subscriber *subscriber)
 	subscriber->stopping = true;
 	pthread_cond_broadcast(&subscriber->stop_asked);
 	pthread_mutex_unlock(&subscriber->lock);
+	if (subscriber->keeps)
+		pthread_join(subscriber->keeper, NULL);
 	if (subscriber->resolves)
 		pthread_join(subscriber->resolver, NULL);
 	while (subscriber->sources != NULL) {
@@ -247,8 +340,10 @@ void bus_subscriber_destroy(struct bus_subscriber *subscriber)
 		subscriber->sources = source->next;
 		source_destroy(source);
 	}
+	closer_finish(subscriber->closer, CLOSE_PATIENCE_MS);
 	pthread_cond_destroy(&subscriber->stop_asked);
 	pthread_mutex_destroy(&subscriber->lock);
+	pthread_mutex_destroy(&subscriber->update_lock);
 	free(subscriber->addresses);
 	free(subscriber);
 }

@@ -18,6 +18,8 @@
 #define FIRST_DIAL_GRACE_MS 1000 /* a call right after the start waits for the dialing; later it gets BUSY at once */
 #define JUDGED_FROM_MS      200  /* a call with less time than this says nothing about its peer */
 #define PEERS_MOST          64   /* of one owner */
+#define KEEP_EVERY_MS       100
+#define CLOSE_PATIENCE_MS   1000
 #define WHY_DRAINING        "draining" /* the server's word: it did nothing, and another peer may */
 
 enum call_state { CALL_SENDING, CALL_WAITING, CALL_REFUSED };
@@ -50,19 +52,22 @@ struct rpc_client {
 
 	pthread_rwlock_t peers_lock; /* of the list; the peers look after themselves */
 	struct peer *peers;
-	struct peer *retired; /* no longer among the addresses; the resolver's own */
 	_Atomic uint32_t turn;
+	pthread_mutex_t update_lock; /* held by whoever changes the list; taken before peers_lock */
+	struct peer *retired;        /* taken out of the list, maybe with calls in flight */
+	struct closer *closer;
 
 	pthread_mutex_t lock; /* of what follows */
 	pthread_cond_t changed;
 	bool connected_once;
+	bool peers_changed; /* for the keeper */
 	bool closing;
 	size_t outstanding;
 	struct call *waiting_pool; /* without callback */
 	struct call *async_pool;
 
-	bool resolves;
-	pthread_t resolver;
+	bool keeps, resolves;
+	pthread_t keeper, resolver;
 };
 
 /* What one attempt came to. */
@@ -73,18 +78,74 @@ struct attempt {
 
 static void async_step(void *arg);
 
-/* Runs on an nng thread. */
-static void peer_connected(void *arg)
+/* Runs on an nng thread, when a connection came or went. */
+static void peer_changed(void *arg)
 {
 	struct rpc_client *client = arg;
 
 	pthread_mutex_lock(&client->lock);
-	client->connected_once = true;
+	client->peers_changed = true;
 	pthread_cond_broadcast(&client->changed);
 	pthread_mutex_unlock(&client->lock);
 }
 
-/* Makes the list of peers that of the addresses. Peers that went are closed once nothing refers to them. */
+/* ---- the list of peers */
+
+static void peers_insert(struct rpc_client *client, struct peer *peer)
+{
+	pthread_rwlock_wrlock(&client->peers_lock);
+	peer->next = client->peers;
+	client->peers = peer;
+	pthread_rwlock_unlock(&client->peers_lock);
+}
+
+/* *at leaves the list; its calls end by themselves. */
+static void peers_retire(struct rpc_client *client, struct peer **at)
+{
+	struct peer *peer = *at;
+
+	pthread_rwlock_wrlock(&client->peers_lock);
+	*at = peer->next;
+	pthread_rwlock_unlock(&client->peers_lock);
+	peer->next = client->retired;
+	client->retired = peer;
+}
+
+/* Closes the retired ones that nothing refers to any more. */
+static void retired_close(struct rpc_client *client)
+{
+	for (struct peer **at = &client->retired; *at != NULL;) {
+		struct peer *peer = *at;
+		if (atomic_load(&peer->references) > 0) {
+			/* Whoever began just when it went would wait for a connection that does not come. */
+			if (atomic_load(&peer->gone))
+				peer_abort_all(peer, NNG_ECONNRESET);
+			at = &peer->next;
+			continue;
+		}
+		*at = peer->next;
+		peer_destroy(peer, client->closer);
+	}
+}
+
+/* Each lost connection is followed by a new one, in the same place of the list: rendezvous and turns stay. */
+static void peers_renew(struct rpc_client *client)
+{
+	for (struct peer **at = &client->peers; *at != NULL; at = &(*at)->next) {
+		struct peer *old = *at;
+		struct peer *renewed = NULL;
+		if (!atomic_load(&old->lost) || peer_create(old->address, peer_changed, client, &renewed) != STATUS_OK)
+			continue; /* what failed is logged and tried again */
+		renewed->next = old->next;
+		pthread_rwlock_wrlock(&client->peers_lock);
+		*at = renewed;
+		pthread_rwlock_unlock(&client->peers_lock);
+		old->next = client->retired;
+		client->retired = old;
+	}
+}
+
+/* Makes the list of peers that of the addresses. */
 static enum status peers_update(struct rpc_client *client, bool *out_names)
 {
 	struct arena *mem = arena_create();
@@ -92,16 +153,7 @@ static enum status peers_update(struct rpc_client *client, bool *out_names)
 	const char **addresses = rpc_addresses_resolve(mem, client->addresses, &count, out_names);
 	enum status st = STATUS_OK;
 
-	for (struct peer **at = &client->retired; *at != NULL;) {
-		struct peer *peer = *at;
-		if (atomic_load(&peer->references) > 0) {
-			at = &peer->next;
-			continue;
-		}
-		*at = peer->next;
-		peer_destroy(peer);
-	}
-	/* Only this thread changes the list, so it may read it without the lock. */
+	pthread_mutex_lock(&client->update_lock);
 	for (struct peer *peer = client->peers; peer != NULL; peer = peer->next)
 		peer->listed = count == 0; /* a resolver that knows nothing for a moment takes no peer away */
 	for (size_t i = 0; i < count && i < PEERS_MOST; i++) {
@@ -109,29 +161,22 @@ static enum status peers_update(struct rpc_client *client, bool *out_names)
 		while (peer != NULL && strcmp(peer->address, addresses[i]) != 0)
 			peer = peer->next;
 		if (peer == NULL) {
-			st = peer_create(addresses[i], peer_connected, client, &peer);
+			st = peer_create(addresses[i], peer_changed, client, &peer);
 			if (st != STATUS_OK)
 				break;
-			pthread_rwlock_wrlock(&client->peers_lock);
-			peer->next = client->peers;
-			client->peers = peer;
-			pthread_rwlock_unlock(&client->peers_lock);
+			peers_insert(client, peer);
 		}
 		peer->listed = true;
 	}
-	for (struct peer **at = &client->peers; *at != NULL;) {
-		struct peer *peer = *at;
-		if (peer->listed) {
-			at = &peer->next;
+	for (struct peer **at = &client->peers; st == STATUS_OK && *at != NULL;) {
+		if ((*at)->listed) {
+			at = &(*at)->next;
 			continue;
 		}
-		log_info("peer_retired", LOG_STR("address", peer->address));
-		pthread_rwlock_wrlock(&client->peers_lock);
-		*at = peer->next;
-		pthread_rwlock_unlock(&client->peers_lock);
-		peer->next = client->retired;
-		client->retired = peer;
+		log_info("peer_retired", LOG_STR("address", (*at)->address));
+		peers_retire(client, at);
 	}
+	pthread_mutex_unlock(&client->update_lock);
 	arena_destroy(mem);
 	return st;
 }
@@ -141,19 +186,53 @@ static struct timespec mono_timespec(int64_t mono_ms)
 	return (struct timespec){.tv_sec = mono_ms / 1000, .tv_nsec = mono_ms % 1000 * 1000000};
 }
 
+/* Waits for a change, pause_ms at most. False: the client is being destroyed. Called with the lock held. */
+static bool client_pause(struct rpc_client *client, int pause_ms, const bool *until_true)
+{
+	struct timespec until = mono_timespec(clock_mono_ms() + pause_ms);
+
+	while (!client->closing && !(until_true != NULL && *until_true) &&
+		pthread_cond_timedwait(&client->changed, &client->lock, &until) != ETIMEDOUT) {
+	}
+	return !client->closing;
+}
+
+/* Replaces lost connections, asks silent ones for a sign of life, closes what is over. */
+static void *keeper_main(void *arg)
+{
+	struct rpc_client *client = arg;
+
+	pthread_mutex_lock(&client->lock);
+	while (client_pause(client, KEEP_EVERY_MS, &client->peers_changed)) {
+		client->peers_changed = false;
+		pthread_mutex_unlock(&client->lock);
+		pthread_mutex_lock(&client->update_lock);
+		bool connected = false;
+		for (struct peer *peer = client->peers; peer != NULL; peer = peer->next) {
+			connected |= atomic_load(&peer->pipe) != 0;
+			peer_ping(peer, clock_mono_ms());
+		}
+		peers_renew(client);
+		retired_close(client);
+		pthread_mutex_unlock(&client->update_lock);
+		pthread_mutex_lock(&client->lock);
+		if (connected && !client->connected_once) {
+			client->connected_once = true;
+			pthread_cond_broadcast(&client->changed);
+		}
+	}
+	pthread_mutex_unlock(&client->lock);
+	return NULL;
+}
+
 static void *resolver_main(void *arg)
 {
 	struct rpc_client *client = arg;
 
 	pthread_mutex_lock(&client->lock);
-	while (!client->closing) {
-		struct timespec until = mono_timespec(clock_mono_ms() + RPC_RESOLVE_EVERY_MS);
-		while (!client->closing && pthread_cond_timedwait(&client->changed, &client->lock, &until) != ETIMEDOUT) {
-		}
-		if (client->closing)
-			break;
-		pthread_mutex_unlock(&client->lock);
+	while (client_pause(client, RPC_RESOLVE_EVERY_MS, NULL)) {
 		bool names = true;
+		pthread_mutex_unlock(&client->lock);
 		(void)peers_update(client, &names); /* what failed is logged and tried again */
 		pthread_mutex_lock(&client->lock);
 	}
@@ -186,20 +265,23 @@ enum status rpc_client_create(const char *owner, const char *addresses, bool ins
 	client->insecure = insecure;
 	client->created_mono_ms = clock_mono_ms();
 	pthread_rwlock_init(&client->peers_lock, NULL);
+	pthread_mutex_init(&client->update_lock, NULL);
 	pthread_mutex_init(&client->lock, NULL);
+	client->closer = closer_create();
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&client->changed, &monotonic);
 	pthread_condattr_destroy(&monotonic);
-	st = peers_update(client, &client->resolves);
-	if (st == STATUS_OK && client->resolves && pthread_create(&client->resolver, NULL, resolver_main, client) != 0) {
-		client->resolves = false;
-		st = STATUS_INTERNAL;
+	bool names = false;
+	st = peers_update(client, &names);
+	if (st == STATUS_OK) {
+		client->keeps = pthread_create(&client->keeper, NULL, keeper_main, client) == 0;
+		client->resolves = names && pthread_create(&client->resolver, NULL, resolver_main, client) == 0;
+		if (!client->keeps || client->resolves != names)
+			st = STATUS_INTERNAL;
 	}
-	if (st != STATUS_OK) {
-		client->resolves = false;
+	if (st != STATUS_OK)
 		rpc_client_destroy(client);
-	}
 out:
 	arena_destroy(mem);
 	if (st == STATUS_OK)
@@ -220,13 +302,15 @@ static void pool_destroy(struct call *pool)
 	}
 }
 
-static void peers_destroy(struct peer *peers)
+static bool peers_referred(struct rpc_client *client)
 {
-	while (peers != NULL) {
-		struct peer *peer = peers;
-		peers = peer->next;
-		peer_destroy(peer);
+	bool referred = false;
+
+	for (struct peer *peer = client->retired; peer != NULL; peer = peer->next) {
+		peer_abort_all(peer, NNG_ECLOSED);
+		referred |= atomic_load(&peer->references) > 0;
 	}
+	return referred;
 }
 
 void rpc_client_destroy(struct rpc_client *client)
@@ -237,29 +321,32 @@ void rpc_client_destroy(struct rpc_client *client)
 	client->closing = true;
 	pthread_cond_broadcast(&client->changed);
 	pthread_mutex_unlock(&client->lock);
+	if (client->keeps)
+		pthread_join(client->keeper, NULL);
 	if (client->resolves)
 		pthread_join(client->resolver, NULL);
+	while (client->peers != NULL)
+		peers_retire(client, &client->peers);
 	/* No call begins from here on; those that run are cut. One may be between its two steps and have nothing to cut,
 	 * so it is done again until the last has left. */
-	pthread_mutex_lock(&client->lock);
-	while (client->outstanding > 0) {
-		pthread_mutex_unlock(&client->lock);
-		for (struct peer *peer = client->peers; peer != NULL; peer = peer->next)
-			peer_abort_all(peer);
-		for (struct peer *peer = client->retired; peer != NULL; peer = peer->next)
-			peer_abort_all(peer);
+	for (;;) {
+		struct timespec pause = mono_timespec(clock_mono_ms() + 10);
+		bool referred = peers_referred(client);
 		pthread_mutex_lock(&client->lock);
-		struct timespec until = mono_timespec(clock_mono_ms() + 10);
-		if (client->outstanding > 0)
-			pthread_cond_timedwait(&client->changed, &client->lock, &until);
+		bool calls = client->outstanding > 0;
+		if (calls || referred)
+			pthread_cond_timedwait(&client->changed, &client->lock, &pause);
+		pthread_mutex_unlock(&client->lock);
+		if (!calls && !referred)
+			break;
 	}
-	pthread_mutex_unlock(&client->lock);
 	pool_destroy(client->waiting_pool);
 	pool_destroy(client->async_pool);
-	peers_destroy(client->peers);
-	peers_destroy(client->retired);
+	retired_close(client);
+	closer_finish(client->closer, CLOSE_PATIENCE_MS);
 	pthread_cond_destroy(&client->changed);
 	pthread_mutex_destroy(&client->lock);
+	pthread_mutex_destroy(&client->update_lock);
 	pthread_rwlock_destroy(&client->peers_lock);
 	free(client->addresses);
 	free(client);
@@ -497,7 +584,7 @@ static bool attempt_judge(struct call *call, struct peer *peer, struct arena *me
 			refuse(out, STATUS_INTERNAL, "malformed answer");
 			return false;
 		}
-		peer_succeeded(peer);
+		peer_succeeded(peer, now);
 		if (out->status == STATUS_BUSY && out->why != NULL && strcmp(out->why, WHY_DRAINING) == 0) {
 			atomic_store(&peer->shunned_until_mono_ms, now + PEER_PROBE_EVERY_MS);
 			return true;
@@ -506,6 +593,8 @@ static bool attempt_judge(struct call *call, struct peer *peer, struct arena *me
 	}
 	if (rv != NNG_ETIMEDOUT || call->attempt_ms >= JUDGED_FROM_MS)
 		peer_failed(peer, now);
+	if (rv == NNG_ECONNRESET)
+		peer_lose(peer, true);
 	if (rv == NNG_ETIMEDOUT)
 		refuse(out, STATUS_LATE, "no answer in time");
 	else

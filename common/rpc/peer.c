@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/rpc/address.h"
 
@@ -26,17 +27,48 @@ static uint64_t text_hash(const char *text) /* FNV-1a, spread by mix */
 	return mix(hash);
 }
 
+static void peer_tell(struct peer *peer)
+{
+	pthread_mutex_lock(&peer->lock);
+	if (peer->changed != NULL)
+		peer->changed(peer->changed_arg);
+	pthread_mutex_unlock(&peer->lock);
+}
+
 /* Runs on an nng thread. */
 static void pipe_added(nng_pipe pipe, nng_pipe_ev event, void *arg)
 {
 	struct peer *peer = arg;
 
-	/* A peer that came back owes nothing: whoever restarted it wants to see it work. */
-	atomic_store(&peer->failures, 0);
-	atomic_store(&peer->shunned_until_mono_ms, 0);
+	atomic_store(&peer->heard_mono_ms, clock_mono_ms());
 	atomic_store(&peer->pipe, (uint32_t)nng_pipe_id(pipe));
 	log_info("peer_connected", LOG_STR("address", peer->address));
-	peer->connected(peer->connected_arg);
+	peer_tell(peer);
+}
+
+/* nng ends what waited for an answer; what still waited to be sent would wait for the next connection. */
+static void flights_abort(struct peer *peer, uint32_t pipe)
+{
+	pthread_mutex_lock(&peer->lock);
+	for (struct flight *f = peer->flights; f != NULL; f = f->next) {
+		if (f->pipe == pipe)
+			nng_aio_abort(f->aio, NNG_ECONNRESET);
+	}
+	pthread_mutex_unlock(&peer->lock);
+}
+
+void peer_lose(struct peer *peer, bool certain)
+{
+	uint32_t pipe = atomic_exchange(&peer->pipe, 0);
+
+	if (certain)
+		atomic_store(&peer->gone, true);
+	if (certain && pipe != 0)
+		flights_abort(peer, pipe);
+	if (atomic_exchange(&peer->lost, true))
+		return;
+	log_warn("peer_lost", LOG_STR("address", peer->address));
+	peer_tell(peer);
 }
 
 /* Runs on an nng thread, possibly after the next connection was already added. */
@@ -44,20 +76,75 @@ static void pipe_removed(nng_pipe pipe, nng_pipe_ev event, void *arg)
 {
 	struct peer *peer = arg;
 	uint32_t gone = (uint32_t)nng_pipe_id(pipe);
-	uint32_t expected = gone;
 
-	if (atomic_compare_exchange_strong(&peer->pipe, &expected, 0))
-		log_warn("peer_lost", LOG_STR("address", peer->address));
-	/* nng ends what waited for an answer; what still waited to be sent would wait for the next connection. */
-	pthread_mutex_lock(&peer->lock);
-	for (struct flight *f = peer->flights; f != NULL; f = f->next) {
-		if (f->pipe == gone)
-			nng_aio_abort(f->aio, NNG_ECONNRESET);
-	}
-	pthread_mutex_unlock(&peer->lock);
+	if (atomic_load(&peer->pipe) == gone)
+		peer_lose(peer, true);
+	else
+		flights_abort(peer, gone);
 }
 
-enum status peer_create(const char *address, void (*connected)(void *arg), void *arg, struct peer **out_peer)
+/* Runs on an nng thread at the end of a ping, one way or the other. */
+static void ping_end(struct peer *peer, int rv)
+{
+	peer_end(&peer->ping);
+	if (rv == 0)
+		atomic_store(&peer->heard_mono_ms, clock_mono_ms());
+	else if (rv != NNG_ECLOSED)
+		peer_lose(peer, rv != NNG_ETIMEDOUT);
+	atomic_store(&peer->pinging, false);
+	atomic_fetch_sub(&peer->references, 1);
+}
+
+/* Runs on an nng thread, once per finished step. */
+static void ping_step(void *arg)
+{
+	struct peer *peer = arg;
+	nng_aio *aio = peer->ping.aio;
+
+	int rv = nng_aio_result(aio);
+	if (rv == 0 && !peer->ping_sent) {
+		peer->ping_sent = true; /* before the call: the callback may run first */
+		nng_ctx_recv(peer->ping.ctx, aio);
+		return;
+	}
+	nng_msg_free(nng_aio_get_msg(aio)); /* the answer, or the question that was not sent */
+	nng_aio_set_msg(aio, NULL);
+	ping_end(peer, rv);
+}
+
+void peer_ping(struct peer *peer, int64_t now_mono_ms)
+{
+	static const uint8_t nothing[] = {0x0a, 0}; /* an empty envelope, which servers answer before they are asked anything */
+	nng_msg *msg = NULL;
+
+	if (atomic_load(&peer->pipe) == 0 || now_mono_ms - atomic_load(&peer->heard_mono_ms) < PEER_PING_EVERY_MS ||
+		atomic_exchange(&peer->pinging, true))
+		return;
+	atomic_fetch_add(&peer->references, 1);
+	if (nng_msg_alloc(&msg, 0) != 0 || nng_msg_append(msg, nothing, sizeof nothing) != 0 ||
+		peer_begin(peer, &peer->ping) != STATUS_OK) {
+		nng_msg_free(msg);
+		atomic_store(&peer->pinging, false);
+		atomic_fetch_sub(&peer->references, 1);
+		return;
+	}
+	peer->ping_sent = false;
+	nng_aio_set_timeout(peer->ping.aio, PEER_PING_MS);
+	nng_aio_set_msg(peer->ping.aio, msg);
+	nng_ctx_send(peer->ping.ctx, peer->ping.aio);
+}
+
+static void peer_free(void *arg)
+{
+	struct peer *peer = arg;
+
+	nng_aio_free(peer->ping.aio);
+	pthread_mutex_destroy(&peer->lock);
+	free(peer->contexts);
+	free(peer);
+}
+
+enum status peer_create(const char *address, void (*changed)(void *arg), void *arg, struct peer **out_peer)
 {
 	struct peer *peer = calloc(1, sizeof *peer);
 
@@ -66,14 +153,16 @@ enum status peer_create(const char *address, void (*connected)(void *arg), void 
 	pthread_mutex_init(&peer->lock, NULL);
 	snprintf(peer->address, sizeof peer->address, "%s", address);
 	peer->hash = text_hash(address);
-	peer->connected = connected;
-	peer->connected_arg = arg;
+	peer->changed = changed;
+	peer->changed_arg = arg;
 	int rv = strlen(address) < sizeof peer->address ? nng_req0_open(&peer->socket) : NNG_EADDRINVAL;
 	/* With the default of a minute, a call whose peer is slow runs on two of them at once. */
 	if (rv == 0)
 		rv = nng_socket_set_ms(peer->socket, NNG_OPT_REQ_RESENDTIME, NNG_DURATION_INFINITE);
 	if (rv == 0)
 		rv = rpc_socket_prepare(peer->socket);
+	if (rv == 0)
+		rv = nng_aio_alloc(&peer->ping.aio, ping_step, peer);
 	if (rv == 0)
 		rv = nng_pipe_notify(peer->socket, NNG_PIPE_EV_ADD_POST, pipe_added, peer);
 	if (rv == 0)
@@ -82,25 +171,27 @@ enum status peer_create(const char *address, void (*connected)(void *arg), void 
 		rv = nng_dial(peer->socket, address, NULL, NNG_FLAG_NONBLOCK);
 	if (rv != 0) {
 		log_error("dial_failed", LOG_STR("address", address), LOG_STR("why", nng_strerror(rv)));
-		peer_destroy(peer);
+		nng_close(peer->socket); /* it never dialed, so this does not hang */
+		peer_free(peer);
 		return rv == NNG_EADDRINVAL ? STATUS_FIELD_INVALID : STATUS_INTERNAL;
 	}
 	*out_peer = peer;
 	return STATUS_OK;
 }
 
-void peer_destroy(struct peer *peer)
+void peer_destroy(struct peer *peer, struct closer *closer)
 {
 	if (peer == NULL)
 		return;
-	assert(peer->flights == NULL);
-	atomic_store(&peer->pipe, 0); /* that the connection goes now is no loss */
+	assert(peer->flights == NULL && atomic_load(&peer->references) == 0);
+	pthread_mutex_lock(&peer->lock);
+	peer->changed = NULL; /* whoever it told is going */
+	pthread_mutex_unlock(&peer->lock);
+	atomic_store(&peer->lost, true); /* that the connection goes now is no loss */
+	nng_aio_stop(peer->ping.aio);
 	for (size_t i = 0; i < peer->context_count; i++)
 		nng_ctx_close(peer->contexts[i]);
-	nng_close(peer->socket);
-	pthread_mutex_destroy(&peer->lock);
-	free(peer->contexts);
-	free(peer);
+	closer_close(closer, peer->socket, peer_free, peer);
 }
 
 static bool peer_reachable(struct peer *peer, int64_t now_mono_ms)
@@ -179,16 +270,17 @@ void peer_end(struct flight *flight)
 	flight->peer = NULL;
 }
 
-void peer_abort_all(struct peer *peer)
+void peer_abort_all(struct peer *peer, int rv)
 {
 	pthread_mutex_lock(&peer->lock);
 	for (struct flight *f = peer->flights; f != NULL; f = f->next)
-		nng_aio_abort(f->aio, NNG_ECLOSED);
+		nng_aio_abort(f->aio, rv);
 	pthread_mutex_unlock(&peer->lock);
 }
 
-void peer_succeeded(struct peer *peer)
+void peer_succeeded(struct peer *peer, int64_t now_mono_ms)
 {
+	atomic_store_explicit(&peer->heard_mono_ms, now_mono_ms, memory_order_relaxed);
 	if (atomic_load_explicit(&peer->failures, memory_order_relaxed) == 0)
 		return;
 	if (atomic_exchange(&peer->failures, 0) >= PEER_FAILURES_OPEN)

@@ -1,6 +1,7 @@
 /*
- * rpc/peer - one peer of a client: its REQ socket, its pool of contexts, what is in flight to it, and its circuit
- * breaker. Thread-safe. Owned by its client; a call holds a reference (peer_begin .. peer_end).
+ * rpc/peer - one connection of a client to one of its peers: the REQ socket, its pool of contexts, what is in flight on it, and
+ * the circuit breaker. When the connection is lost the peer is over and its client makes another one for the address, with a new
+ * socket (closer.h says why). Thread-safe. Owned by its client; a call holds a reference (peer_begin .. peer_end).
  */
 #pragma once
 
@@ -11,7 +12,10 @@
 #include <stdint.h>
 
 #include "common/base/status.h"
+#include "common/rpc/closer.h"
 
+#define PEER_PING_EVERY_MS  500  /* a silent connection is asked whether it lives */
+#define PEER_PING_MS        1000 /* without an answer in that time it is lost */
 #define PEER_FAILURES_OPEN  5    /* in a row; then only probes go out */
 #define PEER_PROBE_EVERY_MS 1000 /* while open; also how long a peer that said "draining" is left alone */
 
@@ -30,23 +34,30 @@ struct peer {
 	uint64_t hash; /* of the address, for rendezvous */
 	nng_socket socket;
 	_Atomic uint32_t pipe; /* 0: not connected */
+	_Atomic bool lost;     /* was connected, and is no more: to be replaced */
+	_Atomic bool gone;     /* and that is certain */
+	_Atomic int64_t heard_mono_ms;
 	_Atomic uint32_t references;
 	_Atomic uint32_t failures; /* in a row */
 	_Atomic int64_t probe_at_mono_ms;
 	_Atomic int64_t shunned_until_mono_ms;
 	bool listed; /* for the resolver: still among the addresses */
-	void (*connected)(void *arg);
-	void *connected_arg;
+	struct flight ping; /* holds a reference while it is under way */
+	bool ping_sent;     /* else it is still being sent; the callback's own */
+	_Atomic bool pinging;
 
-	pthread_mutex_t lock; /* of what follows */
+	pthread_mutex_t lock; /* of what follows; taken before the client's */
+	void (*changed)(void *arg); /* connected or lost */
+	void *changed_arg;
 	struct flight *flights;
 	nng_ctx *contexts; /* idle ones */
 	size_t context_count, context_capacity;
 };
 
-/* Dials in the background. connected runs on an nng thread at each connection. */
-enum status peer_create(const char *address, void (*connected)(void *arg), void *arg, struct peer **out_peer);
-void peer_destroy(struct peer *peer); /* no flight may be left */
+/* Dials in the background. changed runs on an nng thread when the connection comes or goes. */
+enum status peer_create(const char *address, void (*changed)(void *arg), void *arg, struct peer **out_peer);
+/* Nothing may refer to it any more. It is freed when its socket is closed. */
+void peer_destroy(struct peer *peer, struct closer *closer);
 
 /* Connected, not draining, and its breaker is closed? */
 bool peer_ready(struct peer *peer, int64_t now_mono_ms);
@@ -58,7 +69,12 @@ uint64_t peer_score(const struct peer *peer, uint64_t pick); /* rendezvous: the 
 enum status peer_begin(struct peer *peer, struct flight *flight);
 /* Takes it off; nothing may be pending on its aio. */
 void peer_end(struct flight *flight);
-void peer_abort_all(struct peer *peer); /* everything in flight ends with NNG_ECLOSED */
+void peer_abort_all(struct peer *peer, int rv); /* everything in flight ends with this error of nng's */
 
-void peer_succeeded(struct peer *peer);
+/* Asks an idle connection for a sign of life; returns at once. One call at a time. */
+void peer_ping(struct peer *peer, int64_t now_mono_ms);
+/* The connection is gone. certain: what is in flight ends now; else it has until its deadline, for the peer may just be slow. */
+void peer_lose(struct peer *peer, bool certain);
+
+void peer_succeeded(struct peer *peer, int64_t now_mono_ms);
 void peer_failed(struct peer *peer, int64_t now_mono_ms);

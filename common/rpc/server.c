@@ -12,12 +12,15 @@
 #include "common/events/events.h"
 #include "common/ops/ops.h"
 #include "common/rpc/address.h"
+#include "common/rpc/closer.h"
 #include "common/rpc/rpc.h"
 #include "common/rpc/wire.h"
 
 #define DEFAULT_CONTEXTS    512
 #define DEFAULT_QUEUE_LIMIT 1024
 #define DEFAULT_TIMEOUT_MS  5000 /* of a request that names no time */
+#define PING_BYTES          2    /* no other request is so short */
+#define CLOSE_PATIENCE_MS   1000
 #define STOP_PATIENCE_MS    5000 /* what rpc_server_stop gives handlers that have not finished */
 
 enum slot_state { SLOT_RECEIVING, SLOT_QUEUED, SLOT_RUNNING, SLOT_SENDING };
@@ -122,10 +125,12 @@ static void slot_answer(struct slot *slot, const pb_RpcResult *result)
 		abort();
 	}
 	log_served(slot, result->status);
-	metric_add(rpc_served, 1);
-	if (result->status == STATUS_BUSY || result->status == STATUS_LATE)
-		metric_add(rpc_busy, 1);
-	metric_observe_us(&metrics.rpc_seconds, clock_mono_us() - slot->call.began_mono_us);
+	if (nng_msg_len(slot->request) != PING_BYTES) {
+		metric_add(rpc_served, 1);
+		if (result->status == STATUS_BUSY || result->status == STATUS_LATE)
+			metric_add(rpc_busy, 1);
+		metric_observe_us(&metrics.rpc_seconds, clock_mono_us() - slot->call.began_mono_us);
+	}
 	nng_msg_free(slot->request);
 	slot->request = NULL;
 	arena_reset(slot->mem);
@@ -176,6 +181,11 @@ static void slot_received(void *arg)
 	slot->call.began_mono_us = clock_mono_us();
 	size_t in_flight = atomic_fetch_add(&server->in_flight, 1) + 1;
 
+	/* An empty envelope asks whether the connection lives (peer_ping), not whether a worker is free. */
+	if (nng_msg_len(slot->request) == PING_BYTES) {
+		slot_answer(slot, &(pb_RpcResult){.status = STATUS_OK});
+		return;
+	}
 	/* Counted before it is asked: whoever sets `draining` and then reads 0 in flight is right. */
 	if (atomic_load(&server->draining)) {
 		slot_refuse(slot, STATUS_BUSY, "draining");
@@ -320,8 +330,10 @@ void rpc_fail_retry(struct rpc_call *call, enum status st, const char *why, uint
 	slot_answer(slot_of(call), &result);
 }
 
-static void server_free(struct rpc_server *server)
+static void server_free(void *arg)
 {
+	struct rpc_server *server = arg;
+
 	for (size_t i = 0; i < server->slot_count; i++) {
 		nng_aio_free(server->slots[i].receiving);
 		nng_aio_free(server->slots[i].sending);
@@ -467,6 +479,7 @@ void rpc_server_stop(struct rpc_server *server)
 	}
 	for (size_t i = 0; i < server->slot_count; i++)
 		nng_ctx_close(server->slots[i].ctx);
-	nng_close(server->socket);
-	server_free(server);
+	struct closer *closer = closer_create();
+	closer_close(closer, server->socket, server_free, server);
+	closer_finish(closer, CLOSE_PATIENCE_MS);
 }

@@ -22,6 +22,7 @@ START_TEST(a_call_brings_its_envelope_and_takes_the_reply)
 
 	ck_assert_int_eq(ask_heads(client, mem, &ctx, &outcome), STATUS_OK);
 
+	pthread_mutex_lock(&s.lock);
 	ck_assert_uint_eq(s.actor_id, 7);
 	ck_assert_uint_eq(s.request_id_size, 16);
 	ck_assert_str_eq(s.trace, ctx.trace);
@@ -30,6 +31,7 @@ START_TEST(a_call_brings_its_envelope_and_takes_the_reply)
 	ck_assert_str_eq(s.username, "ann");
 	ck_assert_int_gt(s.remaining_ms, 0);
 	ck_assert_int_le(s.remaining_ms, PATIENCE_MS);
+	pthread_mutex_unlock(&s.lock);
 	ck_assert(rpc_client_up(client));
 	rpc_client_destroy(client);
 	rpc_server_stop(server);
