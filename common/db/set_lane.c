@@ -230,6 +230,13 @@ static enum set_end set_transaction(struct writer *w, const struct commit_set *s
 	return end;
 }
 
+/* Chosen to give way to another transaction: nothing is wrong with the batch, and the other is through by now. */
+static bool gave_way(const struct writer *w)
+{
+	return !w->conn->broken &&
+	       (strcmp(w->conn->sqlstate, "40P01") == 0 || strcmp(w->conn->sqlstate, "40001") == 0);
+}
+
 /* Halves until the op that breaks the statement is alone with it. */
 static void run_halves(struct writer *w, const struct commit_set *set, struct commit_op **ops, size_t count)
 {
@@ -237,7 +244,13 @@ static void run_halves(struct writer *w, const struct commit_set *set, struct co
 
 	if (w->conn == NULL || w->conn->broken)
 		return; /* back to the queue */
-	if (set_transaction(w, set, ops, count, &why) == SET_DONE)
+	enum set_end end = set_transaction(w, set, ops, count, &why);
+	if (end == SET_FAILED && why == STATUS_BUSY && gave_way(w)) {
+		writer_rollback(w);
+		if (!w->conn->broken)
+			end = set_transaction(w, set, ops, count, &why);
+	}
+	if (end == SET_DONE)
 		return;
 	bool broken = w->conn->broken, leaves = writer_made_leaves(w);
 	writer_rollback(w);

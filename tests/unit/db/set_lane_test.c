@@ -85,6 +85,57 @@ START_TEST(an_op_that_breaks_the_statement_harms_none_of_its_batch)
 }
 END_TEST
 
+/* The first `times` inserts fail as the victims of deadlocks do; a sequence remembers them over the rollbacks. */
+static void collide(struct fixture *fx, int times)
+{
+	char sql[512];
+
+	snprintf(sql, sizeof sql,
+		"CREATE SEQUENCE test.tries; CREATE FUNCTION test.collide() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN"
+		" IF nextval('test.tries') <= %d THEN RAISE 'told so' USING ERRCODE = '40P01'; END IF; RETURN NEW; END$$;"
+		"CREATE TRIGGER collide BEFORE INSERT ON test.posts FOR EACH STATEMENT EXECUTE FUNCTION test.collide()",
+		times);
+	pg_exec(fx->url, sql);
+}
+
+static void posts_after_collisions(int times, enum status expected)
+{
+	struct fixture fx;
+	struct gate gate;
+	struct post p[5];
+
+	fixture_create(&fx);
+	collide(&fx, times);
+	gate_shut(&fx, &gate);
+	for (int i = 0; i < 5; i++) {
+		post_init(&p[i], 100 + (uint64_t)i, TEAM(i % 2));
+		committer_submit(fx.c, &p[i].op);
+	}
+	gate_open(&gate);
+	for (int i = 0; i < 5; i++)
+		ck_assert_int_eq(post_await(&p[i]), expected);
+	/* The batch was never taken apart. */
+	ck_assert_int_eq(pg_number(fx.url, "SELECT last_value FROM test.tries"), 2);
+	ck_assert_int_eq(pg_number(fx.url, "SELECT count(*) FROM test.posts"), expected == STATUS_OK ? 5 : 0);
+	struct post later;
+	post_init(&later, 200, TEAM(0));
+	ck_assert_int_eq(post_run(&fx, &later), STATUS_OK);
+	assert_streams_whole(fx.url);
+	fixture_destroy(&fx);
+}
+
+START_TEST(a_batch_that_lost_a_deadlock_is_written_by_the_second_try)
+{
+	posts_after_collisions(1, STATUS_OK);
+}
+END_TEST
+
+START_TEST(a_batch_that_loses_twice_is_busy)
+{
+	posts_after_collisions(2, STATUS_BUSY);
+}
+END_TEST
+
 static const uint8_t request_a[16] = "request-a-------", hash_a[32] = "a", hash_b[32] = "b";
 
 static void with_request(struct post *p, const uint8_t *hash)
@@ -215,6 +266,7 @@ END_TEST
 
 TESTS("set_lane", eight_threads_in_both_lanes_number_every_stream_without_a_hole,
 	an_op_that_breaks_the_statement_harms_none_of_its_batch,
+	a_batch_that_lost_a_deadlock_is_written_by_the_second_try, a_batch_that_loses_twice_is_busy,
 	a_repeated_request_is_replayed_and_another_body_is_refused,
 	every_kind_of_stale_epoch_is_seen_under_the_lock, posts_to_a_locked_stream_wait_and_the_others_do_not,
 	a_post_to_a_stream_that_does_not_exist_is_not_found,
