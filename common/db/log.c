@@ -164,25 +164,29 @@ enum status log_heads(
 
 /* ---- watermark */
 
-/* An event's time is taken before its COMMIT, and a transaction may last 5 s: the window must be longer. Nearly every one
- * is there within a second, so the whole window is read every fifth second and a short one in between. */
-enum status log_watermark(
-	struct db_conn *conn, struct arena *mem, struct logged_event **out_heads, size_t *out_count)
+/* An event's time is taken before its COMMIT, and a transaction may last 5 s: the window must be longer. Always at least one
+ * row, of NULLs beside the generation when nothing moved. */
+enum status log_watermark(struct db_conn *conn, struct arena *mem, bool whole, const char **out_generation,
+	struct logged_event **out_heads, size_t *out_count)
 {
 	static const struct db_stmt watermark_stmt = {"log_watermark",
-		"SELECT e.rank, e.id, max(e.seq) FROM log.events e WHERE e.created_at > statement_timestamp() -"
-		" CASE WHEN extract(epoch FROM statement_timestamp())::int8 % 5 = 0 THEN interval '10 s' ELSE interval '3 s' END"
-		" GROUP BY e.rank, e.id"};
+		"SELECT (SELECT " GENERATION_SQL "), w.rank, w.id, w.seq FROM (SELECT) one LEFT JOIN"
+		" (SELECT e.rank, e.id, max(e.seq) AS seq FROM log.events e WHERE e.created_at > statement_timestamp() -"
+		" CASE WHEN $1 THEN interval '10 s' ELSE interval '3 s' END GROUP BY e.rank, e.id) w ON true"};
 	/* A plan made while the next leaf was empty would scan it when it is full. */
 	static const struct db_stmt by_index_stmt = {
 		"log_by_index", "SELECT set_config('enable_seqscan', 'off', true)"};
+	struct db_params p;
 	struct db_rows rows = {0};
+	size_t count = 0;
 
+	db_params_begin(&p, mem);
+	db_put_bool(&p, whole);
 	enum status st = db_begin(conn);
 	if (st == STATUS_OK)
 		st = db_query(conn, mem, &by_index_stmt, NULL, NULL);
 	if (st == STATUS_OK)
-		st = db_query(conn, mem, &watermark_stmt, NULL, &rows);
+		st = db_query(conn, mem, &watermark_stmt, &p, &rows);
 	if (st == STATUS_OK)
 		st = db_commit(conn);
 	else
@@ -190,12 +194,14 @@ enum status log_watermark(
 	if (st != STATUS_OK)
 		return st;
 	struct logged_event *heads = ARENA_ARRAY(mem, (size_t)rows.count, struct logged_event);
-	for (int row = 0; row < rows.count; row++) {
-		heads[row].stream = (struct stream){(uint32_t)db_i64(&rows, row, 0), db_id(&rows, row, 1)};
-		heads[row].seq = db_id(&rows, row, 2);
+	for (int row = 0; row < rows.count && !db_is_null(&rows, row, 1); row++) {
+		heads[row].stream = (struct stream){(uint32_t)db_i64(&rows, row, 1), db_id(&rows, row, 2)};
+		heads[row].seq = db_id(&rows, row, 3);
+		count++;
 	}
+	*out_generation = db_text(&rows, 0, 0);
 	*out_heads = heads;
-	*out_count = (size_t)rows.count;
+	*out_count = count;
 	return STATUS_OK;
 }
 

@@ -52,14 +52,15 @@ struct process {
 static const struct mount *const mounts[] = {&house_mount, NULL};
 
 /* Publisher's thread, once a second. */
-static bool watermark(void *arg, struct arena *mem, struct logged_event **out_heads, size_t *out_count)
+static bool watermark(void *arg, struct arena *mem, bool whole, const char **out_generation, struct logged_event **out_heads,
+	size_t *out_count)
 {
 	struct api *api = arg;
 	struct db_conn *conn = NULL;
 
 	if (db_acquire(api->db, clock_mono_ms() + WATERMARK_WAIT_MS, &conn) != STATUS_OK)
 		return false;
-	enum status st = log_watermark(conn, mem, out_heads, out_count);
+	enum status st = log_watermark(conn, mem, whole, out_generation, out_heads, out_count);
 	db_release(conn);
 	return st == STATUS_OK;
 }

@@ -2,6 +2,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <semaphore.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,9 @@ struct world {
 	uint64_t head;
 	_Atomic uint64_t applied;
 	_Atomic int out_of_order, ephemerals, heard, fetches;
+	const char *_Atomic generation; /* what the log says */
+	_Atomic int generations;        /* told of */
+	_Atomic int watermarks, wholes, whole_at_once;
 	sem_t followed;
 	struct bus_publisher *publishers[2];
 	struct bus_order *order;
@@ -54,7 +58,7 @@ static enum status world_fetch(void *arg, struct arena *mem, struct stream s, ui
 		*row = (pb_LoggedEvent){.rank = s.rank, .stream_id = s.id, .seq = seq, .kind = logged.kind};
 		row->payload = pb_bytes_from(mem, logged.payload, logged.payload_length);
 	}
-	out->generation = arena_strdup(mem, "g1");
+	out->generation = arena_strdup(mem, atomic_load(&w->generation));
 	return STATUS_OK;
 }
 
@@ -68,7 +72,7 @@ static enum status world_heads(void *arg, struct arena *mem, const struct stream
 	for (size_t i = 0; i < count; i++)
 		out->heads[i] = (pb_StreamHead){.rank = streams[i].rank, .stream_id = streams[i].id, .seq = w->head};
 	pthread_mutex_unlock(&w->lock);
-	out->generation = arena_strdup(mem, "g1");
+	out->generation = arena_strdup(mem, atomic_load(&w->generation));
 	return STATUS_OK;
 }
 
@@ -106,7 +110,7 @@ static void on_generation(void *arg, const char *generation)
 {
 	struct world *w = arg;
 
-	w->out_of_order++;
+	w->generations++;
 }
 
 static void on_heard(void *arg, const struct logged_event *logged, const pb_Event *body)
@@ -116,16 +120,33 @@ static void on_heard(void *arg, const struct logged_event *logged, const pb_Even
 	w->heard += body->event_id == logged->seq;
 }
 
+/* A log in which nothing moves. The first question fails. */
+static bool world_watermark(void *arg, struct arena *mem, bool whole, const char **out_generation,
+	struct logged_event **out_heads, size_t *out_count)
+{
+	struct world *w = arg;
+
+	w->wholes += whole;
+	if (w->watermarks++ == 0) {
+		w->whole_at_once = whole;
+		return false;
+	}
+	*out_generation = atomic_load(&w->generation);
+	return true;
+}
+
 static void world_create(struct world *w, int publishers)
 {
 	memset(w, 0, sizeof *w);
+	w->generation = "g1";
 	pthread_mutex_init(&w->lock, NULL);
 	sem_init(&w->followed, 0, 0);
 	snprintf(w->directory, sizeof w->directory, "/tmp/guildhall-bus-XXXXXX");
 	ck_assert_ptr_nonnull(mkdtemp(w->directory));
 	for (int i = 0; i < publishers; i++) {
 		snprintf(w->address[i], sizeof w->address[i], "ipc://%s/%d", w->directory, i);
-		struct bus_publisher_options options = {.listen = w->address[i], .instance = "test"};
+		struct bus_publisher_options options = {
+			.listen = w->address[i], .instance = "test", .watermark = i == 0 ? world_watermark : NULL, .arg = w};
 		ck_assert_int_eq(bus_publisher_create(&options, &w->publishers[i]), STATUS_OK);
 	}
 }
@@ -206,6 +227,7 @@ START_TEST(events_of_two_publishers_arrive_in_the_order_of_their_commits)
 	bus_order_generation(w.order, generation);
 	ck_assert_str_eq(generation, "g1");
 	ck_assert_int_eq(w.out_of_order, 0);
+	ck_assert_int_eq(w.generations, 0);
 	ck_assert_uint_eq(w.applied, 6000);
 	world_destroy(&w);
 }
@@ -223,6 +245,7 @@ START_TEST(a_lossy_bus_is_repaired_from_the_log)
 		commit_and_publish(&w, i % 2, 1);
 	wait_for(&w, all_applied);
 	ck_assert_int_eq(w.out_of_order, 0);
+	ck_assert_int_eq(w.generations, 0);
 	ck_assert_int_gt(w.fetches, 0);
 	world_destroy(&w);
 }
@@ -240,6 +263,49 @@ START_TEST(a_publisher_that_is_missing_is_not_heard)
 	commit_and_publish(&w, 0, 1);
 	wait_for(&w, all_applied);
 	ck_assert(!bus_order_publishers_heard(w.order, 1000));
+	world_destroy(&w);
+}
+END_TEST
+
+static bool generation_known(struct world *w)
+{
+	char generation[96];
+
+	bus_order_generation(w->order, generation);
+	return strcmp(generation, atomic_load(&w->generation)) == 0;
+}
+
+START_TEST(another_generation_is_heard_of_though_nobody_commits)
+{
+	struct world w;
+	world_create(&w, 2);
+	world_order(&w, 0);
+	bus_order_follow(w.order, STREAM_TEAM(1), 0, NULL);
+	sem_wait(&w.followed);
+	wait_for(&w, generation_known);
+	ck_assert_int_eq(w.generations, 0); /* the first one */
+
+	atomic_store(&w.generation, "g2");
+	wait_for(&w, generation_known);
+	ck_assert_int_eq(w.generations, 1);
+	world_destroy(&w);
+}
+END_TEST
+
+static bool watermarked(struct world *w)
+{
+	return w->watermarks >= 6;
+}
+
+START_TEST(every_fourth_watermark_that_is_answered_reads_the_whole_window)
+{
+	struct world w;
+	world_create(&w, 1);
+
+	/* The first is not answered, so the second is whole, and then the sixth. */
+	wait_for(&w, watermarked);
+	ck_assert_int_eq(w.whole_at_once, 1);
+	ck_assert_int_eq(w.wholes, 3);
 	world_destroy(&w);
 }
 END_TEST
@@ -302,4 +368,5 @@ END_TEST
 
 TESTS("bus", events_of_two_publishers_arrive_in_the_order_of_their_commits, a_lossy_bus_is_repaired_from_the_log,
 	a_publisher_that_is_missing_is_not_heard, ephemeral_events_pass_through, a_listener_hears_events_without_following,
+	another_generation_is_heard_of_though_nobody_commits, every_fourth_watermark_that_is_answered_reads_the_whole_window,
 	an_empty_address_makes_no_publisher_and_publishing_to_none_is_nothing)

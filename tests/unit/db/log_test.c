@@ -202,16 +202,58 @@ START_TEST(the_watermark_has_the_newest_seq_of_streams_that_moved_lately)
 {
 	struct reader r;
 	struct logged_event *heads;
+	const char *generation;
 	size_t count;
 
 	reader_create(&r);
 	stream_with(&r, 50, 1, 20);
 	stream_with(&r, 51, 1, 3);
 	pg_exec(r.url, "UPDATE log.events SET created_at = created_at - interval '20 s' WHERE id = 51");
-	ck_assert_int_eq(log_watermark(r.conn, r.mem, &heads, &count), STATUS_OK);
+	ck_assert_int_eq(log_watermark(r.conn, r.mem, true, &generation, &heads, &count), STATUS_OK);
 	ck_assert_uint_eq(count, 1);
 	ck_assert_uint_eq(heads[0].stream.id, 50);
 	ck_assert_uint_eq(heads[0].seq, 20);
+	reader_destroy(&r);
+}
+END_TEST
+
+START_TEST(a_watermark_reads_the_whole_window_whenever_it_is_asked_to)
+{
+	struct reader r;
+	struct logged_event *heads;
+	const char *generation;
+	size_t count;
+
+	reader_create(&r);
+	stream_with(&r, 50, 1, 20);
+	pg_exec(r.url, "UPDATE log.events SET created_at = created_at + interval '1 hour'"); /* of now, however slow this is */
+	stream_with(&r, 51, 1, 3);
+	pg_exec(r.url, "UPDATE log.events SET created_at = clock_timestamp() - interval '5 s' WHERE id = 51");
+	ck_assert_int_eq(log_watermark(r.conn, r.mem, false, &generation, &heads, &count), STATUS_OK);
+	ck_assert_uint_eq(count, 1);
+	ck_assert_uint_eq(heads[0].stream.id, 50);
+	ck_assert_int_eq(log_watermark(r.conn, r.mem, true, &generation, &heads, &count), STATUS_OK);
+	ck_assert_uint_eq(count, 2);
+	reader_destroy(&r);
+}
+END_TEST
+
+START_TEST(a_watermark_names_the_present_generation_even_when_nothing_moved)
+{
+	struct reader r;
+	struct logged_event *heads;
+	const char *before, *after, *now;
+	size_t count;
+
+	reader_create(&r);
+	ck_assert_int_eq(log_watermark(r.conn, r.mem, true, &before, &heads, &count), STATUS_OK);
+	ck_assert_uint_eq(count, 0);
+	pg_exec(r.url, "UPDATE log.meta SET generation_counter = generation_counter + 1");
+	ck_assert_int_eq(log_watermark(r.conn, r.mem, false, &after, &heads, &count), STATUS_OK);
+	ck_assert_uint_eq(count, 0);
+	ck_assert_str_ne(before, after);
+	ck_assert_int_eq(log_generation(r.conn, r.mem, &now), STATUS_OK);
+	ck_assert_str_eq(after, now);
 	reader_destroy(&r);
 }
 END_TEST
@@ -416,6 +458,8 @@ TESTS("log", a_fetch_gives_what_follows_in_order_and_the_head, a_fetch_at_the_he
 	a_position_of_another_generation_is_gone, a_fetch_obeys_its_limit_and_the_size_of_an_answer,
 	a_hole_ends_an_answer_before_it, heads_come_in_the_order_they_were_asked_for,
 	the_watermark_has_the_newest_seq_of_streams_that_moved_lately,
+	a_watermark_reads_the_whole_window_whenever_it_is_asked_to,
+	a_watermark_names_the_present_generation_even_when_nothing_moved,
 	leaves_are_made_ahead_and_a_second_time_changes_nothing,
 	leaves_past_the_retention_are_dropped_and_the_others_stay,
 	a_detach_that_was_interrupted_is_finished_the_next_time, request_ids_are_kept_a_day,
