@@ -22,6 +22,9 @@
 #define PURGE_CHUNKS   60 /* of one turn */
 #define RETRY_MS       5000
 #define JOB_LIFE_MS    120000
+/* No statement of the thread may outlast the node lease (25 s), which is at most 5 s old when one begins. */
+#define DETACH_TIMEOUTS "SET statement_timeout = '15s'; SET lock_timeout = '10s'"
+#define OWN_TIMEOUTS    "SET statement_timeout = '5s'; SET lock_timeout = '2s'"
 
 struct log_upkeep {
 	struct db *db;
@@ -37,6 +40,13 @@ struct log_upkeep {
 	/* of the thread alone; monotonic times at which each is due */
 	int64_t leaves_at_ms, retention_at_ms, purge_at_ms;
 };
+
+/* Between two pieces of work: without the node every id of the process would wait for the housekeeping. */
+static void keep_node(struct log_upkeep *u, struct db_conn *conn)
+{
+	if (u != NULL && node_lease_due(u->node, clock_mono_ms()))
+		node_lease_turn(u->node, conn);
+}
 
 /* ---- leases of jobs */
 
@@ -89,7 +99,7 @@ static const struct db_stmt expired_stmt = {"log_expired_leaves",
 	" < clock_timestamp() - $1 * interval '1 hour' ORDER BY c.relname"};
 
 /* A plain DROP of an attached leaf takes a lock that stops inserts everywhere. */
-static enum status leaf_remove(struct db_conn *conn, const char *leaf, const char *from)
+static enum status leaf_remove(struct log_upkeep *u, struct db_conn *conn, const char *leaf, const char *from)
 {
 	char sql[256];
 	enum status st = STATUS_OK;
@@ -103,6 +113,7 @@ static enum status leaf_remove(struct db_conn *conn, const char *leaf, const cha
 		st = db_script(conn, sql);
 	if (st != STATUS_OK)
 		return st;
+	keep_node(u, conn);
 	snprintf(sql, sizeof sql, "DROP TABLE log.%s", leaf);
 	st = db_script(conn, sql);
 	if (st == STATUS_OK)
@@ -110,7 +121,8 @@ static enum status leaf_remove(struct db_conn *conn, const char *leaf, const cha
 	return st;
 }
 
-enum status log_drop_leaves(struct db_conn *conn, int64_t retention_h, size_t *out_count)
+/* u: whose node is kept meanwhile, or NULL. */
+static enum status drop_leaves(struct log_upkeep *u, struct db_conn *conn, int64_t retention_h, size_t *out_count)
 {
 	struct arena *mem = arena_create();
 	struct db_params p;
@@ -121,7 +133,8 @@ enum status log_drop_leaves(struct db_conn *conn, int64_t retention_h, size_t *o
 	db_put_i64(&p, retention_h);
 	enum status st = db_query(conn, mem, &expired_stmt, &p, &rows);
 	for (int row = 0; row < rows.count && st == STATUS_OK; row++) {
-		st = leaf_remove(conn, db_text(&rows, row, 0), db_text(&rows, row, 1));
+		keep_node(u, conn);
+		st = leaf_remove(u, conn, db_text(&rows, row, 0), db_text(&rows, row, 1));
 		count += st == STATUS_OK;
 	}
 	if (out_count != NULL)
@@ -130,9 +143,14 @@ enum status log_drop_leaves(struct db_conn *conn, int64_t retention_h, size_t *o
 	return st;
 }
 
+enum status log_drop_leaves(struct db_conn *conn, int64_t retention_h, size_t *out_count)
+{
+	return drop_leaves(NULL, conn, retention_h, out_count);
+}
+
 /* ---- requests */
 
-enum status log_purge_requests(struct db_conn *conn, int64_t *out_count)
+static enum status purge_requests(struct log_upkeep *u, struct db_conn *conn, int64_t *out_count)
 {
 	static const struct db_stmt purge_stmt = {"log_purge_requests",
 		"DELETE FROM log.requests WHERE ctid = ANY (ARRAY(SELECT ctid FROM log.requests"
@@ -144,6 +162,7 @@ enum status log_purge_requests(struct db_conn *conn, int64_t *out_count)
 	for (int chunk = 0; chunk < PURGE_CHUNKS && st == STATUS_OK; chunk++) {
 		struct db_params p;
 		struct db_rows rows = {0};
+		keep_node(u, conn);
 		db_params_begin(&p, mem);
 		db_put_i64(&p, PURGE_CHUNK);
 		st = db_query(conn, mem, &purge_stmt, &p, &rows);
@@ -155,6 +174,11 @@ enum status log_purge_requests(struct db_conn *conn, int64_t *out_count)
 		*out_count = total;
 	arena_destroy(mem);
 	return st;
+}
+
+enum status log_purge_requests(struct db_conn *conn, int64_t *out_count)
+{
+	return purge_requests(NULL, conn, out_count);
 }
 
 /* ---- the thread */
@@ -180,11 +204,10 @@ static void turn_retention(struct log_upkeep *u, struct db_conn *conn, int64_t n
 		return;
 	/* A detach waits for the transactions that were there before it (5 s at most, if they are ours); it holds no snapshot
 	 * meanwhile, and no lock that inserts would wait for. */
-	st = db_script(conn, "SET statement_timeout = '60s'; SET lock_timeout = '10s'");
+	st = db_script(conn, DETACH_TIMEOUTS);
 	if (st == STATUS_OK)
-		st = log_drop_leaves(conn, u->retention_h, NULL);
-	if (db_script(conn, "SET statement_timeout = '5s'; SET lock_timeout = '2s'") != STATUS_OK ||
-		st != STATUS_OK)
+		st = drop_leaves(u, conn, u->retention_h, NULL);
+	if (db_script(conn, OWN_TIMEOUTS) != STATUS_OK || st != STATUS_OK)
 		u->retention_at_ms = now + 60000;
 }
 
@@ -196,7 +219,7 @@ static void turn_purge(struct log_upkeep *u, struct db_conn *conn, int64_t now)
 		return;
 	u->purge_at_ms = now + PURGE_EVERY_MS;
 	if (job_lease(conn, "log_requests", u->holder, JOB_LIFE_MS, &mine) == STATUS_OK && mine)
-		log_purge_requests(conn, NULL);
+		purge_requests(u, conn, NULL);
 }
 
 static void turn(struct log_upkeep *u)
@@ -209,10 +232,11 @@ static void turn(struct log_upkeep *u)
 		return;
 	if (db_acquire(u->db, now + 1000, &conn) != STATUS_OK)
 		return;
-	if (node_due)
-		node_lease_turn(u->node, conn);
+	keep_node(u, conn);
 	turn_leaves(u, conn, now);
+	keep_node(u, conn);
 	turn_purge(u, conn, now);
+	keep_node(u, conn);
 	turn_retention(u, conn, now);
 	db_release(conn);
 }

@@ -453,6 +453,31 @@ START_TEST(the_upkeep_of_a_process_leases_a_node_and_gives_it_back)
 }
 END_TEST
 
+START_TEST(a_long_purge_does_not_keep_the_node_from_being_renewed)
+{
+	struct reader r;
+	struct ids ids;
+	struct config config = {.log_retention_h = 72};
+	struct log_upkeep *upkeep;
+
+	reader_create(&r);
+	ids_init(&ids);
+	/* Three chunks, each of which takes half of the time after which a node is to be renewed. */
+	pg_exec(r.url,
+		"INSERT INTO log.requests (actor, request_id, created_at) SELECT 5, g::text::bytea, now() - interval '25 hours'"
+		" FROM generate_series(1, 11000) g; CREATE TABLE seen (until timestamptz);"
+		"CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS"
+		" $$ BEGIN INSERT INTO seen SELECT until FROM log.nodes; PERFORM pg_sleep(2.6); RETURN NULL; END $$;"
+		"CREATE TRIGGER slow BEFORE DELETE ON log.requests FOR EACH STATEMENT EXECUTE FUNCTION slow()");
+	ck_assert_int_eq(log_upkeep_start(&config, r.db, "test-1", &ids, &upkeep), STATUS_OK);
+	pg_await(r.url, "SELECT count(*) FROM log.requests", 1000);
+	pg_await(r.url, "SELECT count(*) FROM log.requests", 0);
+	ck_assert_int_eq(pg_number(r.url, "SELECT count(DISTINCT until) FROM seen"), 2);
+	log_upkeep_stop(upkeep);
+	reader_destroy(&r);
+}
+END_TEST
+
 TESTS("log", a_fetch_gives_what_follows_in_order_and_the_head, a_fetch_at_the_head_is_complete_and_empty,
 	a_range_whose_beginning_is_not_there_any_more_is_gone, a_position_beyond_the_head_is_gone,
 	a_position_of_another_generation_is_gone, a_fetch_obeys_its_limit_and_the_size_of_an_answer,
@@ -465,4 +490,4 @@ TESTS("log", a_fetch_gives_what_follows_in_order_and_the_head, a_fetch_at_the_he
 	a_detach_that_was_interrupted_is_finished_the_next_time, request_ids_are_kept_a_day,
 	two_holders_get_two_nodes_and_one_given_back_is_free_at_once,
 	a_node_that_was_taken_over_is_not_held_any_more, a_job_is_one_holders_until_its_lease_ends,
-	the_upkeep_of_a_process_leases_a_node_and_gives_it_back)
+	the_upkeep_of_a_process_leases_a_node_and_gives_it_back, a_long_purge_does_not_keep_the_node_from_being_renewed)
