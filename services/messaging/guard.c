@@ -117,20 +117,22 @@ static enum status find_nothing(struct log_tx *tx, void *arg)
 	return STATUS_NOT_FOUND;
 }
 
-/* What is not there may have been deleted by this very request, whose answer was lost: it is looked up like
- * any other before that is told. */
-static enum status not_found_unless_repeated(
-	struct service *s, struct change *c, struct commit_result *out_result)
+enum status guard_repeated(struct service *s, struct rpc_call *call, enum status refused,
+	struct commit_result *out_result, struct refusal *no)
 {
-	struct commit_op op = {.streams = {STREAM_USER(c->call->header->actor_id)},
+	struct commit_op op = {.streams = {STREAM_USER(call->header->actor_id)},
 		.stream_count = 1,
 		.keeps_rights = true,
 		.work = find_nothing};
 
-	commit_op_from_call(&op, c->call);
+	commit_op_from_call(&op, call);
 	if (op.actor_id == 0 || op.request_id_length == 0)
-		return STATUS_NOT_FOUND;
-	return committer_run(s->committer, c->call->mem, &op, out_result);
+		return refused;
+	enum status st = committer_run(s->committer, call->mem, &op, out_result);
+	if (st == STATUS_NOT_FOUND)
+		return refused;
+	copy_refusal(call->mem, out_result, no);
+	return st;
 }
 
 static enum status answer_again(
@@ -141,6 +143,15 @@ static enum status answer_again(
 		return STATUS_OK;
 	return pb_decode_sized(call->mem, call->method->reply, call->method->reply_size, reply, result->reply,
 		result->reply_length);
+}
+
+enum status guard_refused(
+	struct service *s, struct change *c, enum status refused, void *reply, bool *out_replayed)
+{
+	struct commit_result result = {0};
+
+	enum status st = guard_repeated(s, c->call, refused, &result, &c->no);
+	return st == STATUS_OK ? answer_again(c->call, &result, reply, out_replayed) : st;
 }
 
 enum status guard_change(struct service *s, struct change *c, void *reply, bool *out_replayed)
@@ -163,14 +174,11 @@ enum status guard_change(struct service *s, struct change *c, void *reply, bool 
 			st = c->allowed(c);
 		if (st != STATUS_OK && c->rights.cached)
 			continue;
-		if (st != STATUS_OK && st != STATUS_NOT_FOUND)
-			return st;
-		bool missing = st == STATUS_NOT_FOUND;
-		st = missing ? not_found_unless_repeated(s, c, &result) : commit(s, c, &result);
+		if (st != STATUS_OK)
+			return guard_refused(s, c, st, reply, out_replayed);
+		st = commit(s, c, &result);
 		if (st == STATUS_OK && result.replayed)
 			return answer_again(call, &result, reply, out_replayed);
-		if (missing && st == STATUS_NOT_FOUND)
-			return st;
 		if (st == STATUS_OK)
 			return STATUS_OK;
 		copy_refusal(call->mem, &result, &c->no);

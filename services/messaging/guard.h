@@ -37,9 +37,9 @@ enum status guard_compare(const struct rights *r, const struct rpc_call *call, c
 
 /*
  * One reading. `fn` runs the statement on a connection of `db` and gives the epochs it found; what it returns
- * besides STATUS_OK ends the reading as it is, but what it did not find or refuses (NOT_FOUND, FIELD_INVALID) is told
- * only to who still may know. needed: a permission, or GUARD_VIEW: it is enough to know of
- * the channel.
+ * besides STATUS_OK ends the reading as it is, but what it did not find or refuses (NOT_FOUND, FIELD_INVALID)
+ * is told only to who still may know. needed: a permission, or GUARD_VIEW: it is enough to know of the
+ * channel.
  */
 #define GUARD_VIEW (-1)
 typedef enum status guard_read_fn(struct db_conn *conn, struct rpc_call *call, const struct rights *r,
@@ -65,6 +65,24 @@ struct change {
 /* reply: the call's, which `work` fills and stores; what was stored is decoded into it when the request was
  * answered before. */
 enum status guard_change(struct service *s, struct change *c, void *reply, bool *out_replayed);
+/* The call was judged and turned down, as opposed to one that nobody could judge. */
+static inline bool guard_refuses(enum status st)
+{
+	return st != STATUS_OK && st != STATUS_BUSY && st != STATUS_LATE && st != STATUS_STALE &&
+	       st != STATUS_INTERNAL;
+}
+/*
+ * What is refused now may be the repeat of a call that was written, whose answer was lost: since then the
+ * actor may have been thrown out, or the call itself have deleted what it names. Such a repeat gets its first
+ * answer; hence no change is refused before its request id was looked up. Blocks for one turn of the
+ * committer. STATUS_OK: a repeat, out_result tells of what; `refused`: none, and *no is left alone; else what
+ * the lookup ended with, told in *no.
+ */
+enum status guard_repeated(struct service *s, struct rpc_call *call, enum status refused,
+	struct commit_result *out_result, struct refusal *no);
+/* The same for a change that is refused before guard_change, which does it itself. */
+enum status guard_refused(
+	struct service *s, struct change *c, enum status refused, void *reply, bool *out_replayed);
 /* For `work`: stores the call's reply with its request id. */
 void guard_store(struct log_tx *tx, struct change *c, const void *reply);
 /* For `work`: an event by the actor of the call; its body is the caller's to fill. */

@@ -105,6 +105,8 @@ static enum status edit_work(struct log_tx *tx, void *arg)
 	log_tx_object(tx, t->message_id); /* no reply is stored: it would outlive the content by a day */
 	if (same)
 		return STATUS_OK;
+	if (t->seq_count > MESSAGE_EDITS_MAX) /* its posting and every edit */
+		return guard_refuse(tx, STATUS_AT_LIMIT, "edits", NULL);
 	guard_event(c, EVENT_KIND_message_updated, &event);
 	event.body.message_updated = (pb_MessageUpdated){.has_channel = true,
 		.channel = t->reply->channel,
@@ -238,7 +240,7 @@ static const struct db_stmt edits_stmt = {
 	", m.id, v.no, v.content, v.edited_at_ms, v.edited_by"
 	" FROM e LEFT JOIN messaging.messages m ON m.id = $5 AND m.channel_id = $4 AND m.deleted_at_ms IS "
 	"NULL"
-	" LEFT JOIN messaging.message_edits v ON v.message_id = m.id ORDER BY v.no",
+	" LEFT JOIN messaging.message_edits v ON v.message_id = m.id AND v.no <= $6 ORDER BY v.no",
 };
 
 /* Runs one of the two. No row at all: this server does not know the stream yet; the epochs then do not fit
@@ -252,6 +254,8 @@ static enum status reading_run(struct db_conn *conn, struct rpc_call *call, cons
 	guard_put(&params, r, call);
 	db_put_id(&params, g->rq->channel_id);
 	db_put_id(&params, g->rq->message_id);
+	if (stmt == &edits_stmt)
+		db_put_i32(&params, MESSAGE_EDITS_MAX);
 	enum status st = db_query(conn, call->mem, stmt, &params, rows);
 	if (st != STATUS_OK || rows->count == 0)
 		return st;
@@ -286,6 +290,55 @@ void get_message(void *service, struct rpc_call *call, const void *request, void
 	guard_answer(call, st, &no);
 }
 
+static const struct db_stmt written_stmt = {
+	"messaging_message_written",
+	"SELECT " MESSAGE_COLUMNS
+	" FROM messaging.messages m LEFT JOIN messaging.people p ON p.id = m.author_id"
+	" WHERE m.id = $1",
+};
+
+enum status message_written(
+	struct service *s, struct rpc_call *call, uint64_t id, const char *first, pb_MessageView *out)
+{
+	struct db_conn *conn = NULL;
+	struct db_params params;
+	struct db_rows rows = {0};
+
+	enum status st = db_acquire(s->db, call->deadline_mono_ms, &conn);
+	if (st != STATUS_OK)
+		return st;
+	db_params_begin(&params, call->mem);
+	db_put_id(&params, id);
+	st = db_query(conn, call->mem, &written_stmt, &params, &rows);
+	db_release(conn);
+	if (st == STATUS_OK && rows.count == 0)
+		return STATUS_NOT_FOUND;
+	if (st != STATUS_OK)
+		return st;
+	message_from_row(call->mem, &rows, 0, 0, out);
+	if (first != NULL && out->deleted_at_ms == 0)
+		out->content = (char *)first;
+	return STATUS_OK;
+}
+
+/* A repeated edit: the message as it is now, or who may not see that any more gets what he wrote. */
+static enum status edit_again(struct service *s, struct rpc_call *call, const pb_UpdateMessageRequest *rq,
+	pb_MessageReply *reply, struct refusal *out_no)
+{
+	pb_MessageRequest message = {.channel_id = rq->channel_id, .message_id = rq->message_id};
+	struct reading g = {&message, reply};
+
+	enum status st = guard_read(s, call, s->db, rq->channel_id, GUARD_VIEW, get_read, &g, out_no);
+	if (!guard_refuses(st))
+		return st;
+	*reply = (pb_MessageReply){.has_message = true};
+	st = message_written(s, call, rq->message_id, rq->content, &reply->message);
+	if (st == STATUS_OK && reply->message.deleted_at_ms != 0)
+		st = STATUS_NOT_FOUND;
+	*out_no = (struct refusal){0};
+	return st;
+}
+
 void update_message(void *service, struct rpc_call *call, const void *request, void *reply)
 {
 	struct service *s = service;
@@ -309,11 +362,8 @@ void update_message(void *service, struct rpc_call *call, const void *request, v
 		st = people_see(s, call->mem, &call->header->actor, call->deadline_mono_ms);
 	if (st == STATUS_OK)
 		st = guard_change(s, &t.change, reply, &replayed);
-	if (st == STATUS_OK && replayed) { /* as it is now */
-		pb_MessageRequest again = {.channel_id = rq->channel_id, .message_id = rq->message_id};
-		struct reading g = {&again, reply};
-		st = guard_read(s, call, s->db, rq->channel_id, GUARD_VIEW, get_read, &g, &t.change.no);
-	}
+	if (st == STATUS_OK && replayed)
+		st = edit_again(s, call, rq, reply, &t.change.no);
 	guard_answer_change(call, st, &t.change.no, replayed);
 }
 

@@ -6,6 +6,7 @@
 #include "common/base/log.h"
 #include "services/messaging/followup.h"
 #include "services/messaging/guard.h"
+#include "services/messaging/messages.h"
 #include "services/messaging/people.h"
 #include "services/messaging/post_set.h"
 #include "services/messaging/views.h"
@@ -119,6 +120,50 @@ static enum status post_find_root(struct post *p)
 	return st;
 }
 
+/* An earlier call had this request id. */
+static void post_answer_earlier(struct post *p, const char *first)
+{
+	enum status st = message_written(p->service, p->call, p->earlier_id, first, &p->reply->message);
+
+	p->reply->has_message = true;
+	if (st == STATUS_OK)
+		rpc_finish_replayed(p->call);
+	else
+		post_fail(p, st, NULL, NULL);
+}
+
+/* Followup thread. The answer is its message as it is now, for who may see that. The commit found the request
+ * before it looked at any right. */
+static void post_earlier(void *arg)
+{
+	struct post *p = arg;
+	struct rights now;
+
+	log_set_trace(p->call->header->trace_id);
+	enum status st = rights_of_channel(p->service, p->call, p->rq->channel_id, RIGHTS_FRESH, &now);
+	bool sees = st == STATUS_OK && now.status == STATUS_OK;
+	post_answer_earlier(p, sees ? NULL : p->rq->content);
+	log_set_trace(NULL);
+}
+
+/* Not judged, or refused: then it may still be the repeat of a post that was written. */
+static void post_refuse(struct post *p, enum status st, const char *why, const char *field)
+{
+	struct commit_result result = {0};
+	struct refusal no = {.why = why, .field = field};
+
+	if (guard_refuses(st))
+		st = guard_repeated(p->service, p->call, st, &result, &no);
+	if (st == STATUS_FIELD_INVALID && p->rq->nonce != NULL) /* the request id was made of it */
+		no.field = "nonce";
+	if (st != STATUS_OK) {
+		rpc_fail(p->call, st, no.why, no.field, no.detail);
+		return;
+	}
+	p->earlier_id = result.object_id;
+	post_answer_earlier(p, p->rq->content);
+}
+
 /* Judges by what is cached, or anew when that refuses; then builds and submits. Ends the call when it is
  * refused. */
 static void post_go(struct post *p, enum rights_from from)
@@ -145,7 +190,7 @@ static void post_go(struct post *p, enum rights_from from)
 	if (st == STATUS_STALE) /* moderation's word for an ended session */
 		why = "session";
 	if (st != STATUS_OK)
-		post_fail(p, st, why, field);
+		post_refuse(p, st, why, field);
 	else
 		post_submit(p);
 }
@@ -157,41 +202,6 @@ static void post_again(void *arg)
 
 	log_set_trace(p->call->header->trace_id);
 	post_go(p, RIGHTS_FRESH);
-	log_set_trace(NULL);
-}
-
-static const struct db_stmt earlier_stmt = {
-	"messaging_post_earlier",
-	"SELECT " MESSAGE_COLUMNS
-	" FROM messaging.messages m LEFT JOIN messaging.people p ON p.id = m.author_id"
-	" WHERE m.id = $1",
-};
-
-/* Followup thread: an earlier call had this request id; the answer is its message as it is now. From the
- * primary: the first call may have ended a moment ago. */
-static void post_earlier(void *arg)
-{
-	struct post *p = arg;
-	struct db_conn *conn = NULL;
-	struct db_params params;
-	struct db_rows rows = {0};
-
-	log_set_trace(p->call->header->trace_id);
-	enum status st = db_acquire(p->service->db, p->call->deadline_mono_ms, &conn);
-	if (st == STATUS_OK) {
-		db_params_begin(&params, p->call->mem);
-		db_put_id(&params, p->earlier_id);
-		st = db_query(conn, p->call->mem, &earlier_stmt, &params, &rows);
-		db_release(conn);
-	}
-	if (st == STATUS_OK && rows.count == 0)
-		st = STATUS_NOT_FOUND; /* purged since */
-	if (st == STATUS_OK) {
-		message_from_row(p->call->mem, &rows, 0, 0, &p->reply->message);
-		rpc_finish_replayed(p->call);
-	} else {
-		post_fail(p, st, NULL, NULL);
-	}
 	log_set_trace(NULL);
 }
 

@@ -123,6 +123,8 @@ void mark_read(void *service, struct rpc_call *call, const void *request, void *
 			s, call, s->db, mark.rq->channel_id, GUARD_VIEW, mark_look, &mark, &mark.change.no);
 	if (st == STATUS_OK)
 		st = guard_change(s, &mark.change, reply, &replayed);
+	else if (guard_refuses(st))
+		st = guard_refused(s, &mark.change, st, reply, &replayed);
 	guard_answer_change(call, st, &mark.change.no, replayed);
 }
 

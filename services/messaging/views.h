@@ -35,7 +35,10 @@ bool text_fits(const char *text, size_t least, size_t most);
 
 #define MESSAGE_CONTENT_MAX 4000
 #define MESSAGE_NONCE_MAX   64
-#define CHANNEL_NAME_MAX    100
-#define CHANNEL_TOPIC_MAX   1000
-#define CHANNEL_SLOW_MAX_S  21600
-#define CHANNELS_PER_TEAM   500
+/* Versions that are kept beside the present one. A deletion blanks the event of each under the stream's lock,
+ * and all of them are one answer: at 16 kB each, less than half of what a call may carry. */
+#define MESSAGE_EDITS_MAX  100
+#define CHANNEL_NAME_MAX   100
+#define CHANNEL_TOPIC_MAX  1000
+#define CHANNEL_SLOW_MAX_S 21600
+#define CHANNELS_PER_TEAM  500

@@ -518,6 +518,151 @@ START_TEST(a_repeated_post_answers_the_message_as_it_is_now)
 }
 END_TEST
 
+/* The call as user 5 again, with the same request id, from where he was meanwhile thrown out. */
+static void thrown_out(struct fixture *fx, uint64_t request)
+{
+	pg_exec(fx->url, "UPDATE moderation.members SET epoch = epoch + 1 WHERE user_id = 5");
+	TELL(fx, hidden[5] = true);
+	fx->user = 5;
+	fx->request = request;
+	fx->same_request = true;
+}
+
+START_TEST(who_was_thrown_out_is_told_what_became_of_his_post_and_of_no_other)
+{
+	struct fixture fx;
+	pb_MessageReply reply;
+
+	fixture_create(&fx);
+	uint64_t channel = made_channel(&fx, false);
+	pb_MessageView message = posted(&fx, channel, "one", 0);
+	uint64_t request = fx.request;
+	fx.user = 6; /* what others made of it since is not for him */
+	ck_assert_int_eq(DO(&fx, true, update_message, pb_UpdateMessageRequest, &reply, .channel_id = channel,
+				 .message_id = message.id, .content = (char *)"two"),
+		STATUS_OK);
+	thrown_out(&fx, request);
+	ck_assert_int_eq(DO(&fx, true, post_message, pb_PostMessageRequest, &reply, .channel_id = channel,
+				 .content = (char *)"one"),
+		STATUS_OK);
+	ck_assert(fx.outcome.replayed);
+	ck_assert_uint_eq(reply.message.id, message.id);
+	ck_assert_str_eq(reply.message.content, "one");
+	ck_assert_uint_eq(reply.message.seq, message.seq);
+	fx.same_request = true;
+	fx.body = 1;
+	ck_assert_int_eq(DO(&fx, true, post_message, pb_PostMessageRequest, &reply, .channel_id = channel,
+				 .content = (char *)"other", .nonce = (char *)"n"),
+		STATUS_FIELD_INVALID);
+	ck_assert_str_eq(fx.outcome.field, "nonce");
+	ck_assert_int_eq(DO(&fx, true, post_message, pb_PostMessageRequest, &reply, .channel_id = channel,
+				 .content = (char *)"one"),
+		STATUS_NOT_FOUND);
+	TELL(&fx, hidden[5] = false);
+	TELL(&fx, bits[5] = without(PERMISSION_send_messages)); /* a right lost is no different */
+	ck_assert_int_eq(DO(&fx, true, post_message, pb_PostMessageRequest, &reply, .channel_id = channel,
+				 .content = (char *)"one"),
+		STATUS_FORBIDDEN);
+	ck_assert_str_eq(fx.outcome.why, "send_messages");
+	fx.request = request;
+	fx.same_request = true;
+	fx.body = 0;
+	ck_assert_int_eq(DO(&fx, true, post_message, pb_PostMessageRequest, &reply, .channel_id = channel,
+				 .content = (char *)"one"),
+		STATUS_OK);
+	ck_assert(fx.outcome.replayed);
+	ck_assert_int_eq(number(&fx, "SELECT count(*) FROM messaging.messages"), 1);
+	fixture_destroy(&fx);
+}
+END_TEST
+
+START_TEST(a_repeated_reply_outlives_its_parent)
+{
+	struct fixture fx;
+	pb_MessageReply reply;
+	pb_Empty empty;
+
+	fixture_create(&fx);
+	uint64_t channel = made_channel(&fx, false);
+	pb_MessageView parent = posted(&fx, channel, "one", 0);
+	pb_MessageView child = posted(&fx, channel, "two", parent.id);
+	uint64_t request = fx.request;
+	ck_assert_int_eq(DO(&fx, true, delete_message, pb_MessageRequest, &empty, .channel_id = channel,
+				 .message_id = parent.id),
+		STATUS_OK);
+	fx.request = request;
+	fx.same_request = true;
+	ck_assert_int_eq(DO(&fx, true, post_message, pb_PostMessageRequest, &reply, .channel_id = channel,
+				 .content = (char *)"two", .parent_id = parent.id),
+		STATUS_OK);
+	ck_assert(fx.outcome.replayed);
+	ck_assert_uint_eq(reply.message.id, child.id);
+	fixture_destroy(&fx);
+}
+END_TEST
+
+START_TEST(who_was_thrown_out_is_told_what_became_of_his_other_changes)
+{
+	struct fixture fx;
+	pb_MessageReply reply;
+	pb_ChannelReply made, renamed;
+	pb_UnreadReply unread;
+	pb_Empty empty;
+
+	fixture_create(&fx);
+	uint64_t channel = made_channel(&fx, false);
+	uint64_t creation = fx.request;
+	pb_MessageView message = posted(&fx, channel, "one", 0);
+	ck_assert_int_eq(DO(&fx, true, update_message, pb_UpdateMessageRequest, &reply, .channel_id = channel,
+				 .message_id = message.id, .content = (char *)"two"),
+		STATUS_OK);
+	uint64_t edit = fx.request;
+	ck_assert_int_eq(
+		DO(&fx, true, mark_read, pb_MarkReadRequest, &unread, .channel_id = channel), STATUS_OK);
+	uint64_t mark = fx.request;
+	ck_assert_int_eq(DO(&fx, true, update_channel, pb_UpdateChannelRequest, &renamed,
+				 .channel_id = channel, .topic = (char *)"t"),
+		STATUS_OK);
+	uint64_t topic = fx.request;
+
+	thrown_out(&fx, edit);
+	ck_assert_int_eq(DO(&fx, true, update_message, pb_UpdateMessageRequest, &reply, .channel_id = channel,
+				 .message_id = message.id, .content = (char *)"two"),
+		STATUS_OK);
+	ck_assert(fx.outcome.replayed);
+	ck_assert_str_eq(reply.message.content, "two");
+	thrown_out(&fx, mark);
+	ck_assert_int_eq(
+		DO(&fx, true, mark_read, pb_MarkReadRequest, &unread, .channel_id = channel), STATUS_OK);
+	ck_assert(fx.outcome.replayed);
+	ck_assert_uint_eq(unread.unread.last_read_id, message.id);
+	thrown_out(&fx, topic);
+	ck_assert_int_eq(DO(&fx, true, update_channel, pb_UpdateChannelRequest, &renamed,
+				 .channel_id = channel, .topic = (char *)"t"),
+		STATUS_OK);
+	ck_assert(fx.outcome.replayed);
+	ck_assert_str_eq(renamed.channel.topic, "t");
+	thrown_out(&fx, creation);
+	TELL(&fx, hidden[5] = false);
+	TELL(&fx, bits[5] = bits_without(
+			  without(PERMISSION_create_public_channels), PERMISSION_create_private_channels));
+	ck_assert_int_eq(DO(&fx, true, create_channel, pb_CreateChannelRequest, &made, .team_id = TEAM,
+				 .kind = CHANNEL_TEXT, .name = (char *)"general", .own = true),
+		STATUS_OK);
+	ck_assert(fx.outcome.replayed);
+	ck_assert_uint_eq(made.channel.id, channel);
+	TELL(&fx, hidden[5] = true);
+	fx.request += 100; /* never seen */
+	ck_assert_int_eq(DO(&fx, true, delete_message, pb_MessageRequest, &empty, .channel_id = channel,
+				 .message_id = message.id),
+		STATUS_NOT_FOUND);
+	ck_assert_int_eq(DO(&fx, true, mark_read, pb_MarkReadRequest, &unread, .channel_id = channel),
+		STATUS_NOT_FOUND);
+	assert_streams_whole(&fx);
+	fixture_destroy(&fx);
+}
+END_TEST
+
 START_TEST(content_has_one_to_four_thousand_code_points)
 {
 	struct fixture fx;
@@ -640,6 +785,50 @@ START_TEST(an_edit_keeps_the_version_before_and_the_same_content_says_nothing)
 	ck_assert_str_eq(edits.edits[0].content, "one");
 	ck_assert_uint_eq(edits.edits[0].edited_at_ms, message.created_at_ms);
 	ck_assert_str_eq(edits.edits[1].content, "two");
+	fixture_destroy(&fx);
+}
+END_TEST
+
+START_TEST(a_message_takes_a_hundred_edits_and_all_of_them_are_one_answer)
+{
+	enum { LENGTH = MESSAGE_CONTENT_MAX * 4 };
+	static char content[LENGTH + 1];
+	struct fixture fx;
+	pb_MessageReply reply;
+	pb_ListEditsReply edits;
+	pb_Empty empty;
+
+	fixture_create(&fx);
+	uint64_t channel = made_channel(&fx, false);
+	for (int i = 0; i < LENGTH; i += 4)
+		memcpy(content + i, "\xf0\x9f\x99\x82", 4);
+	pb_MessageView message = posted(&fx, channel, content, 0);
+	for (int i = 0; i < MESSAGE_EDITS_MAX; i++) {
+		content[LENGTH - 1] = (char)(0x80 + (i + 1) % 64); /* another one of the same size */
+		ck_assert_int_eq(DO(&fx, true, update_message, pb_UpdateMessageRequest, &reply,
+					 .channel_id = channel, .message_id = message.id, .content = content),
+			STATUS_OK);
+	}
+	int64_t head = number(&fx, "SELECT seq FROM log.streams WHERE rank = 1");
+	ck_assert_int_eq(DO(&fx, true, update_message, pb_UpdateMessageRequest, &reply, .channel_id = channel,
+				 .message_id = message.id, .content = content),
+		STATUS_OK); /* nothing new, nothing kept */
+	ck_assert_int_eq(DO(&fx, true, update_message, pb_UpdateMessageRequest, &reply, .channel_id = channel,
+				 .message_id = message.id, .content = (char *)"more"),
+		STATUS_AT_LIMIT);
+	ck_assert_str_eq(fx.outcome.why, "edits");
+	ck_assert_int_eq(number(&fx, "SELECT seq FROM log.streams WHERE rank = 1"), head);
+	ck_assert_int_eq(
+		number(&fx, "SELECT cardinality(event_seqs) FROM messaging.messages"), MESSAGE_EDITS_MAX);
+	ck_assert_int_eq(DO(&fx, false, list_edits, pb_MessageRequest, &edits, .channel_id = channel,
+				 .message_id = message.id),
+		STATUS_OK);
+	ck_assert_uint_eq(edits.edits_count, MESSAGE_EDITS_MAX);
+	ck_assert_uint_eq(strlen(edits.edits[MESSAGE_EDITS_MAX - 1].content), LENGTH);
+	ck_assert_int_eq(DO(&fx, true, delete_message, pb_MessageRequest, &empty, .channel_id = channel,
+				 .message_id = message.id),
+		STATUS_OK);
+	ck_assert_int_eq(number(&fx, "SELECT count(*) FROM log.events WHERE length(payload) > 16000"), 0);
 	fixture_destroy(&fx);
 }
 END_TEST
@@ -1035,19 +1224,23 @@ TESTS("calls", an_open_channel_is_told_to_the_team,
 	privacy_is_a_change_of_rights_told_with_the_key_that_holds_after_it, a_new_name_reaches_the_next_post,
 	a_deleted_channel_is_gone_for_every_call,
 	a_repeated_deletion_of_a_channel_is_answered_by_a_copy_that_never_saw_it,
-	behind_the_last_position_there_is_still_room, channels_are_listed_in_pages_and_archived_ones_on_request,
+	behind_the_last_position_there_is_still_room,
+	channels_are_listed_in_pages_and_archived_ones_on_request,
 	a_post_is_answered_published_and_listed_with_its_author, the_second_post_asks_moderation_no_more,
 	a_refusal_never_comes_from_the_cache, a_right_that_was_taken_is_noticed_at_the_commit,
 	a_post_judged_by_old_rights_is_judged_again_and_goes_through, rights_that_never_stand_still_end_busy,
 	an_ended_session_is_told_apart_in_posts_changes_and_reads,
-	a_repeated_post_answers_the_message_as_it_is_now, content_has_one_to_four_thousand_code_points,
-	replies_join_the_chain_of_their_parent, slow_mode_says_when_the_next_post_is_taken,
+	a_repeated_post_answers_the_message_as_it_is_now,
+	who_was_thrown_out_is_told_what_became_of_his_post_and_of_no_other,
+	a_repeated_reply_outlives_its_parent, who_was_thrown_out_is_told_what_became_of_his_other_changes,
+	content_has_one_to_four_thousand_code_points, replies_join_the_chain_of_their_parent,
+	slow_mode_says_when_the_next_post_is_taken,
 	an_edit_keeps_the_version_before_and_the_same_content_says_nothing,
+	a_message_takes_a_hundred_edits_and_all_of_them_are_one_answer,
 	a_repeated_edit_answers_the_message_as_it_is_now, others_messages_take_the_right_for_any,
 	a_deleted_message_leaves_no_content_anywhere, messages_are_paged_both_ways_without_a_gap,
 	history_takes_its_right, an_answer_judged_by_rights_that_were_taken_is_not_sent,
-	not_even_what_is_missing_is_told_by_rights_that_were_taken,
-	unread_is_what_came_after_the_mark, an_empty_channel_can_be_marked,
-	an_erased_person_stays_erased_whatever_an_older_envelope_says,
+	not_even_what_is_missing_is_told_by_rights_that_were_taken, unread_is_what_came_after_the_mark,
+	an_empty_channel_can_be_marked, an_erased_person_stays_erased_whatever_an_older_envelope_says,
 	the_system_deletes_a_channel_without_being_judged, the_log_is_served,
 	what_was_deleted_long_ago_goes_for_good_and_nothing_else, every_call_is_bound)
