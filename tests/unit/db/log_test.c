@@ -228,7 +228,7 @@ START_TEST(a_watermark_reads_the_whole_window_whenever_it_is_asked_to)
 	stream_with(&r, 50, 1, 20);
 	pg_exec(r.url, "UPDATE log.events SET created_at = created_at + interval '1 hour'"); /* of now, however slow this is */
 	stream_with(&r, 51, 1, 3);
-	pg_exec(r.url, "UPDATE log.events SET created_at = clock_timestamp() - interval '5 s' WHERE id = 51");
+	pg_exec(r.url, "UPDATE log.events SET created_at = clock_timestamp() - interval '4 s' WHERE id = 51");
 	ck_assert_int_eq(log_watermark(r.conn, r.mem, false, &generation, &heads, &count), STATUS_OK);
 	ck_assert_uint_eq(count, 1);
 	ck_assert_uint_eq(heads[0].stream.id, 50);
@@ -472,7 +472,7 @@ START_TEST(a_long_purge_does_not_keep_the_node_from_being_renewed)
 	ck_assert_int_eq(log_upkeep_start(&config, r.db, "test-1", &ids, &upkeep), STATUS_OK);
 	pg_await(r.url, "SELECT count(*) FROM log.requests", 1000);
 	pg_await(r.url, "SELECT count(*) FROM log.requests", 0);
-	ck_assert_int_eq(pg_number(r.url, "SELECT count(DISTINCT until) FROM seen"), 2);
+	ck_assert_int_ge(pg_number(r.url, "SELECT count(DISTINCT until) FROM seen"), 2);
 	log_upkeep_stop(upkeep);
 	reader_destroy(&r);
 }
