@@ -5,7 +5,7 @@ import { after, before, describe, test } from 'node:test';
 import { Cluster } from './lib/cluster.mjs';
 import { Rest, Socket, newPerson } from './lib/client.mjs';
 
-const cluster = new Cluster({ environment: { GUILDHALL_WS_AUTH_MS: '2000', GUILDHALL_WS_HEARTBEAT_MS: '1000', GUILDHALL_LIMIT_REQUESTS_PER_S: '0' } });
+const cluster = new Cluster({ environment: { GUILDHALL_WS_AUTH_MS: '2000', GUILDHALL_WS_HEARTBEAT_MS: '3000', GUILDHALL_LIMIT_REQUESTS_PER_S: '0' } });
 let rest, owner, member, outsider, team, channel, message;
 
 before(async () => {
