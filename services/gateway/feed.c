@@ -277,6 +277,8 @@ static void feed_unfollow(struct feed *feed)
 
 	if (feed->state != FEED_UNFOLLOWED)
 		hub->options.ports->unfollow(hub->options.arg, feed->stream, feed->follow);
+	if (!feed->constant)
+		channel_facts_forget(hub, feed->stream);
 	feed->state = FEED_UNFOLLOWED;
 	while (feed->pending_count > 0)
 		bus_event_unref(feed_next_pending(feed));

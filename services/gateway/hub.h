@@ -100,8 +100,9 @@ struct hub {
 	struct feed *lingering;            /* without members; oldest last */
 	struct whereabouts *whereabouts;   /* clients whose teams presence is to be told */
 	bool whereabouts_asked;            /* one question at a time */
-	struct teams_ask *unasked_teams;   /* clients whose keys in all their teams are to be asked for */
-	struct page *pages;                /* read from the log for replays, latest used first */
+	struct timer whereabouts_retry;
+	struct teams_ask *unasked_teams; /* clients whose keys in all their teams are to be asked for */
+	struct page *pages;              /* read from the log for replays, latest used first */
 	size_t page_count;
 	struct page_ask *page_asks; /* being read */
 	struct client_list urgent;  /* answers and small fan-outs: written first */

@@ -34,6 +34,20 @@ void channel_fact_put(struct hub *hub, uint64_t channel_id, struct stream s, con
 	strcpy(fact->audience, audience);
 }
 
+void channel_facts_forget(struct hub *hub, struct stream s)
+{
+	struct channel_fact *fact;
+	size_t cursor = 0, count = 0;
+	uint64_t *ids = memory_new((hub->channels.count + 1) * sizeof *ids);
+
+	while ((fact = table_next(&hub->channels, &cursor)) != NULL)
+		if (stream_compare(fact->stream, s) == 0)
+			ids[count++] = fact->channel_id;
+	while (count > 0)
+		channel_fact_forget(hub, ids[--count]);
+	free(ids);
+}
+
 void channel_fact_forget(struct hub *hub, uint64_t channel_id)
 {
 	free(table_remove(&hub->channels, channel_id));

@@ -141,6 +141,7 @@ struct frame *stream_frame_for(struct member *member, struct key_set *keys, stru
 struct channel_fact *channel_fact_get(struct hub *hub, uint64_t channel_id);
 void channel_fact_put(struct hub *hub, uint64_t channel_id, struct stream s, const char *audience);
 void channel_fact_forget(struct hub *hub, uint64_t channel_id);
+void channel_facts_forget(struct hub *hub, struct stream s); /* its events do not come any more */
 
 #define AWAY_MOST_MS 2000 /* over which clients that must come back are spread */
 

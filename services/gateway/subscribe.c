@@ -14,7 +14,7 @@
 #include "services/gateway/memory.h"
 #include "services/gateway/open.h"
 
-#define PATIENCE_MS   3000 /* then a topic is refused as busy */
+#define PATIENCE_MS   4000 /* then a topic is refused as busy */
 #define RETRY_MS      100
 #define USERS_AT_ONCE 32 /* whose keys in all their teams are asked for in one question */
 
@@ -160,17 +160,31 @@ static void wish_subscribe(struct member *member, const struct topic_wish *wish)
 		wish->kind == TOPIC_KIND_CHANNEL ? wish->id : 0);
 }
 
-/* Everything of the wish that this stream serves. */
+/* Another client's answer told where the channel is. Does this user hold its key? */
+static bool holds_key(const struct member *member, const struct topic_wish *wish)
+{
+	const struct channel_fact *fact = channel_fact_get(member->client->hub, wish->id);
+
+	return member->keys != NULL && fact != NULL &&
+	       key_set_has(member->keys, key_find(member->feed->keys, fact->audience));
+}
+
+/* Everything of the wish that this stream serves. A channel that was not judged and whose key is not held is
+ * left for moderation to say. */
 static void subscribe_all(struct subscribe *sub, struct member *member)
 {
 	for (size_t i = 0; i < sub->topic_count; i++) {
-		const struct topic_wish *wish = &sub->topics[i];
+		struct topic_wish *wish = &sub->topics[i];
 		if (wish->status != STATUS_OK)
 			continue;
-		if (stream_compare(wish->stream, member->feed->stream) == 0)
-			wish_subscribe(member, wish);
-		else if (wish->kind == TOPIC_KIND_GLOBAL && member->feed->stream.rank == RANK_TEAM)
+		if (stream_compare(wish->stream, member->feed->stream) == 0) {
+			if (wish->kind == TOPIC_KIND_CHANNEL && !wish->judged)
+				wish->judged = holds_key(member, wish);
+			if (wish->kind != TOPIC_KIND_CHANNEL || wish->judged)
+				wish_subscribe(member, wish);
+		} else if (wish->kind == TOPIC_KIND_GLOBAL && member->feed->stream.rank == RANK_TEAM) {
 			subscription_add(member, TOPIC_GLOBAL, 0);
+		}
 	}
 }
 
@@ -185,7 +199,7 @@ static void read_ready(struct member *member, enum status st)
 	sub->reading--;
 	if (st != STATUS_OK) {
 		answer->recovered = false;
-		answer->seq = member->told;
+		answer->seq = answer->live_from;
 	}
 	metric_add(ws_resumes_recovered, st == STATUS_OK);
 	metric_add(ws_resumes_refused, st != STATUS_OK);
@@ -202,7 +216,7 @@ static void begin_here(struct subscribe *sub, struct member *member, struct stre
 	uint64_t applied = member->feed->applied;
 
 	answer->fresh = true;
-	answer->seq = applied;
+	answer->seq = answer->live_from = applied;
 	member->told = applied;
 	catchup_begin(member);
 	subscribe_all(sub, member);
@@ -298,6 +312,7 @@ static void want(struct subscribe *sub, struct stream s, enum open_source source
 		answer->awaited = true;
 		sub->outstanding++;
 		member = open_stream(client, s, source, settled);
+		member->opening->give_up_at_ms = sub->give_up_at_ms;
 		if (out_member != NULL)
 			*out_member = member;
 		return;
@@ -503,7 +518,10 @@ static void judge_take(struct subscribe *sub, struct topic_wish *wish, const pb_
 	}
 	wish->stream = (struct stream){rights->rank, rights->stream_id};
 	channel_fact_put(sub->client->hub, wish->id, wish->stream, rights->audience);
-	want(sub, wish->stream, OPEN_BY_KEYS, NULL);
+	const struct stream_answer *answer = answer_find(sub, wish->stream);
+	/* He got the key just now: the stream was begun without it, and what came since is not to be had. */
+	if (answer != NULL && answer->fresh)
+		wish->status = STATUS_BUSY;
 }
 
 static void judge_answered(
@@ -539,24 +557,21 @@ static void judge_answered(
 	advance(sub);
 }
 
-/* Channels that were not judged, because another client's answer told where they are: does the user hold
- * their keys? Those whose key he lacks are left for moderation to say. */
+/* Channels whose key the user did not hold when the stream was begun, as far as is known here: moderation is
+ * to say. */
 static bool unsure_channels(struct subscribe *sub)
 {
-	struct client *client = sub->client;
 	bool unsure = false;
 
 	for (size_t i = 0; i < sub->topic_count; i++) {
 		struct topic_wish *wish = &sub->topics[i];
 		if (wish->kind != TOPIC_KIND_CHANNEL || wish->status != STATUS_OK || wish->judged)
 			continue;
-		struct member *member = member_find(client, wish->stream);
-		const struct channel_fact *fact = channel_fact_get(client->hub, wish->id);
-		if (member != NULL && member->live && member->keys != NULL && fact != NULL &&
-			key_set_has(member->keys, key_find(member->feed->keys, fact->audience)))
-			wish->judged = true;
-		else
-			unsure = true;
+		const struct stream_answer *answer = answer_find(sub, wish->stream);
+		struct member *member = member_find(sub->client, wish->stream);
+		wish->judged = answer != NULL && !answer->fresh && member != NULL && member->live &&
+			       holds_key(member, wish);
+		unsure = unsure || !wish->judged;
 	}
 	return unsure;
 }
@@ -671,10 +686,29 @@ static void complete(struct subscribe *sub)
 		start(client->subscribes);
 }
 
+/* Every topic has its stream before the first is opened: each begins with everything that it serves. */
+static void open_all(struct subscribe *sub)
+{
+	sub->stage = SUBSCRIBE_OPENING;
+	sub->working = true;
+	for (size_t i = 0; i < sub->topic_count; i++)
+		if (sub->topics[i].status == STATUS_OK)
+			want(sub, sub->topics[i].stream,
+				sub->topics[i].kind == TOPIC_KIND_GLOBAL ? OPEN_BY_HEAD : OPEN_BY_KEYS, NULL);
+	if (sub->wants_teams)
+		teams_begin(sub);
+	sub->working = false;
+}
+
 static void advance(struct subscribe *sub)
 {
 	if (sub->working || sub->outstanding > 0)
 		return;
+	if (sub->stage == SUBSCRIBE_PLACING) {
+		open_all(sub);
+		if (sub->outstanding > 0)
+			return;
+	}
 	if (sub->stage == SUBSCRIBE_OPENING) {
 		sub->stage = SUBSCRIBE_JUDGING;
 		if (unsure_channels(sub)) {
@@ -704,7 +738,7 @@ static void start(struct subscribe *sub)
 		advance(sub);
 		return;
 	}
-	sub->stage = SUBSCRIBE_OPENING;
+	sub->stage = SUBSCRIBE_PLACING;
 	sub->working = true;
 	for (size_t i = 0; i < sub->topic_count; i++) {
 		struct topic_wish *wish = &sub->topics[i];
@@ -733,14 +767,6 @@ static void start(struct subscribe *sub)
 		}
 		}
 	}
-	/* All topics have their streams before the first of these is opened: then each begins with everything
-	 * it serves. */
-	for (size_t i = 0; i < sub->topic_count; i++)
-		if (sub->topics[i].status == STATUS_OK && sub->topics[i].stream.rank != 0)
-			want(sub, sub->topics[i].stream,
-				sub->topics[i].kind == TOPIC_KIND_GLOBAL ? OPEN_BY_HEAD : OPEN_BY_KEYS, NULL);
-	if (sub->wants_teams)
-		teams_begin(sub);
 	judge_begin(sub);
 	sub->working = false;
 	advance(sub);

@@ -31,13 +31,20 @@ struct stream_answer {
 	uint64_t seq;   /* where the client is now */
 	bool recovered; /* what came after the position it named follows, or nothing did */
 	/* the work */
-	bool awaited; /* the client is being let in */
-	bool reading; /* what it missed is being read from the log */
-	bool fresh;   /* events wait until the wish is answered */
-	bool gone;    /* not for this client after all */
+	uint64_t live_from; /* what comes after it is not replayed */
+	bool awaited;       /* the client is being let in */
+	bool reading;       /* what it missed is being read from the log */
+	bool fresh;         /* events wait until the wish is answered */
+	bool gone;          /* not for this client after all */
 };
 
-enum subscribe_stage { SUBSCRIBE_QUEUED, SUBSCRIBE_OPENING, SUBSCRIBE_JUDGING, SUBSCRIBE_READING };
+enum subscribe_stage {
+	SUBSCRIBE_QUEUED,
+	SUBSCRIBE_PLACING, /* moderation is asked where channels are, and whether the user may read them */
+	SUBSCRIBE_OPENING, /* the client is let into the streams */
+	SUBSCRIBE_JUDGING, /* moderation is asked about channels whose key turned out not to be held */
+	SUBSCRIBE_READING, /* what was missed is read */
+};
 
 struct subscribe {
 	struct subscribe *next;

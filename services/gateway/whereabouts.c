@@ -9,6 +9,7 @@
 #include "services/gateway/memory.h"
 
 #define USERS_AT_ONCE 256
+#define RETRY_MS      1000
 
 /* One client that is waited for; it may go meanwhile. */
 struct whereabouts {
@@ -31,22 +32,19 @@ void whereabouts_want(struct client *client)
 	hub->whereabouts = wanted;
 }
 
-static void tell(
-	struct hub *hub, const struct whereabouts *wanted, enum status st, const struct table *by_user)
+static void tell(struct client *client, const pb_TeamIdsOf *teams)
 {
-	struct client *client = table_get(&hub->sockets, wanted->socket_id);
-	const pb_TeamIdsOf *teams = table_get(by_user, wanted->user_id);
-
-	if (client == NULL || client->state != CLIENT_READY)
-		return;
+	const struct hub_options *options = &client->hub->options;
 	bool first = (client->flags & CLIENT_PRESENT) == 0;
-	/* Without an answer it is still there, if only for itself; the next change of its teams asks again.
-	 */
-	if (st != STATUS_OK && !first)
-		return;
+
 	client->flags |= CLIENT_PRESENT;
-	(first ? hub->options.ports->presence_opened : hub->options.ports->presence_changed)(hub->options.arg,
-		client, teams != NULL ? teams->team_ids : NULL, teams != NULL ? teams->team_ids_count : 0);
+	(first ? options->ports->presence_opened : options->ports->presence_changed)(options->arg, client,
+		teams != NULL ? teams->team_ids : NULL, teams != NULL ? teams->team_ids_count : 0);
+}
+
+static void retry(struct timer *timer, int64_t now_mono_ms)
+{
+	memory_holder(timer, struct hub, whereabouts_retry)->whereabouts_asked = false;
 }
 
 static void answered(
@@ -56,17 +54,32 @@ static void answered(
 	const pb_TeamIdsReply *got = reply;
 	struct table by_user = {0};
 
-	hub->whereabouts_asked = false;
 	for (pb_size_t i = 0; st == STATUS_OK && i < got->users_count; i++)
 		table_put(&by_user, got->users[i].user_id, &got->users[i]);
 	while (asked->wanted != NULL) {
 		struct whereabouts *wanted = asked->wanted;
+		struct client *client = table_get(&hub->sockets, wanted->socket_id);
 		asked->wanted = wanted->next;
-		tell(hub, wanted, st, &by_user);
-		free(wanted);
+		if (client == NULL || client->state != CLIENT_READY) {
+			free(wanted);
+			continue;
+		}
+		/* Without an answer it is there all the same, if only for itself at first. */
+		if (st == STATUS_OK || (client->flags & CLIENT_PRESENT) == 0)
+			tell(client, table_get(&by_user, wanted->user_id));
+		if (st == STATUS_OK) {
+			free(wanted);
+			continue;
+		}
+		wanted->next = hub->whereabouts;
+		hub->whereabouts = wanted;
 	}
 	table_finish(&by_user);
 	free(asked);
+	hub->whereabouts_asked = st != STATUS_OK;
+	hub->whereabouts_retry.fire = retry;
+	if (st != STATUS_OK)
+		wheel_start(&hub->wheel, &hub->whereabouts_retry, hub->now_mono_ms + RETRY_MS);
 }
 
 void whereabouts_flush(struct hub *hub)

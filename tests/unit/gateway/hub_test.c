@@ -193,6 +193,57 @@ START_TEST(a_channel_that_others_made_known_is_still_refused_without_its_key)
 }
 END_TEST
 
+START_TEST(a_known_and_an_unknown_channel_of_one_stream_begin_together)
+{
+	struct world *w = world_create();
+	char query[512];
+	struct world_client *first = world_connect(w, 1, topics_of(query, "channel", CHANNEL_A, "&resume=1"));
+
+	world_settle(w);
+	struct world_client *both = world_connect(w, 2, query_of(query, "&resume=1", CHANNEL_A, CHANNEL_B));
+	world_settle(w);
+	uint64_t a = world_post(w, CHANNEL_A), b = world_post(w, CHANNEL_B);
+	world_settle(w);
+	ck_assert_uint_eq(world_times(first, STREAM_TEAM(TEAM), a), 1);
+	ck_assert_uint_eq(world_times(both, STREAM_TEAM(TEAM), a), 1);
+	ck_assert_uint_eq(world_times(both, STREAM_TEAM(TEAM), b), 1);
+	world_destroy(w);
+}
+END_TEST
+
+/* The key comes and goes while moderation is asked about the channel: nothing of it may be sent after all. */
+START_TEST(a_refused_channel_has_left_nothing_behind)
+{
+	struct world *w = world_create();
+	char query[512];
+	struct world_client *known = world_connect(w, 1, query_of(query, "", CHANNEL_A, CHANNEL_B));
+
+	w->rights[2] = RIGHT_TEAM;
+	world_settle(w);
+	struct world_client *c = world_connect(w, 2, query_of(query, "&resume=1", CHANNEL_A, CHANNEL_B));
+	while (w->asked_count == 0 || w->asked[0].kind != ASKED_RIGHTS) { /* up to the question about B */
+		world_turn(w, 1000);
+		if (w->asked_count > 0 && w->asked[0].kind != ASKED_RIGHTS)
+			world_answer(w, 0);
+		world_deliver(w, &w->users[2]);
+	}
+	world_serve(w, 0);
+	world_change(w, 2, RIGHT_TEAM | RIGHT_B);
+	uint64_t meanwhile = world_post(w, CHANNEL_B), a = world_post(w, CHANNEL_A);
+	world_change(w, 2, RIGHT_TEAM);
+	while (world_deliver(w, &w->team))
+		;
+	world_turn(w, 1000);
+	world_settle(w);
+	ck_assert_uint_eq(world_count(c, "subscribed"), 1);
+	ck_assert_uint_eq(world_count(c, "error"), 1);
+	ck_assert_uint_eq(world_times(c, STREAM_TEAM(TEAM), meanwhile), 0);
+	ck_assert_uint_eq(world_times(c, STREAM_TEAM(TEAM), a), 1);
+	ck_assert_uint_eq(world_count(known, "error"), 0);
+	world_destroy(w);
+}
+END_TEST
+
 START_TEST(moderation_away_means_busy_for_a_subscribe)
 {
 	struct world *w = world_create();
@@ -876,8 +927,10 @@ TESTS("hub", hello_comes_first_and_events_of_a_topic_follow,
 	an_event_comes_once_however_many_topics_match, a_copy_in_the_users_stream_is_not_sent_a_second_time,
 	topics_that_may_not_be_had_are_refused_and_the_others_stand,
 	a_channel_that_others_made_known_is_still_refused_without_its_key,
-	moderation_away_means_busy_for_a_subscribe, a_lost_key_takes_the_channel_away_at_its_event,
-	a_kick_ends_every_topic_of_the_team, a_stream_under_recheck_stands_still_until_moderation_answers,
+	a_known_and_an_unknown_channel_of_one_stream_begin_together,
+	a_refused_channel_has_left_nothing_behind, moderation_away_means_busy_for_a_subscribe,
+	a_lost_key_takes_the_channel_away_at_its_event, a_kick_ends_every_topic_of_the_team,
+	a_stream_under_recheck_stands_still_until_moderation_answers,
 	a_right_given_by_a_recheck_begins_with_it, what_nobody_can_know_is_neither_sent_nor_lost_in_silence,
 	doubt_without_an_event_ends_with_the_answer, a_revoked_session_is_closed_and_its_queue_thrown_away,
 	another_sessions_end_is_news_and_not_the_end,
