@@ -20,7 +20,7 @@
 #include "common/rpc/rpc.h"
 
 #define KEEP_EVERY_MS         50
-#define SILENCE_MS            1000 /* ten heartbeats */
+#define SILENCE_MS            600 /* six heartbeats */
 #define CLOSE_PATIENCE_MS     1000
 #define RECEIVE_BUFFER_FRAMES 8192 /* with fewer, nng lost frames at 50,000 a second; with 8192 on both ends none */
 
