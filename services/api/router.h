@@ -17,6 +17,15 @@ enum route_auth {
 	AUTH_SESSION, /* a token of an account */
 };
 
+/* What a bot's token must hold; the bits of its scopes are 1 << (scope - 1). */
+enum route_scope {
+	SCOPE_NONE,
+#define SCOPE(bit, scope, word, text) SCOPE_##scope = (bit) + 1,
+#include "services/api/scopes.tbl.h"
+#undef SCOPE
+	SCOPE_ACCOUNT = 64, /* only a person's session */
+};
+
 enum route_cost {
 	COST_READ,
 	COST_WRITE, /* changes something: gets a request id */
@@ -29,6 +38,7 @@ struct route {
 	const char *method;
 	const char *path; /* below the dialect's mount, "/channels/{channel}" */
 	enum route_auth auth;
+	enum route_scope scope;
 	enum route_cost cost;
 	route_handler *handler;
 	const char *name; /* the handler's, for the description of the API */

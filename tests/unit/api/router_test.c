@@ -10,12 +10,12 @@ static enum status nothing(struct exchange *x)
 }
 
 static const struct route table[] = {
-	{"GET", "/things", AUTH_NONE, COST_READ, nothing, "list"},
-	{"POST", "/things", AUTH_NONE, COST_WRITE, nothing, "create"},
-	{"GET", "/things/{thing}", AUTH_NONE, COST_READ, nothing, "get"},
-	{"DELETE", "/things/current", AUTH_NONE, COST_WRITE, nothing, "delete_current"},
-	{"DELETE", "/things/{thing}", AUTH_NONE, COST_WRITE, nothing, "delete"},
-	{"PUT", "/things/{thing}/parts/{part}", AUTH_NONE, COST_WRITE, nothing, "put_part"},
+	{"GET", "/things", AUTH_NONE, SCOPE_NONE, COST_READ, nothing, "list"},
+	{"POST", "/things", AUTH_NONE, SCOPE_NONE, COST_WRITE, nothing, "create"},
+	{"GET", "/things/{thing}", AUTH_NONE, SCOPE_NONE, COST_READ, nothing, "get"},
+	{"DELETE", "/things/current", AUTH_NONE, SCOPE_NONE, COST_WRITE, nothing, "delete_current"},
+	{"DELETE", "/things/{thing}", AUTH_NONE, SCOPE_NONE, COST_WRITE, nothing, "delete"},
+	{"PUT", "/things/{thing}/parts/{part}", AUTH_NONE, SCOPE_NONE, COST_WRITE, nothing, "put_part"},
 };
 
 static struct arena *mem;

@@ -13,8 +13,8 @@
 #define LIMIT_MOST    100
 
 static const struct route routes[] = {
-#define ROUTE(method, path, auth, cost, handler)                                                             \
-	{method, path, AUTH_##auth, COST_##cost, house_##handler, #handler},
+#define ROUTE(method, path, auth, scope, cost, handler)                                                      \
+	{method, path, AUTH_##auth, SCOPE_##scope, COST_##cost, house_##handler, #handler},
 #include "services/api/dialects/house/routes.tbl.h"
 #undef ROUTE
 };

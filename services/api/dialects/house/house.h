@@ -15,7 +15,7 @@
 
 extern const struct mount house_mount;
 
-#define ROUTE(method, path, auth, cost, handler) route_handler house_##handler;
+#define ROUTE(method, path, auth, scope, cost, handler) route_handler house_##handler;
 #include "services/api/dialects/house/routes.tbl.h"
 #undef ROUTE
 
