@@ -10,6 +10,7 @@
 #include "common/events/events.h"
 #include "common/ops/ops.h"
 #include "common/rpc/address.h"
+#include "common/rpc/batch.h"
 #include "common/rpc/peer.h"
 #include "common/rpc/rpc.h"
 #include "common/rpc/wire.h"
@@ -72,8 +73,14 @@ struct rpc_client {
 
 /* What one attempt came to. */
 struct attempt {
-	int rv;          /* of nng */
-	nng_msg *answer; /* when rv is 0 */
+	int rv; /* of nng, or LANE_NOT_SENT */
+	/* when rv is 0 */
+	const uint8_t *bytes;
+	size_t length;
+	nng_pipe pipe; /* it came by */
+	/* whose the bytes are: one of the two */
+	nng_msg *msg;
+	struct lane_answer batched;
 };
 
 static void async_step(void *arg);
@@ -490,22 +497,30 @@ static int64_t deadline_of(const struct rpc_context *ctx)
 	return ctx->deadline_mono_ms != 0 ? ctx->deadline_mono_ms : clock_mono_ms() + DEFAULT_TIMEOUT_MS;
 }
 
-static enum status request_encode(const struct rpc_context *ctx, const struct rpc_method *method, const void *request,
-	int64_t remaining_ms, nng_msg **out_msg)
+/* The parts of a request; header is theirs, and both borrow from the arguments. */
+static enum status request_measure(const struct rpc_context *ctx, const struct rpc_method *method, const void *request,
+	int64_t remaining_ms, pb_RpcHeader *header, struct rpc_wire_parts *out_parts)
 {
-	pb_RpcHeader header;
-	struct rpc_wire_parts parts = {
+	assert(ctx->request_id_length <= sizeof header->request_id.bytes);
+	rpc_wire_header(ctx, remaining_ms < INT32_MAX ? (uint32_t)remaining_ms : INT32_MAX, header);
+	*out_parts = (struct rpc_wire_parts){
 		.envelope_fields = pb_RpcHeader_fields,
-		.envelope = &header,
+		.envelope = header,
 		.arm = method->tag,
 		.body_fields = method->request,
 		.body = request,
 	};
+	return rpc_wire_measure(out_parts);
+}
+
+static enum status request_encode(const struct rpc_context *ctx, const struct rpc_method *method, const void *request,
+	int64_t remaining_ms, nng_msg **out_msg)
+{
+	pb_RpcHeader header;
+	struct rpc_wire_parts parts;
 	nng_msg *msg = NULL;
 
-	assert(ctx->request_id_length <= sizeof header.request_id.bytes);
-	rpc_wire_header(ctx, remaining_ms < INT32_MAX ? (uint32_t)remaining_ms : INT32_MAX, &header);
-	enum status st = rpc_wire_measure(&parts);
+	enum status st = request_measure(ctx, method, request, remaining_ms, &header, &parts);
 	if (st != STATUS_OK)
 		return st;
 	if (nng_msg_alloc(&msg, parts.length) != 0)
@@ -520,13 +535,13 @@ static enum status request_encode(const struct rpc_context *ctx, const struct rp
 }
 
 /* An answer's bytes as outcome and reply. STATUS_MALFORMED when they are no answer to this call. */
-static enum status answer_decode(struct arena *mem, const struct rpc_method *method, nng_msg *answer, void *reply,
-	struct rpc_outcome *out)
+static enum status answer_decode(struct arena *mem, const struct rpc_method *method, const struct attempt *attempt,
+	void *reply, struct rpc_outcome *out)
 {
 	struct rpc_wire wire;
 	pb_RpcResult result;
 
-	enum status st = rpc_wire_split(nng_msg_body(answer), nng_msg_len(answer), &wire);
+	enum status st = rpc_wire_split(attempt->bytes, attempt->length, &wire);
 	if (st == STATUS_OK)
 		st = pb_decode_sized(mem, pb_RpcResult_fields, sizeof result, &result, wire.envelope, wire.envelope_length);
 	if (st != STATUS_OK)
@@ -575,11 +590,11 @@ static bool attempt_judge(struct call *call, struct peer *peer, struct arena *me
 	int rv = attempt->rv;
 
 	if (rv == 0) {
-		if (answer_decode(mem, call->method, attempt->answer, reply, out) != STATUS_OK) {
+		if (answer_decode(mem, call->method, attempt, reply, out) != STATUS_OK) {
 			log_error("answer_malformed", LOG_STR("owner", call->client->owner), LOG_STR("call", call->method->name),
 				LOG_STR("address", peer->address));
 			memset(reply, 0, call->method->reply_size);
-			nng_pipe_close(nng_msg_get_pipe(attempt->answer));
+			nng_pipe_close(attempt->pipe);
 			peer_failed(peer, now);
 			refuse(out, STATUS_INTERNAL, "malformed answer");
 			return false;
@@ -590,6 +605,10 @@ static bool attempt_judge(struct call *call, struct peer *peer, struct arena *me
 			return true;
 		}
 		return false;
+	}
+	if (rv == LANE_NOT_SENT) {
+		refuse(out, STATUS_BUSY, "no connection");
+		return true;
 	}
 	if (rv != NNG_ETIMEDOUT || call->attempt_ms >= JUDGED_FROM_MS)
 		peer_failed(peer, now);
@@ -607,10 +626,27 @@ static void peer_release(struct peer *peer)
 	atomic_fetch_sub(&peer->references, 1);
 }
 
+/* The answer that the aio brought. */
+static void attempt_take(struct attempt *attempt, nng_aio *aio)
+{
+	attempt->msg = nng_aio_get_msg(aio);
+	nng_aio_set_msg(aio, NULL);
+	attempt->bytes = nng_msg_body(attempt->msg);
+	attempt->length = nng_msg_len(attempt->msg);
+	attempt->pipe = nng_msg_get_pipe(attempt->msg);
+}
+
+static void attempt_free(struct attempt *attempt)
+{
+	nng_msg_free(attempt->msg);
+	lane_answer_release(&attempt->batched);
+}
+
+/* msg: takes it. */
 static struct attempt attempt_wait(struct call *call, nng_msg *msg)
 {
 	nng_aio *aio = call->flight.aio;
-	struct attempt attempt = {0, NULL};
+	struct attempt attempt = {0};
 
 	attempt_limit(call);
 	nng_aio_set_msg(aio, msg);
@@ -626,10 +662,52 @@ static struct attempt attempt_wait(struct call *call, nng_msg *msg)
 	nng_ctx_recv(call->flight.ctx, aio);
 	nng_aio_wait(aio);
 	attempt.rv = nng_aio_result(aio);
-	if (attempt.rv == 0) {
-		attempt.answer = nng_aio_get_msg(aio);
-		nng_aio_set_msg(aio, NULL);
+	if (attempt.rv == 0)
+		attempt_take(&attempt, aio);
+	return attempt;
+}
+
+/* One attempt by a message of its own. What went wrong before anything was sent is *out_st. */
+static struct attempt attempt_alone(struct call *call, struct peer *peer, const struct rpc_context *ctx,
+	const void *request, int64_t left, enum status *out_st)
+{
+	struct attempt attempt = {.rv = LANE_NOT_SENT};
+	nng_msg *msg = NULL;
+
+	*out_st = request_encode(ctx, call->method, request, left, &msg);
+	if (*out_st != STATUS_OK)
+		return attempt;
+	if (peer_begin(peer, &call->flight) != STATUS_OK) {
+		nng_msg_free(msg);
+		return attempt;
 	}
+	attempt_schedule(call, peer);
+	attempt = attempt_wait(call, msg);
+	peer_end(&call->flight);
+	return attempt;
+}
+
+/* One attempt in company. */
+static struct attempt attempt_batched(struct call *call, struct peer *peer, struct arena *mem, const struct rpc_context *ctx,
+	const void *request, int64_t left, enum status *out_st)
+{
+	pb_RpcHeader header;
+	struct rpc_wire_parts parts;
+	struct attempt attempt = {.rv = LANE_NOT_SENT};
+
+	*out_st = request_measure(ctx, call->method, request, left, &header, &parts);
+	if (*out_st != STATUS_OK)
+		return attempt;
+	uint8_t *bytes = arena_alloc(mem, parts.length);
+	*out_st = rpc_wire_write(&parts, bytes);
+	if (*out_st != STATUS_OK)
+		return attempt;
+	attempt_schedule(call, peer);
+	attempt.batched = lane_call(peer->lane, bytes, parts.length, call->attempt_until_mono_ms);
+	attempt.rv = attempt.batched.rv;
+	attempt.bytes = attempt.batched.bytes;
+	attempt.length = attempt.batched.length;
+	attempt.pipe = attempt.batched.pipe;
 	return attempt;
 }
 
@@ -652,7 +730,7 @@ enum status rpc_call(struct rpc_client *client, struct arena *mem, const struct 
 	call->retry = ctx->retry;
 	while (again) {
 		int64_t left = deadline - clock_mono_ms();
-		nng_msg *msg = NULL;
+		enum status st = STATUS_OK;
 		again = false;
 		if (left <= 0) {
 			if (before == NULL)
@@ -669,20 +747,14 @@ enum status rpc_call(struct rpc_client *client, struct arena *mem, const struct 
 				refuse(out, STATUS_BUSY, "no peer");
 			break; /* else the first attempt's outcome stands */
 		}
-		enum status st = request_encode(ctx, method, request, left, &msg);
-		if (st != STATUS_OK) {
+		struct attempt attempt = ctx->batch
+						 ? attempt_batched(call, peer, mem, ctx, request, left, &st)
+						 : attempt_alone(call, peer, ctx, request, left, &st);
+		if (st != STATUS_OK)
 			refuse(out, st, "request not encodable");
-		} else if (peer_begin(peer, &call->flight) != STATUS_OK) {
-			nng_msg_free(msg);
-			refuse(out, STATUS_BUSY, "no connection");
-			again = call->retry;
-		} else {
-			attempt_schedule(call, peer);
-			struct attempt attempt = attempt_wait(call, msg);
-			peer_end(&call->flight);
+		else
 			again = attempt_judge(call, peer, mem, &attempt, reply, out) && call->retry;
-			nng_msg_free(attempt.answer);
-		}
+		attempt_free(&attempt);
 		call->retry = false;
 		before = peer; /* only compared, never followed */
 		peer_release(peer);
@@ -740,7 +812,7 @@ static void async_attempted(struct call *call, struct attempt attempt)
 
 	peer_end(&call->flight);
 	bool again = attempt_judge(call, peer, mem, &attempt, reply, &outcome);
-	nng_msg_free(attempt.answer);
+	attempt_free(&attempt);
 	nng_msg *msg = call->again;
 	call->again = NULL;
 	bool begun = false;
@@ -760,7 +832,7 @@ static void async_step(void *arg)
 {
 	struct call *call = arg;
 	nng_aio *aio = call->flight.aio;
-	struct attempt attempt = {nng_aio_result(aio), NULL};
+	struct attempt attempt = {.rv = nng_aio_result(aio)};
 
 	switch (call->state) {
 	case CALL_SENDING:
@@ -775,10 +847,8 @@ static void async_step(void *arg)
 		nng_ctx_recv(call->flight.ctx, aio);
 		return;
 	case CALL_WAITING:
-		if (attempt.rv == 0) {
-			attempt.answer = nng_aio_get_msg(aio);
-			nng_aio_set_msg(aio, NULL);
-		}
+		if (attempt.rv == 0)
+			attempt_take(&attempt, aio);
 		async_attempted(call, attempt);
 		return;
 	case CALL_REFUSED:

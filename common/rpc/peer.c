@@ -138,6 +138,7 @@ static void peer_free(void *arg)
 {
 	struct peer *peer = arg;
 
+	lane_destroy(peer->lane);
 	nng_aio_free(peer->ping.aio);
 	pthread_mutex_destroy(&peer->lock);
 	free(peer->contexts);
@@ -150,6 +151,11 @@ enum status peer_create(const char *address, void (*changed)(void *arg), void *a
 
 	if (peer == NULL)
 		return STATUS_INTERNAL;
+	peer->lane = lane_create(peer);
+	if (peer->lane == NULL) {
+		free(peer);
+		return STATUS_INTERNAL;
+	}
 	pthread_mutex_init(&peer->lock, NULL);
 	snprintf(peer->address, sizeof peer->address, "%s", address);
 	peer->hash = text_hash(address);

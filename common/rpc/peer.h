@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "common/base/status.h"
+#include "common/rpc/batch.h"
 #include "common/rpc/closer.h"
 
 #define PEER_PING_EVERY_MS  500  /* a silent connection is asked whether it lives */
@@ -33,6 +34,7 @@ struct peer {
 	char address[NNG_MAXADDRLEN];
 	uint64_t hash; /* of the address, for rendezvous */
 	nng_socket socket;
+	struct lane *lane; /* of the calls that travel together */
 	_Atomic uint32_t pipe; /* 0: not connected */
 	_Atomic bool lost;     /* was connected, and is no more: to be replaced */
 	_Atomic bool gone;     /* and that is certain */

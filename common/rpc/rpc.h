@@ -35,6 +35,7 @@ struct rpc_context {
 	const char *trace;         /* NULL: the thread's trace (log.h) */
 	int64_t deadline_mono_ms;
 	uint64_t pick;             /* not 0: the peer is chosen by rendezvous hash of it, else round robin */
+	bool batch;                /* may share a message with others of its kind (batch.h); not for rpc_call_async */
 	bool retry;                /* api only: repeat once on another peer when a peer did not answer in time
 	                              or is gone (safe: same request id, or a read) */
 };

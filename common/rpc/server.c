@@ -12,6 +12,7 @@
 #include "common/events/events.h"
 #include "common/ops/ops.h"
 #include "common/rpc/address.h"
+#include "common/rpc/batch.h"
 #include "common/rpc/closer.h"
 #include "common/rpc/rpc.h"
 #include "common/rpc/wire.h"
@@ -26,15 +27,24 @@
 enum slot_state { SLOT_RECEIVING, SLOT_QUEUED, SLOT_RUNNING, SLOT_SENDING };
 
 /* One context of the socket and the call it is busy with. Receiving and sending belong to nng's threads, queued and
- * running to the workers and whoever finishes the call. */
+ * running to the workers and whoever finishes the call. A call that came in a batch has a slot without a context; the slot that
+ * received the batch has no call of its own and sends when the last of them is answered. */
 struct slot {
-	struct slot *next; /* in the queue */
+	struct slot *next; /* in the queue, or spare */
 	struct rpc_server *server;
 	nng_ctx ctx;
 	nng_aio *receiving;
 	nng_aio *sending;
 	enum slot_state state;
 	nng_msg *request;
+	const uint8_t *bytes; /* of the request: the message's */
+	size_t length;
+	struct slot *whole; /* the batch it came in, or NULL */
+	const uint8_t *answer;
+	size_t answer_length;
+	struct slot **parts; /* of a batch, in mem */
+	size_t part_count;
+	_Atomic size_t parts_left; /* not answered yet */
 	struct arena *mem;
 	struct rpc_call call;
 	pb_RpcHeader header;
@@ -62,7 +72,9 @@ struct rpc_server {
 	struct slot *first, *last;
 	size_t queued;
 	size_t idle;
+	bool waking; /* a worker was told and has not looked yet: one at a time, and each tells the next */
 	bool stopping;
+	struct slot *spare; /* slots without a context */
 };
 
 static void slot_receive(struct slot *slot)
@@ -71,11 +83,9 @@ static void slot_receive(struct slot *slot)
 	nng_ctx_recv(slot->ctx, slot->receiving);
 }
 
-static void slot_answered(struct slot *slot)
+static void answered(struct rpc_server *server, size_t count)
 {
-	struct rpc_server *server = slot->server;
-
-	if (atomic_fetch_sub(&server->in_flight, 1) == 1 && atomic_load(&server->draining)) {
+	if (atomic_fetch_sub(&server->in_flight, count) == count && atomic_load(&server->draining)) {
 		pthread_mutex_lock(&server->lock);
 		pthread_cond_broadcast(&server->quiet);
 		pthread_mutex_unlock(&server->lock);
@@ -98,6 +108,49 @@ static void log_served(const struct slot *slot, uint32_t status)
 	log_set_trace(before);
 }
 
+static _Noreturn void reply_lost(void)
+{
+	log_error("reply_lost", LOG_STR("why", "out of memory"));
+	abort();
+}
+
+/* Takes msg. */
+static void slot_send(struct slot *slot, nng_msg *msg)
+{
+	nng_msg_free(slot->request);
+	slot->request = NULL;
+	slot->state = SLOT_SENDING; /* before the call: the callback may run first */
+	nng_aio_set_msg(slot->sending, msg);
+	nng_ctx_send(slot->ctx, slot->sending);
+}
+
+/* All of the batch are answered. */
+static void batch_answer(struct slot *whole)
+{
+	const uint8_t *parts[BATCH_MOST];
+	size_t lengths[BATCH_MOST];
+	nng_msg *msg = NULL;
+
+	for (size_t i = 0; i < whole->part_count; i++) {
+		parts[i] = whole->parts[i]->answer;
+		lengths[i] = whole->parts[i]->answer_length;
+	}
+	if (nng_msg_alloc(&msg, batch_length(lengths, whole->part_count)) != 0)
+		reply_lost();
+	batch_write(nng_msg_body(msg), parts, lengths, whole->part_count);
+	slot_send(whole, msg);
+}
+
+static void slot_count_call(const struct slot *slot, const pb_RpcResult *result)
+{
+	if (slot->length == PING_BYTES)
+		return;
+	metric_add(rpc_served, 1);
+	if (result->status == STATUS_BUSY || result->status == STATUS_LATE)
+		metric_add(rpc_busy, 1);
+	metric_observe_us(&metrics.rpc_seconds, clock_mono_us() - slot->call.began_mono_us);
+}
+
 /* Writes the answer and sends it. Any thread, once per received request. */
 static void slot_answer(struct slot *slot, const pb_RpcResult *result)
 {
@@ -110,7 +163,9 @@ static void slot_answer(struct slot *slot, const pb_RpcResult *result)
 		.body = slot->reply,
 	};
 	pb_RpcResult failed = {.status = STATUS_INTERNAL};
+	struct slot *whole = slot->whole;
 	nng_msg *msg = NULL;
+	uint8_t *out;
 
 	enum status st = rpc_wire_measure(&parts);
 	if (st != STATUS_OK) {
@@ -120,23 +175,24 @@ static void slot_answer(struct slot *slot, const pb_RpcResult *result)
 		parts = (struct rpc_wire_parts){.envelope_fields = pb_RpcResult_fields, .envelope = &failed};
 		(void)rpc_wire_measure(&parts); /* two bytes */
 	}
-	if (nng_msg_alloc(&msg, parts.length) != 0 || rpc_wire_write(&parts, nng_msg_body(msg)) != STATUS_OK) {
-		log_error("reply_lost", LOG_STR("why", "out of memory"));
-		abort();
-	}
+	if (whole != NULL)
+		out = arena_alloc(slot->mem, parts.length);
+	else
+		out = nng_msg_alloc(&msg, parts.length) == 0 ? nng_msg_body(msg) : NULL;
+	if (out == NULL || rpc_wire_write(&parts, out) != STATUS_OK)
+		reply_lost();
 	log_served(slot, result->status);
-	if (nng_msg_len(slot->request) != PING_BYTES) {
-		metric_add(rpc_served, 1);
-		if (result->status == STATUS_BUSY || result->status == STATUS_LATE)
-			metric_add(rpc_busy, 1);
-		metric_observe_us(&metrics.rpc_seconds, clock_mono_us() - slot->call.began_mono_us);
+	slot_count_call(slot, result);
+	if (whole == NULL) {
+		arena_reset(slot->mem);
+		slot_send(slot, msg);
+		return;
 	}
-	nng_msg_free(slot->request);
-	slot->request = NULL;
-	arena_reset(slot->mem);
-	slot->state = SLOT_SENDING; /* before the call: the callback may run first */
-	nng_aio_set_msg(slot->sending, msg);
-	nng_ctx_send(slot->ctx, slot->sending);
+	slot->state = SLOT_SENDING;
+	slot->answer = out;
+	slot->answer_length = parts.length;
+	if (atomic_fetch_sub(&whole->parts_left, 1) == 1)
+		batch_answer(whole);
 }
 
 static void slot_refuse(struct slot *slot, enum status st, const char *why)
@@ -144,6 +200,25 @@ static void slot_refuse(struct slot *slot, enum status st, const char *why)
 	pb_RpcResult result = {.status = (uint32_t)st, .why = (char *)(uintptr_t)why};
 
 	slot_answer(slot, &result);
+}
+
+/* The slots of a batch that was sent are spare again. Returns how many they were. */
+static size_t parts_release(struct slot *whole)
+{
+	struct rpc_server *server = whole->server;
+	size_t count = whole->part_count;
+
+	for (size_t i = 0; i < count; i++)
+		arena_reset(whole->parts[i]->mem);
+	pthread_mutex_lock(&server->lock);
+	for (size_t i = 0; i < count; i++) {
+		whole->parts[i]->next = server->spare;
+		server->spare = whole->parts[i];
+	}
+	pthread_mutex_unlock(&server->lock);
+	whole->part_count = 0;
+	arena_reset(whole->mem);
+	return count;
 }
 
 /* Runs on an nng thread. */
@@ -157,9 +232,85 @@ static void slot_sent(void *arg)
 		nng_msg_free(nng_aio_get_msg(slot->sending));
 		nng_aio_set_msg(slot->sending, NULL);
 	}
+	size_t count = slot->part_count > 0 ? parts_release(slot) : 1;
+	struct rpc_server *server = slot->server;
 	if (rv != NNG_ECLOSED && rv != NNG_ECANCELED)
 		slot_receive(slot);
-	slot_answered(slot);
+	answered(server, count);
+}
+
+static struct slot *part_create(struct rpc_server *server)
+{
+	struct slot *part = calloc(1, sizeof *part);
+
+	if (part == NULL) {
+		log_error("out_of_memory", LOG_U64("size_bytes", sizeof *part));
+		abort();
+	}
+	part->server = server;
+	part->mem = arena_create();
+	return part;
+}
+
+static void slot_begin(struct slot *slot, const uint8_t *bytes, size_t length, int64_t now_mono_us)
+{
+	slot->bytes = bytes;
+	slot->length = length;
+	slot->arm = 0;
+	slot->call = (struct rpc_call){.mem = slot->mem, .header = &slot->header, .internal = slot, .began_mono_us = now_mono_us};
+}
+
+/* The calls of a batch, each in a slot. False: it is none, or malformed, which its one slot will find out. */
+static bool parts_begin(struct slot *whole)
+{
+	struct rpc_server *server = whole->server;
+	const uint8_t *bytes[BATCH_MOST];
+	size_t lengths[BATCH_MOST];
+	size_t count = batch_split(whole->bytes, whole->length, bytes, lengths);
+
+	if (count == 0)
+		return false;
+	whole->parts = ARENA_ARRAY(whole->mem, count, struct slot *);
+	pthread_mutex_lock(&server->lock);
+	for (size_t i = 0; i < count && server->spare != NULL; i++) {
+		whole->parts[i] = server->spare;
+		server->spare = server->spare->next;
+	}
+	pthread_mutex_unlock(&server->lock);
+	for (size_t i = 0; i < count; i++) {
+		if (whole->parts[i] == NULL)
+			whole->parts[i] = part_create(server);
+		slot_begin(whole->parts[i], bytes[i], lengths[i], whole->call.began_mono_us);
+		whole->parts[i]->whole = whole;
+	}
+	whole->part_count = count;
+	atomic_store(&whole->parts_left, count);
+	return true;
+}
+
+/* For the workers. False: there is no room. */
+static bool queue_put(struct rpc_server *server, struct slot *const *slots, size_t count)
+{
+	bool wake = false;
+
+	pthread_mutex_lock(&server->lock);
+	bool room = !server->stopping && server->queued + count <= (size_t)server->options.queue_limit;
+	for (size_t i = 0; room && i < count; i++) {
+		slots[i]->state = SLOT_QUEUED;
+		slots[i]->next = NULL;
+		if (server->last != NULL)
+			server->last->next = slots[i];
+		else
+			server->first = slots[i];
+		server->last = slots[i];
+		server->queued++;
+	}
+	if (room && server->idle > 0 && !server->waking)
+		wake = server->waking = true;
+	pthread_mutex_unlock(&server->lock);
+	if (wake)
+		pthread_cond_signal(&server->work);
+	return room;
 }
 
 /* Runs on an nng thread, once per request. Decodes nothing: that is the workers' time. */
@@ -167,7 +318,6 @@ static void slot_received(void *arg)
 {
 	struct slot *slot = arg;
 	struct rpc_server *server = slot->server;
-	bool wake = false;
 
 	int rv = nng_aio_result(slot->receiving);
 	if (rv != 0) {
@@ -177,41 +327,27 @@ static void slot_received(void *arg)
 	}
 	slot->request = nng_aio_get_msg(slot->receiving);
 	nng_aio_set_msg(slot->receiving, NULL);
-	slot->call = (struct rpc_call){.mem = slot->mem, .header = &slot->header, .internal = slot};
-	slot->call.began_mono_us = clock_mono_us();
-	size_t in_flight = atomic_fetch_add(&server->in_flight, 1) + 1;
+	slot_begin(slot, nng_msg_body(slot->request), nng_msg_len(slot->request), clock_mono_us());
 
 	/* An empty envelope asks whether the connection lives (peer_ping), not whether a worker is free. */
-	if (nng_msg_len(slot->request) == PING_BYTES) {
+	if (slot->length == PING_BYTES) {
+		atomic_fetch_add(&server->in_flight, 1);
 		slot_answer(slot, &(pb_RpcResult){.status = STATUS_OK});
 		return;
 	}
+	bool batch = parts_begin(slot);
+	size_t count = batch ? slot->part_count : 1;
+	struct slot *const *calls = batch ? slot->parts : &slot;
+	size_t in_flight = atomic_fetch_add(&server->in_flight, count) + count;
+	const char *why = NULL;
 	/* Counted before it is asked: whoever sets `draining` and then reads 0 in flight is right. */
-	if (atomic_load(&server->draining)) {
-		slot_refuse(slot, STATUS_BUSY, "draining");
-		return;
-	}
-	bool full = in_flight > server->busy_from;
-	if (!full) {
-		pthread_mutex_lock(&server->lock);
-		full = server->stopping || server->queued >= (size_t)server->options.queue_limit;
-		if (!full) {
-			slot->state = SLOT_QUEUED;
-			slot->next = NULL;
-			if (server->last != NULL)
-				server->last->next = slot;
-			else
-				server->first = slot;
-			server->last = slot;
-			server->queued++;
-			wake = server->idle > 0;
-		}
-		pthread_mutex_unlock(&server->lock);
-	}
-	if (wake)
-		pthread_cond_signal(&server->work);
-	if (full)
-		slot_refuse(slot, STATUS_BUSY, "overloaded");
+	if (atomic_load(&server->draining))
+		why = "draining";
+	else if (in_flight > server->busy_from || !queue_put(server, calls, count))
+		why = "overloaded";
+	/* The last refusal sends the batch, and with it everything that `calls` lies in may be another's. */
+	for (size_t i = 0; why != NULL && i < count; i++)
+		slot_refuse(calls[i], STATUS_BUSY, why);
 }
 
 /* The bytes of a request as a call, or the status it earns. */
@@ -220,7 +356,7 @@ static enum status slot_decode(struct slot *slot, const struct rpc_binding **out
 	struct rpc_server *server = slot->server;
 	struct rpc_wire wire;
 
-	enum status st = rpc_wire_split(nng_msg_body(slot->request), nng_msg_len(slot->request), &wire);
+	enum status st = rpc_wire_split(slot->bytes, slot->length, &wire);
 	if (st == STATUS_OK)
 		st = pb_decode_sized(slot->mem, pb_RpcHeader_fields, sizeof slot->header, &slot->header, wire.envelope,
 			wire.envelope_length);
@@ -250,8 +386,8 @@ static void slot_run(struct slot *slot)
 	slot->state = SLOT_RUNNING;
 	enum status st = slot_decode(slot, &binding, &request);
 	if (st == STATUS_MALFORMED) {
-		log_warn("request_malformed", LOG_U64("size_bytes", nng_msg_len(slot->request)));
-		nng_pipe_close(nng_msg_get_pipe(slot->request));
+		log_warn("request_malformed", LOG_U64("size_bytes", slot->length));
+		nng_pipe_close(nng_msg_get_pipe(slot->whole != NULL ? slot->whole->request : slot->request));
 	}
 	if (st != STATUS_OK) {
 		slot->call.method = NULL;
@@ -273,6 +409,7 @@ static void *worker_main(void *arg)
 			server->idle++;
 			pthread_cond_wait(&server->work, &server->lock);
 			server->idle--;
+			server->waking = false;
 		}
 		struct slot *slot = server->first;
 		if (slot == NULL)
@@ -281,7 +418,12 @@ static void *worker_main(void *arg)
 		if (server->first == NULL)
 			server->last = NULL;
 		server->queued--;
+		bool wake = server->first != NULL && server->idle > 0 && !server->waking;
+		if (wake)
+			server->waking = true;
 		pthread_mutex_unlock(&server->lock);
+		if (wake)
+			pthread_cond_signal(&server->work);
 		slot_run(slot);
 		pthread_mutex_lock(&server->lock);
 	}
@@ -339,6 +481,12 @@ static void server_free(void *arg)
 		nng_aio_free(server->slots[i].sending);
 		nng_msg_free(server->slots[i].request);
 		arena_destroy(server->slots[i].mem);
+	}
+	while (server->spare != NULL) {
+		struct slot *part = server->spare;
+		server->spare = part->next;
+		arena_destroy(part->mem);
+		free(part);
 	}
 	free(server->slots);
 	free(server->workers);

@@ -38,6 +38,7 @@ const struct rpc_context *exchange_context(struct exchange *x, bool writes)
 		.client_label = x->actor.client_label,
 		.trace = x->trace,
 		.deadline_mono_ms = x->deadline_mono_ms,
+		.batch = x->match.route != NULL && x->match.route->cost == COST_POST,
 		.retry = true,
 	};
 	return &x->call;
