@@ -24,9 +24,9 @@ struct entry {
 	int64_t until_mono_ms;
 	struct batch *batch; /* NULL: still waits */
 	size_t index;
-	bool completed;
 	struct lane_answer answer;
-	sem_t done; /* posted once after completed was set */
+	_Atomic bool completed; /* the answer is there */
+	sem_t done;             /* posted once after completed was set */
 };
 
 struct batch {
@@ -209,7 +209,7 @@ static struct batch *batch_finish(struct batch *batch, int rv)
 			entry->answer.batch = batch;
 			atomic_fetch_add(&batch->references, 1);
 		}
-		entry->completed = true;
+		atomic_store(&entry->completed, true);
 		told[count++] = entry;
 	}
 	lane->in_flight--;
@@ -305,7 +305,7 @@ void lane_destroy(struct lane *lane)
 /* Nobody waits for the entry any more, unless it is completed. Called with the lock held. */
 static void entry_leave(struct lane *lane, struct entry *entry)
 {
-	if (entry->completed)
+	if (atomic_load(&entry->completed))
 		return;
 	if (entry->batch != NULL) {
 		entry->batch->entries[entry->index] = NULL;
@@ -339,16 +339,14 @@ struct lane_answer lane_call(struct lane *lane, const uint8_t *bytes, size_t len
 			continue;
 		pthread_mutex_lock(&lane->lock);
 		entry_leave(lane, &entry);
-		bool completed = entry.completed;
+		bool completed = atomic_load(&entry.completed);
 		pthread_mutex_unlock(&lane->lock);
-		if (!completed)
-			entry.answer.rv = NNG_ETIMEDOUT;
 		while (completed && sem_wait(&entry.done) != 0) {
 		}
 		break;
 	}
 	sem_destroy(&entry.done);
-	return entry.answer;
+	return atomic_load(&entry.completed) ? entry.answer : (struct lane_answer){.rv = NNG_ETIMEDOUT};
 }
 
 void lane_answer_release(struct lane_answer *answer)

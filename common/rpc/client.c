@@ -11,17 +11,14 @@
 #include "common/ops/ops.h"
 #include "common/rpc/address.h"
 #include "common/rpc/batch.h"
-#include "common/rpc/peer.h"
+#include "common/rpc/peers.h"
 #include "common/rpc/rpc.h"
 #include "common/rpc/wire.h"
 
-#define DEFAULT_TIMEOUT_MS  5000
-#define FIRST_DIAL_GRACE_MS 1000 /* a call right after the start waits for the dialing; later it gets BUSY at once */
-#define JUDGED_FROM_MS      200  /* a call with less time than this says nothing about its peer */
-#define PEERS_MOST          64   /* of one owner */
-#define KEEP_EVERY_MS       100
-#define CLOSE_PATIENCE_MS   1000
-#define WHY_DRAINING        "draining" /* the server's word: it did nothing, and another peer may */
+#define DEFAULT_TIMEOUT_MS 5000
+#define JUDGED_FROM_MS     200  /* a call with less time than this says nothing about its peer */
+#define CUT_EVERY_MS       10
+#define WHY_DRAINING       "draining" /* the server's word: it did nothing, and another peer may */
 
 enum call_state { CALL_SENDING, CALL_WAITING, CALL_REFUSED };
 
@@ -47,28 +44,14 @@ struct call {
 
 struct rpc_client {
 	char owner[16];
-	char *addresses;
-	bool insecure;
-	int64_t created_mono_ms;
-
-	pthread_rwlock_t peers_lock; /* of the list; the peers look after themselves */
-	struct peer *peers;
-	_Atomic uint32_t turn;
-	pthread_mutex_t update_lock; /* held by whoever changes the list; taken before peers_lock */
-	struct peer *retired;        /* taken out of the list, maybe with calls in flight */
-	struct closer *closer;
+	struct peers *peers;
 
 	pthread_mutex_t lock; /* of what follows */
 	pthread_cond_t changed;
-	bool connected_once;
-	bool peers_changed; /* for the keeper */
 	bool closing;
 	size_t outstanding;
 	struct call *waiting_pool; /* without callback */
 	struct call *async_pool;
-
-	bool keeps, resolves;
-	pthread_t keeper, resolver;
 };
 
 /* What one attempt came to. */
@@ -85,215 +68,36 @@ struct attempt {
 
 static void async_step(void *arg);
 
-/* Runs on an nng thread, when a connection came or went. */
-static void peer_changed(void *arg)
-{
-	struct rpc_client *client = arg;
-
-	pthread_mutex_lock(&client->lock);
-	client->peers_changed = true;
-	pthread_cond_broadcast(&client->changed);
-	pthread_mutex_unlock(&client->lock);
-}
-
-/* ---- the list of peers */
-
-static void peers_insert(struct rpc_client *client, struct peer *peer)
-{
-	pthread_rwlock_wrlock(&client->peers_lock);
-	peer->next = client->peers;
-	client->peers = peer;
-	pthread_rwlock_unlock(&client->peers_lock);
-}
-
-/* *at leaves the list; its calls end by themselves. */
-static void peers_retire(struct rpc_client *client, struct peer **at)
-{
-	struct peer *peer = *at;
-
-	pthread_rwlock_wrlock(&client->peers_lock);
-	*at = peer->next;
-	pthread_rwlock_unlock(&client->peers_lock);
-	peer->next = client->retired;
-	client->retired = peer;
-}
-
-/* Closes the retired ones that nothing refers to any more. */
-static void retired_close(struct rpc_client *client)
-{
-	for (struct peer **at = &client->retired; *at != NULL;) {
-		struct peer *peer = *at;
-		if (atomic_load(&peer->references) > 0) {
-			/* Whoever began just when it went would wait for a connection that does not come. */
-			if (atomic_load(&peer->gone))
-				peer_abort_all(peer, NNG_ECONNRESET);
-			at = &peer->next;
-			continue;
-		}
-		*at = peer->next;
-		peer_destroy(peer, client->closer);
-	}
-}
-
-/* Each lost connection is followed by a new one, in the same place of the list: rendezvous and turns stay. */
-static void peers_renew(struct rpc_client *client)
-{
-	for (struct peer **at = &client->peers; *at != NULL; at = &(*at)->next) {
-		struct peer *old = *at;
-		struct peer *renewed = NULL;
-		if (!atomic_load(&old->lost) || peer_create(old->address, peer_changed, client, &renewed) != STATUS_OK)
-			continue; /* what failed is logged and tried again */
-		renewed->next = old->next;
-		pthread_rwlock_wrlock(&client->peers_lock);
-		*at = renewed;
-		pthread_rwlock_unlock(&client->peers_lock);
-		old->next = client->retired;
-		client->retired = old;
-	}
-}
-
-/* Makes the list of peers that of the addresses. */
-static enum status peers_update(struct rpc_client *client, bool *out_names)
-{
-	struct arena *mem = arena_create();
-	size_t count = 0;
-	const char **addresses = rpc_addresses_resolve(mem, client->addresses, &count, out_names);
-	enum status st = STATUS_OK;
-
-	pthread_mutex_lock(&client->update_lock);
-	for (struct peer *peer = client->peers; peer != NULL; peer = peer->next)
-		peer->listed = count == 0; /* a resolver that knows nothing for a moment takes no peer away */
-	for (size_t i = 0; i < count && i < PEERS_MOST; i++) {
-		struct peer *peer = client->peers;
-		while (peer != NULL && strcmp(peer->address, addresses[i]) != 0)
-			peer = peer->next;
-		if (peer == NULL) {
-			st = peer_create(addresses[i], peer_changed, client, &peer);
-			if (st != STATUS_OK)
-				break;
-			peers_insert(client, peer);
-		}
-		peer->listed = true;
-	}
-	for (struct peer **at = &client->peers; st == STATUS_OK && *at != NULL;) {
-		if ((*at)->listed) {
-			at = &(*at)->next;
-			continue;
-		}
-		log_info("peer_retired", LOG_STR("address", (*at)->address));
-		peers_retire(client, at);
-	}
-	pthread_mutex_unlock(&client->update_lock);
-	arena_destroy(mem);
-	return st;
-}
-
-static struct timespec mono_timespec(int64_t mono_ms)
-{
-	return (struct timespec){.tv_sec = mono_ms / 1000, .tv_nsec = mono_ms % 1000 * 1000000};
-}
-
-/* Waits for a change, pause_ms at most. False: the client is being destroyed. Called with the lock held. */
-static bool client_pause(struct rpc_client *client, int pause_ms, const bool *until_true)
-{
-	struct timespec until = mono_timespec(clock_mono_ms() + pause_ms);
-
-	while (!client->closing && !(until_true != NULL && *until_true) &&
-		pthread_cond_timedwait(&client->changed, &client->lock, &until) != ETIMEDOUT) {
-	}
-	return !client->closing;
-}
-
-/* Replaces lost connections, asks silent ones for a sign of life, closes what is over. */
-static void *keeper_main(void *arg)
-{
-	struct rpc_client *client = arg;
-
-	pthread_mutex_lock(&client->lock);
-	while (client_pause(client, KEEP_EVERY_MS, &client->peers_changed)) {
-		client->peers_changed = false;
-		pthread_mutex_unlock(&client->lock);
-		pthread_mutex_lock(&client->update_lock);
-		bool connected = false;
-		for (struct peer *peer = client->peers; peer != NULL; peer = peer->next) {
-			connected |= atomic_load(&peer->pipe) != 0;
-			peer_ping(peer, clock_mono_ms());
-		}
-		peers_renew(client);
-		retired_close(client);
-		pthread_mutex_unlock(&client->update_lock);
-		pthread_mutex_lock(&client->lock);
-		if (connected && !client->connected_once) {
-			client->connected_once = true;
-			pthread_cond_broadcast(&client->changed);
-		}
-	}
-	pthread_mutex_unlock(&client->lock);
-	return NULL;
-}
-
-static void *resolver_main(void *arg)
-{
-	struct rpc_client *client = arg;
-
-	pthread_mutex_lock(&client->lock);
-	while (client_pause(client, RPC_RESOLVE_EVERY_MS, NULL)) {
-		bool names = true;
-		pthread_mutex_unlock(&client->lock);
-		(void)peers_update(client, &names); /* what failed is logged and tried again */
-		pthread_mutex_lock(&client->lock);
-	}
-	pthread_mutex_unlock(&client->lock);
-	return NULL;
-}
-
 enum status rpc_client_create(const char *owner, const char *addresses, bool insecure, struct rpc_client **out_client)
 {
 	struct arena *mem = arena_create();
 	size_t count = 0;
 	const char **given = config_list(mem, addresses, &count);
 	pthread_condattr_t monotonic;
-	struct rpc_client *client = NULL;
+	struct peers *peers = NULL;
 	enum status st = count > 0 ? STATUS_OK : STATUS_FIELD_INVALID;
 
 	if (st != STATUS_OK)
 		log_error("no_addresses", LOG_STR("owner", owner));
 	for (size_t i = 0; i < count && st == STATUS_OK; i++)
 		st = rpc_address_check(given[i], insecure);
-	if (st == STATUS_OK) {
-		client = calloc(1, sizeof *client);
-		if (client == NULL)
-			st = STATUS_INTERNAL;
+	arena_destroy(mem);
+	struct rpc_client *client = st == STATUS_OK ? calloc(1, sizeof *client) : NULL;
+	if (st == STATUS_OK)
+		st = client != NULL ? peers_create(addresses, &peers) : STATUS_INTERNAL;
+	if (st != STATUS_OK) {
+		free(client);
+		return st;
 	}
-	if (st != STATUS_OK)
-		goto out;
 	strncpy(client->owner, owner, sizeof client->owner - 1);
-	client->addresses = strdup(addresses);
-	client->insecure = insecure;
-	client->created_mono_ms = clock_mono_ms();
-	pthread_rwlock_init(&client->peers_lock, NULL);
-	pthread_mutex_init(&client->update_lock, NULL);
+	client->peers = peers;
 	pthread_mutex_init(&client->lock, NULL);
-	client->closer = closer_create();
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&client->changed, &monotonic);
 	pthread_condattr_destroy(&monotonic);
-	bool names = false;
-	st = peers_update(client, &names);
-	if (st == STATUS_OK) {
-		client->keeps = pthread_create(&client->keeper, NULL, keeper_main, client) == 0;
-		client->resolves = names && pthread_create(&client->resolver, NULL, resolver_main, client) == 0;
-		if (!client->keeps || client->resolves != names)
-			st = STATUS_INTERNAL;
-	}
-	if (st != STATUS_OK)
-		rpc_client_destroy(client);
-out:
-	arena_destroy(mem);
-	if (st == STATUS_OK)
-		*out_client = client;
-	return st;
+	*out_client = client;
+	return STATUS_OK;
 }
 
 static void pool_destroy(struct call *pool)
@@ -309,133 +113,39 @@ static void pool_destroy(struct call *pool)
 	}
 }
 
-static bool peers_referred(struct rpc_client *client)
-{
-	bool referred = false;
-
-	for (struct peer *peer = client->retired; peer != NULL; peer = peer->next) {
-		peer_abort_all(peer, NNG_ECLOSED);
-		referred |= atomic_load(&peer->references) > 0;
-	}
-	return referred;
-}
-
 void rpc_client_destroy(struct rpc_client *client)
 {
 	if (client == NULL)
 		return;
 	pthread_mutex_lock(&client->lock);
 	client->closing = true;
-	pthread_cond_broadcast(&client->changed);
 	pthread_mutex_unlock(&client->lock);
-	if (client->keeps)
-		pthread_join(client->keeper, NULL);
-	if (client->resolves)
-		pthread_join(client->resolver, NULL);
-	while (client->peers != NULL)
-		peers_retire(client, &client->peers);
+	peers_stop(client->peers);
 	/* No call begins from here on; those that run are cut. One may be between its two steps and have nothing to cut,
 	 * so it is done again until the last has left. */
 	for (;;) {
-		struct timespec pause = mono_timespec(clock_mono_ms() + 10);
-		bool referred = peers_referred(client);
+		int64_t until_mono_ms = clock_mono_ms() + CUT_EVERY_MS;
+		struct timespec until = {.tv_sec = until_mono_ms / 1000, .tv_nsec = until_mono_ms % 1000 * 1000000};
+		bool referred = peers_abort(client->peers);
 		pthread_mutex_lock(&client->lock);
 		bool calls = client->outstanding > 0;
 		if (calls || referred)
-			pthread_cond_timedwait(&client->changed, &client->lock, &pause);
+			pthread_cond_timedwait(&client->changed, &client->lock, &until);
 		pthread_mutex_unlock(&client->lock);
 		if (!calls && !referred)
 			break;
 	}
 	pool_destroy(client->waiting_pool);
 	pool_destroy(client->async_pool);
-	retired_close(client);
-	closer_finish(client->closer, CLOSE_PATIENCE_MS);
+	peers_destroy(client->peers);
 	pthread_cond_destroy(&client->changed);
 	pthread_mutex_destroy(&client->lock);
-	pthread_mutex_destroy(&client->update_lock);
-	pthread_rwlock_destroy(&client->peers_lock);
-	free(client->addresses);
 	free(client);
 }
 
 bool rpc_client_up(const struct rpc_client *client)
 {
-	struct rpc_client *c = (struct rpc_client *)client; /* the lock is not part of what it says */
-	int64_t now = clock_mono_ms();
-	bool up = false;
-
-	pthread_rwlock_rdlock(&c->peers_lock);
-	for (struct peer *peer = c->peers; peer != NULL && !up; peer = peer->next)
-		up = peer_ready(peer, now);
-	pthread_rwlock_unlock(&c->peers_lock);
-	return up;
-}
-
-/* The peers that may be asked now, in the order of preference: by rendezvous or in turn. */
-static size_t peers_in_order(struct rpc_client *client, uint64_t pick, struct peer *out[PEERS_MOST])
-{
-	uint64_t scores[PEERS_MOST];
-	size_t count = 0;
-
-	for (struct peer *peer = client->peers; peer != NULL && count < PEERS_MOST; peer = peer->next, count++) {
-		size_t at = count;
-		uint64_t score = pick != 0 ? peer_score(peer, pick) : 0;
-		for (; at > 0 && scores[at - 1] < score; at--) {
-			scores[at] = scores[at - 1];
-			out[at] = out[at - 1];
-		}
-		scores[at] = score;
-		out[at] = peer;
-	}
-	return count;
-}
-
-/* A peer that takes a call now, with a reference; not `except`. NULL: none. */
-static struct peer *client_pick(struct rpc_client *client, uint64_t pick, const struct peer *except)
-{
-	struct peer *order[PEERS_MOST];
-	struct peer *found = NULL;
-	int64_t now = clock_mono_ms();
-
-	pthread_rwlock_rdlock(&client->peers_lock);
-	size_t count = peers_in_order(client, pick, order);
-	size_t first = pick != 0 || count == 0 ? 0 : atomic_fetch_add_explicit(&client->turn, 1, memory_order_relaxed) % count;
-	for (size_t i = 0; i < count && found == NULL; i++) {
-		struct peer *peer = order[(first + i) % count];
-		if (peer != except && peer_admits(peer, now))
-			found = peer;
-	}
-	if (found != NULL)
-		atomic_fetch_add(&found->references, 1);
-	pthread_rwlock_unlock(&client->peers_lock);
-	return found;
-}
-
-static bool client_has_other(struct rpc_client *client, const struct peer *than)
-{
-	int64_t now = clock_mono_ms();
-	bool found = false;
-
-	pthread_rwlock_rdlock(&client->peers_lock);
-	for (struct peer *peer = client->peers; peer != NULL && !found; peer = peer->next)
-		found = peer != than && peer_ready(peer, now);
-	pthread_rwlock_unlock(&client->peers_lock);
-	return found;
-}
-
-/* Right after the start the sockets are still being dialed: a call of guildhallctl, or the first of a service. */
-static void client_wait_first(struct rpc_client *client, int64_t deadline_mono_ms)
-{
-	int64_t most = client->created_mono_ms + FIRST_DIAL_GRACE_MS;
-	struct timespec until = mono_timespec(deadline_mono_ms < most ? deadline_mono_ms : most);
-
-	pthread_mutex_lock(&client->lock);
-	while (!client->connected_once && !client->closing) {
-		if (pthread_cond_timedwait(&client->changed, &client->lock, &until) == ETIMEDOUT)
-			break;
-	}
-	pthread_mutex_unlock(&client->lock);
+	return peers_up(client->peers);
 }
 
 /* A call from the pool, or a new one; NULL when the client is being destroyed or there is no memory. */
@@ -570,7 +280,7 @@ static void attempt_schedule(struct call *call, struct peer *peer)
 
 	call->attempt_until_mono_ms = call->deadline_mono_ms;
 	/* What does not answer in half the time has to leave the other half to somebody else. */
-	if (call->retry && client_has_other(call->client, peer))
+	if (call->retry && peers_have_other(call->client->peers, peer))
 		call->attempt_until_mono_ms = now + (call->deadline_mono_ms - now) / 2;
 	call->attempt_ms = call->attempt_until_mono_ms - now;
 }
@@ -737,10 +447,10 @@ enum status rpc_call(struct rpc_client *client, struct arena *mem, const struct 
 				refuse(out, STATUS_LATE, "no time left");
 			break;
 		}
-		peer = client_pick(client, call->pick, before);
+		peer = peers_pick(client->peers, call->pick, before);
 		if (peer == NULL && before == NULL) {
-			client_wait_first(client, deadline);
-			peer = client_pick(client, call->pick, NULL);
+			peers_wait_first(client->peers, deadline);
+			peer = peers_pick(client->peers, call->pick, NULL);
 		}
 		if (peer == NULL) {
 			if (before == NULL)
@@ -784,7 +494,7 @@ static void async_finish(struct call *call, struct arena *mem, void *reply, cons
 static bool async_begin(struct call *call, nng_msg *msg, const struct peer *except)
 {
 	int64_t left = call->deadline_mono_ms - clock_mono_ms();
-	struct peer *peer = left > 0 ? client_pick(call->client, call->pick, except) : NULL;
+	struct peer *peer = left > 0 ? peers_pick(call->client->peers, call->pick, except) : NULL;
 
 	if (peer == NULL || peer_begin(peer, &call->flight) != STATUS_OK) {
 		if (peer != NULL)

@@ -83,9 +83,9 @@ static void slot_receive(struct slot *slot)
 	nng_ctx_recv(slot->ctx, slot->receiving);
 }
 
-static void answered(struct rpc_server *server, size_t count)
+static void answered(struct rpc_server *server)
 {
-	if (atomic_fetch_sub(&server->in_flight, count) == count && atomic_load(&server->draining)) {
+	if (atomic_fetch_sub(&server->in_flight, 1) == 1 && atomic_load(&server->draining)) {
 		pthread_mutex_lock(&server->lock);
 		pthread_cond_broadcast(&server->quiet);
 		pthread_mutex_unlock(&server->lock);
@@ -138,6 +138,8 @@ static void batch_answer(struct slot *whole)
 	if (nng_msg_alloc(&msg, batch_length(lengths, whole->part_count)) != 0)
 		reply_lost();
 	batch_write(nng_msg_body(msg), parts, lengths, whole->part_count);
+	/* Whoever gets it may ask again before it is known to be sent; one stays counted until then. */
+	atomic_fetch_sub(&whole->server->in_flight, whole->part_count - 1);
 	slot_send(whole, msg);
 }
 
@@ -202,8 +204,8 @@ static void slot_refuse(struct slot *slot, enum status st, const char *why)
 	slot_answer(slot, &result);
 }
 
-/* The slots of a batch that was sent are spare again. Returns how many they were. */
-static size_t parts_release(struct slot *whole)
+/* The slots of a batch that was sent are spare again. */
+static void parts_release(struct slot *whole)
 {
 	struct rpc_server *server = whole->server;
 	size_t count = whole->part_count;
@@ -218,7 +220,6 @@ static size_t parts_release(struct slot *whole)
 	pthread_mutex_unlock(&server->lock);
 	whole->part_count = 0;
 	arena_reset(whole->mem);
-	return count;
 }
 
 /* Runs on an nng thread. */
@@ -232,11 +233,12 @@ static void slot_sent(void *arg)
 		nng_msg_free(nng_aio_get_msg(slot->sending));
 		nng_aio_set_msg(slot->sending, NULL);
 	}
-	size_t count = slot->part_count > 0 ? parts_release(slot) : 1;
+	if (slot->part_count > 0)
+		parts_release(slot);
 	struct rpc_server *server = slot->server;
 	if (rv != NNG_ECLOSED && rv != NNG_ECANCELED)
 		slot_receive(slot);
-	answered(server, count);
+	answered(server);
 }
 
 static struct slot *part_create(struct rpc_server *server)
