@@ -207,6 +207,8 @@ enum status committer_create(const struct committer_options *options, struct com
 	if (c->url == NULL || c->service == NULL)
 		abort();
 	c->publisher = options->publisher;
+	c->committed = options->committed;
+	c->committed_arg = options->committed_arg;
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);

@@ -235,6 +235,10 @@ struct committer_options {
 	const struct config *config;
 	const char *service;
 	struct bus_publisher *publisher; /* may be NULL in unit tests */
+	/* May be NULL. After each COMMIT, behind the publishing: what was committed, for log_follower_note. Runs on both of the
+	 * committer's threads and must not block; the events are borrowed for the call. */
+	void (*committed)(void *arg, const struct logged_event *events, size_t count);
+	void *committed_arg;
 };
 enum status committer_create(const struct committer_options *options, struct committer **out_committer);
 void committer_destroy(struct committer *c); /* after drain; ops still waiting get BUSY */

@@ -41,3 +41,5 @@ enum status log_purge_requests(struct db_conn *conn, int64_t *out_count);
 
 /* A job that only one copy does at a time: true while this holder has the lease (taken or renewed for life_ms). */
 enum status job_lease(struct db_conn *conn, const char *name, const char *holder, int life_ms, bool *out_mine);
+/* Gives it up, if it is this holder's: another may have it at once. */
+enum status job_release(struct db_conn *conn, const char *name, const char *holder);

@@ -71,6 +71,21 @@ enum status job_lease(struct db_conn *conn, const char *name, const char *holder
 	return st;
 }
 
+enum status job_release(struct db_conn *conn, const char *name, const char *holder)
+{
+	static const struct db_stmt release_stmt = {
+		"job_release", "UPDATE log.jobs SET until = clock_timestamp() WHERE name = $1 AND holder = $2"};
+	struct arena *mem = arena_create();
+	struct db_params p;
+
+	db_params_begin(&p, mem);
+	db_put_text(&p, name);
+	db_put_text(&p, holder);
+	enum status st = db_query(conn, mem, &release_stmt, &p, NULL);
+	arena_destroy(mem);
+	return st;
+}
+
 /* ---- leaves */
 
 enum status log_ensure_leaves(struct db_conn *conn, int days_ahead)

@@ -122,8 +122,14 @@ bool writer_made_leaves(struct writer *w)
 
 void writer_publish(struct writer *w, const struct logged_event *events, size_t count)
 {
-	if (w->committer->publisher != NULL && count > 0)
-		bus_publish(w->committer->publisher, w->generation, events, count);
+	const struct committer *c = w->committer;
+
+	if (count == 0)
+		return;
+	if (c->publisher != NULL)
+		bus_publish(c->publisher, w->generation, events, count);
+	if (c->committed != NULL)
+		c->committed(c->committed_arg, events, count);
 }
 
 /* ---- what both lanes need */

@@ -67,6 +67,8 @@ struct committer {
 	const struct config *config;
 	char *url, *service;
 	struct bus_publisher *publisher;
+	void (*committed)(void *arg, const struct logged_event *events, size_t count);
+	void *committed_arg;
 
 	pthread_mutex_t lock;
 	pthread_cond_t work, patient_work, idle;

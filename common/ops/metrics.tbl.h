@@ -38,3 +38,7 @@ COUNTER(  ws_resumes_refused,    "guildhall_gateway_resumes_refused_total", "", 
 HISTOGRAM(ws_fanout_seconds,     "guildhall_gateway_fanout_seconds",       "",      "from commit to the last append of an event")
 COUNTER(  auth_logins_failed,    "guildhall_auth_logins_failed_total",     "",      "logins refused")
 GAUGE(    presence_online,       "guildhall_presence_users_online",        "",      "people with a connection")
+/* Jobs that follow the log, three rows each (common/db/log_follower.h); rows of one name stand together. */
+GAUGE(    follower_search_lag,   "guildhall_follower_lag_seconds",         "follower=\"search\"", "how long the oldest event that waits for a job has waited")
+COUNTER(  follower_search_events, "guildhall_follower_events_total",       "follower=\"search\"", "events that jobs have handled")
+COUNTER(  follower_search_skipped, "guildhall_follower_skipped_total",     "follower=\"search\"", "events that jobs gave up after failing repeatedly")
