@@ -25,6 +25,44 @@ enum status exchange_guess(struct exchange *x)
 	return STATUS_RATE_LIMITED;
 }
 
+/* Whose tries are counted; the second key keeps them apart from logins and guesses of passwords. */
+enum { TRIES_OF_ACCOUNT = 1, TRIES_OF_ADDRESS = 2, TRIES_KINDS = 2 };
+
+static uint64_t whose_tries(const struct exchange *x, uint64_t kind)
+{
+	return kind == TRIES_OF_ACCOUNT ? x->actor.id : limits_key(x->api->limits, x->rq->remote);
+}
+
+static struct limit_rate tries_rate(const struct exchange *x)
+{
+	return (struct limit_rate){api_share(x->api, x->api->config->limit_logins_per_min), 60000};
+}
+
+enum status exchange_may_try(struct exchange *x)
+{
+	struct limit_state state;
+
+	for (uint64_t kind = 1; kind <= TRIES_KINDS; kind++) {
+		if (limits_allow(x->api->limits, LIMIT_LOGINS, whose_tries(x, kind), kind, tries_rate(x),
+			    clock_mono_ms(), &state))
+			continue;
+		x->limit = state;
+		exchange_fail(x, STATUS_RATE_LIMITED, NULL, NULL, NULL);
+		x->outcome.retry_after_ms = (uint32_t)state.retry_ms;
+		return STATUS_RATE_LIMITED;
+	}
+	return STATUS_OK;
+}
+
+void exchange_tried_wrong(struct exchange *x)
+{
+	struct limit_state state;
+
+	for (uint64_t kind = 1; kind <= TRIES_KINDS; kind++)
+		limits_take(x->api->limits, LIMIT_LOGINS, whose_tries(x, kind), kind, tries_rate(x), clock_mono_ms(),
+			&state);
+}
+
 const struct rpc_context *exchange_context(struct exchange *x, bool writes)
 {
 	x->call = (struct rpc_context){

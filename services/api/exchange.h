@@ -73,6 +73,14 @@ enum status exchange_fail(
  * STATUS_RATE_LIMITED. */
 enum status exchange_guess(struct exchange *x);
 
+/*
+ * For secrets that many may try, such as the codes of invites: only wrong ones are counted, by account and by address,
+ * with the limit of logins. exchange_may_try before the secret is looked at (STATUS_RATE_LIMITED), exchange_tried_wrong
+ * when it was none.
+ */
+enum status exchange_may_try(struct exchange *x);
+void exchange_tried_wrong(struct exchange *x);
+
 /* On whose behalf and until when, for a call of this exchange. writes: with the request id. */
 const struct rpc_context *exchange_context(struct exchange *x, bool writes);
 /* The next writing call is a further step of the same change, at another owner. */

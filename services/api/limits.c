@@ -76,8 +76,8 @@ static struct bucket *find(struct bucket *set, uint64_t tag, struct limit_rate r
 	return oldest;
 }
 
-bool limits_take(struct limits *l, enum limit_class class_, uint64_t key_a, uint64_t key_b,
-	struct limit_rate rate, int64_t now_mono_ms, struct limit_state *out_state)
+static bool ask(struct limits *l, enum limit_class class_, uint64_t key_a, uint64_t key_b, struct limit_rate rate,
+	int64_t now_mono_ms, bool takes, struct limit_state *out_state)
 {
 	uint64_t what[3] = {(uint64_t)class_, key_a, key_b};
 
@@ -100,7 +100,7 @@ bool limits_take(struct limits *l, enum limit_class class_, uint64_t key_a, uint
 	if (b->level > full)
 		b->level = full;
 	bool allowed = b->level >= rate.period_ms;
-	if (allowed)
+	if (allowed && takes)
 		b->level -= rate.period_ms;
 	int64_t level = b->level;
 	pthread_mutex_unlock(lock);
@@ -111,4 +111,16 @@ bool limits_take(struct limits *l, enum limit_class class_, uint64_t key_a, uint
 	out_state->reset_ms = (full - level + rate.burst - 1) / rate.burst;
 	out_state->retry_ms = allowed ? 0 : (rate.period_ms - level + rate.burst - 1) / rate.burst;
 	return allowed;
+}
+
+bool limits_take(struct limits *l, enum limit_class class_, uint64_t key_a, uint64_t key_b,
+	struct limit_rate rate, int64_t now_mono_ms, struct limit_state *out_state)
+{
+	return ask(l, class_, key_a, key_b, rate, now_mono_ms, true, out_state);
+}
+
+bool limits_allow(struct limits *l, enum limit_class class_, uint64_t key_a, uint64_t key_b,
+	struct limit_rate rate, int64_t now_mono_ms, struct limit_state *out_state)
+{
+	return ask(l, class_, key_a, key_b, rate, now_mono_ms, false, out_state);
 }

@@ -43,5 +43,9 @@ void limits_destroy(struct limits *limits);
 bool limits_take(struct limits *limits, enum limit_class class_, uint64_t key_a, uint64_t key_b,
 	struct limit_rate rate, int64_t now_mono_ms, struct limit_state *out_state);
 
+/* Would limits_take allow it now? Takes nothing: for what is counted only when it fails. */
+bool limits_allow(struct limits *limits, enum limit_class class_, uint64_t key_a, uint64_t key_b,
+	struct limit_rate rate, int64_t now_mono_ms, struct limit_state *out_state);
+
 /* A key from text such as an address; keyed by a secret of this table, so that nobody can aim at a row. */
 uint64_t limits_key(const struct limits *limits, const char *text);

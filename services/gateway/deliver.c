@@ -32,6 +32,7 @@ static bool has_copies(uint32_t kind)
 	case EVENT_KIND_member_joined:
 	case EVENT_KIND_member_removed:
 	case EVENT_KIND_member_updated:
+	case EVENT_KIND_member_timed_out:
 	case EVENT_KIND_member_banned:
 	case EVENT_KIND_member_unbanned:
 	case EVENT_KIND_channel_member_joined:
@@ -51,6 +52,8 @@ static bool has_copies(uint32_t kind)
 	case EVENT_KIND_audience_recheck:
 	case EVENT_KIND_team_updated:
 	case EVENT_KIND_team_deleted:
+	case EVENT_KIND_invite_created:
+	case EVENT_KIND_invite_deleted:
 	case EVENT_KIND_channel_created:
 	case EVENT_KIND_channel_updated:
 	case EVENT_KIND_channel_deleted:

@@ -63,6 +63,20 @@ static char *can_text(struct arena *mem, uint64_t team, enum permission permissi
 	return arena_strdup(mem, key);
 }
 
+void audiences_can_changes(
+	struct arena *mem, uint64_t team_id, struct bits before, struct bits after, struct key_changes *out)
+{
+	*out = (struct key_changes){
+		.gained = ARENA_ARRAY(mem, CAN_COUNT, char *), .lost = ARENA_ARRAY(mem, CAN_COUNT, char *)};
+	for (size_t i = 0; i < CAN_COUNT; i++) {
+		bool had = bits_has(before, can_keys[i]), has = bits_has(after, can_keys[i]);
+		if (has && !had)
+			out->gained[out->gained_count++] = can_text(mem, team_id, can_keys[i]);
+		if (had && !has)
+			out->lost[out->lost_count++] = can_text(mem, team_id, can_keys[i]);
+	}
+}
+
 static struct board board_open(struct arena *mem, const struct roster *r, const struct roster_team *team)
 {
 	struct board b = {.roster = r, .team = team};

@@ -55,6 +55,13 @@ static const struct rpc_binding bindings[] = {
 	CALL(put_person),
 	CALL(erase_person),
 	CALL(list_team_ids),
+	CALL(create_invite),
+	CALL(list_invites),
+	CALL(get_invite),
+	CALL(delete_invite),
+	CALL(use_invite),
+	CALL(set_timeout),
+	CALL(clear_timeout),
 	CALL(fetch_events),
 	CALL(stream_heads),
 };

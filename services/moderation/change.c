@@ -5,6 +5,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/text.h"
+#include "services/moderation/audiences.h"
 
 #define CHANGE_ATTEMPTS 3
 #define JOB_DEADLINE_MS 5000
@@ -319,20 +320,25 @@ enum status change_append_user(struct change *c, uint64_t user_id, pb_Event *ev)
 enum status change_audience(struct change *c, struct stream s, uint64_t user_id, const char *gained,
 	const char *lost, uint64_t *out_seq)
 {
-	pb_Event *ev = change_event(c, EVENT_KIND_audience_changed);
-	pb_AudienceChanged *body = &ev->body.audience_changed;
+	char *one_gained = arena_strdup(c->mem, gained), *one_lost = arena_strdup(c->mem, lost);
+	struct key_changes keys = {.gained = &one_gained,
+		.lost = &one_lost,
+		.gained_count = gained != NULL,
+		.lost_count = lost != NULL};
 
-	body->user_id = user_id;
-	if (gained != NULL) {
-		body->gained = ARENA_NEW(c->mem, char *);
-		body->gained[0] = arena_strdup(c->mem, gained);
-		body->gained_count = 1;
-	}
-	if (lost != NULL) {
-		body->lost = ARENA_NEW(c->mem, char *);
-		body->lost[0] = arena_strdup(c->mem, lost);
-		body->lost_count = 1;
-	}
+	return change_audience_keys(c, s, user_id, &keys, out_seq);
+}
+
+enum status change_audience_keys(struct change *c, struct stream s, uint64_t user_id, const struct key_changes *keys,
+	uint64_t *out_seq)
+{
+	pb_Event *ev = change_event(c, EVENT_KIND_audience_changed);
+
+	ev->body.audience_changed = (pb_AudienceChanged){.user_id = user_id,
+		.gained = keys->gained,
+		.gained_count = (pb_size_t)keys->gained_count,
+		.lost = keys->lost,
+		.lost_count = (pb_size_t)keys->lost_count};
 	/* Nobody's: gateways obey it, nobody is shown it. */
 	return change_append(c, s, "", ev, out_seq);
 }

@@ -111,6 +111,10 @@ enum status change_append_user(struct change *c, uint64_t user_id, pb_Event *ev)
 /* audience_changed with one key gained or lost (NULL: none); out_seq is what changed_seq gets. */
 enum status change_audience(struct change *c, struct stream s, uint64_t user_id, const char *gained,
 	const char *lost, uint64_t *out_seq);
+struct key_changes;
+/* The same with as many keys as there are (audiences.h). */
+enum status change_audience_keys(struct change *c, struct stream s, uint64_t user_id, const struct key_changes *keys,
+	uint64_t *out_seq);
 enum status change_query(struct change *c, const struct db_stmt *stmt, const struct db_params *params,
 	struct db_rows *out_rows);
 void change_params(struct change *c, struct db_params *out);

@@ -358,7 +358,7 @@ static enum eval_rule restrict_person(struct run *run, const struct eval_facts *
 			0);
 		whole = RULE_DEAFENED;
 	}
-	if (st->timeout_until_ms > f->now_ms) {
+	if (st->timeout_until_ms != 0) {
 		struct bits rest = bits_with(eval_view_bits(), PERMISSION_read_history);
 		run_keep(run, bits_with(rest, PERMISSION_leave_channel), RULE_TIMEOUT);
 		ends_at(a, st->timeout_until_ms);

@@ -53,7 +53,7 @@ struct eval_standing {
 			alone */
 	bool muted, deafened;
 	int64_t ban_until_ms;     /* 0: no end */
-	int64_t timeout_until_ms; /* 0: none */
+	int64_t timeout_until_ms; /* 0: none; like a ban it holds until it is lifted */
 	const uint64_t *role_ids; /* without the base role */
 	size_t role_count;
 };

@@ -5,12 +5,13 @@
  */
 #include <string.h>
 
+#include "services/moderation/joining.h"
 #include "services/moderation/removal.h"
 #include "services/moderation/rows.h"
 
 /* ---- joining */
 
-static enum status load_joiner(struct change *c, uint64_t team_id, uint64_t user_id)
+enum status joining_load(struct change *c, uint64_t team_id, uint64_t user_id)
 {
 	enum status st = change_load(c, team_id, 0, &user_id, 1);
 	if (st != STATUS_OK)
@@ -21,7 +22,7 @@ static enum status load_joiner(struct change *c, uint64_t team_id, uint64_t user
 	return STATUS_OK;
 }
 
-static enum status may_come(struct change *c)
+enum status joining_refused(struct change *c)
 {
 	const struct facts *f = change_target(c, 0);
 
@@ -44,13 +45,13 @@ static enum status prepare_join_team(struct change *c)
 		return change_field(c, "user_id");
 	if (!change_by_system(c) && user != change_actor_id(c))
 		return change_refuse(c, STATUS_FORBIDDEN, "self", NULL);
-	enum status st = load_joiner(c, rq->team_id, user);
+	enum status st = joining_load(c, rq->team_id, user);
 	if (st != STATUS_OK)
 		return st;
 	const struct facts *f = change_target(c, 0);
 	if (!f->standing.member && !change_by_system(c) && f->joining != JOINING_OPEN)
 		return change_refuse(c, STATUS_FORBIDDEN, "joining", NULL);
-	return may_come(c);
+	return joining_refused(c);
 }
 
 static enum status prepare_add_member(struct change *c)
@@ -59,24 +60,17 @@ static enum status prepare_add_member(struct change *c)
 
 	if (rq->user_id == 0)
 		return change_field(c, "user_id");
-	enum status st = load_joiner(c, rq->team_id, rq->user_id);
+	enum status st = joining_load(c, rq->team_id, rq->user_id);
 	if (st == STATUS_OK)
 		st = change_need(c, PERMISSION_manage_team);
-	return st == STATUS_OK ? may_come(c) : st;
+	return st == STATUS_OK ? joining_refused(c) : st;
 }
 
-static enum status work_join_team(struct change *c, struct log_tx *tx)
+enum status joining_write(struct change *c, struct facts *f, struct joining_by by, pb_MemberReply *reply)
 {
-	struct facts *f = change_target(c, 0);
-	pb_MemberReply *reply = c->reply;
 	uint64_t seq = 0, count = 0;
 	char key[AUDIENCE_SIZE];
 
-	reply->has_member = true;
-	if (f->standing.member) {
-		member_view(f, c->mem, &reply->member);
-		return STATUS_OK;
-	}
 	enum status st = rows_count_teams(c, f->person.id, &count);
 	if (st != STATUS_OK)
 		return st;
@@ -85,7 +79,7 @@ static enum status work_join_team(struct change *c, struct log_tx *tx)
 	audience_key(key, "team", f->team.id);
 	st = change_audience(c, f->stream, f->person.id, key, NULL, &seq);
 	if (st == STATUS_OK)
-		st = rows_join(c, f->team.id, f->person.id, seq);
+		st = rows_join(c, f->team.id, f->person.id, by.invited_by, seq);
 	if (st == STATUS_OK)
 		st = rows_count_members(c, f->team.id, 1, &count);
 	if (st == STATUS_OK)
@@ -97,6 +91,7 @@ static enum status work_join_team(struct change *c, struct log_tx *tx)
 	f->nickname = NULL;
 	f->joined_at_ms = c->now_ms;
 	f->left_at_ms = 0;
+	reply->has_member = true;
 	member_view(f, c->mem, &reply->member);
 	reply->created = true;
 
@@ -104,11 +99,25 @@ static enum status work_join_team(struct change *c, struct log_tx *tx)
 	ev->body.member_joined = (pb_MemberJoined){.has_member = true,
 		.member = reply->member,
 		.by = change_actor_id(c) == f->person.id ? 0 : change_actor_id(c),
-		.member_count = count};
+		.member_count = count,
+		.invite = (char *)by.invite};
 	st = change_append(c, f->stream, key, ev, NULL);
 	if (st == STATUS_OK)
 		st = change_append_user(c, f->person.id, ev);
 	return st;
+}
+
+static enum status work_join_team(struct change *c, struct log_tx *tx)
+{
+	struct facts *f = change_target(c, 0);
+	pb_MemberReply *reply = c->reply;
+	uint64_t by = change_actor_id(c) == f->person.id ? 0 : change_actor_id(c);
+
+	if (!f->standing.member)
+		return joining_write(c, f, (struct joining_by){.invited_by = by}, reply);
+	reply->has_member = true;
+	member_view(f, c->mem, &reply->member);
+	return STATUS_OK;
 }
 #define work_add_member work_join_team
 

@@ -46,7 +46,7 @@ static const struct db_stmt join_stmt = {"moderation_join",
 static const struct db_stmt drop_roles_stmt = {"moderation_drop_roles",
 	"DELETE FROM moderation.member_roles WHERE team_id = $1 AND user_id = $2"};
 
-enum status rows_join(struct change *c, uint64_t team_id, uint64_t user_id, uint64_t changed_seq)
+enum status rows_join(struct change *c, uint64_t team_id, uint64_t user_id, uint64_t invited_by, uint64_t changed_seq)
 {
 	struct db_params p;
 
@@ -54,7 +54,7 @@ enum status rows_join(struct change *c, uint64_t team_id, uint64_t user_id, uint
 	db_put_id(&p, team_id);
 	db_put_id(&p, user_id);
 	db_put_i64(&p, c->now_ms);
-	db_put_id_or_null(&p, change_actor_id(c) == user_id ? 0 : change_actor_id(c));
+	db_put_id_or_null(&p, invited_by);
 	db_put_id(&p, changed_seq);
 	enum status st = change_query(c, &join_stmt, &p, NULL);
 	if (st != STATUS_OK)

@@ -14,8 +14,8 @@ enum status rows_put_person(struct change *c, const pb_UserView *user);
 enum status rows_put_people(struct change *c);
 
 /* ---- team members */
-/* Makes or renews the membership; a rejoin drops nickname and roles. */
-enum status rows_join(struct change *c, uint64_t team_id, uint64_t user_id, uint64_t changed_seq);
+/* Makes or renews the membership; a rejoin drops nickname and roles, and keeps a timeout. invited_by: or 0. */
+enum status rows_join(struct change *c, uint64_t team_id, uint64_t user_id, uint64_t invited_by, uint64_t changed_seq);
 /* Ends it, and his memberships of the team's channels. */
 enum status rows_leave(struct change *c, uint64_t team_id, uint64_t user_id, uint64_t changed_seq);
 /* Raises a member's epoch; one who never was a member gets a row of one who left, so that there is an epoch.

@@ -31,6 +31,9 @@ enum {
 	LIST_BANS_MAX = 1000,
 	AUDIENCE_USERS_MAX = 4096, /* of one list_audiences: a gateway asks in pages */
 	JUDGE_CHANNELS_MAX = 1000,
+	INVITES_PER_TEAM_MAX = 1000,
+	INVITES_PER_MEMBER_MAX = 100,
+	INVITE_USES_MAX = 1000000,
 };
 
 /* The arms of ModerationRequest, in its order. Each takes its own request and reply (rpc.h: rpc_handler). */
@@ -43,6 +46,8 @@ rpc_handler serve_ban_channel_user, serve_unban_channel_user, serve_list_channel
 rpc_handler serve_kick_channel_member, serve_join_channel, serve_add_channel_member, serve_leave_channel,
 	serve_set_channel_role, serve_list_channel_members, serve_seed_channel;
 rpc_handler serve_put_person, serve_erase_person, serve_list_team_ids;
+rpc_handler serve_create_invite, serve_list_invites, serve_get_invite, serve_delete_invite, serve_use_invite;
+rpc_handler serve_set_timeout, serve_clear_timeout;
 rpc_handler serve_fetch_events, serve_stream_heads;
 
 /* Every call of moderation, each bound once; rpc_bindings_complete is asked at start. */

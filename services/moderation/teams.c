@@ -5,6 +5,7 @@
 
 #include "common/base/ids.h"
 #include "services/moderation/rows.h"
+#include "services/moderation/teams.h"
 
 /* A default channel that was deleted is none: messaging does not write here. */
 #define TEAM_COLUMNS                                                                                         \
@@ -36,6 +37,38 @@ static void team_from_row(const struct db_rows *rows, int row, struct arena *mem
 
 static const struct db_stmt team_stmt = {"moderation_team",
 	"SELECT " TEAM_COLUMNS " FROM moderation.teams t WHERE t.id = $1"};
+
+enum status team_view_read(struct db_conn *conn, struct arena *mem, uint64_t team_id, pb_TeamView *out)
+{
+	struct db_params p;
+	struct db_rows rows = {0};
+
+	db_params_begin(&p, mem);
+	db_put_id(&p, team_id);
+	enum status st = db_query(conn, mem, &team_stmt, &p, &rows);
+	if (st != STATUS_OK)
+		return st;
+	if (rows.count != 1)
+		return STATUS_NOT_FOUND;
+	team_from_row(&rows, 0, mem, out);
+	return STATUS_OK;
+}
+
+enum status team_view_locked(struct change *c, uint64_t team_id, pb_TeamView *out)
+{
+	struct db_params p;
+	struct db_rows rows = {0};
+
+	change_params(c, &p);
+	db_put_id(&p, team_id);
+	enum status st = change_query(c, &team_stmt, &p, &rows);
+	if (st != STATUS_OK)
+		return st;
+	if (rows.count != 1)
+		return STATUS_NOT_FOUND;
+	team_from_row(&rows, 0, c->mem, out);
+	return STATUS_OK;
+}
 
 static bool joining_known(uint32_t joining)
 {
@@ -175,7 +208,7 @@ static enum status work_create_team(struct change *c, struct log_tx *tx)
 	audience_key(key, "team", team->id);
 	st = change_audience(c, s, owner, key, NULL, &seq);
 	if (st == STATUS_OK)
-		st = rows_join(c, team->id, owner, seq);
+		st = rows_join(c, team->id, owner, 0, seq);
 	if (st == STATUS_OK)
 		st = rows_count_members(c, team->id, 1, &team->member_count);
 	if (st == STATUS_OK)
@@ -270,15 +303,10 @@ static enum status work_update_team(struct change *c, struct log_tx *tx)
 	pb_size_t count = 0;
 	bool doors = false;
 
-	change_params(c, &p);
-	db_put_id(&p, rq->team_id);
-	enum status st = change_query(c, &team_stmt, &p, &rows);
+	enum status st = team_view_locked(c, rq->team_id, team);
 	if (st != STATUS_OK)
 		return st;
-	if (rows.count != 1)
-		return STATUS_NOT_FOUND;
 	reply->has_team = true;
-	team_from_row(&rows, 0, c->mem, team);
 
 	if (rq->name != NULL && strcmp(rq->name, team->name) != 0) {
 		team->name = rq->name;
@@ -359,6 +387,8 @@ static enum status prepare_delete_team(struct change *c)
 	return STATUS_OK;
 }
 
+static const struct db_stmt delete_invites_stmt = {"moderation_delete_invites",
+	"DELETE FROM moderation.invites WHERE team_id = $1"};
 static const struct db_stmt delete_team_stmt = {"moderation_delete_team",
 	"UPDATE moderation.teams SET deleted_at_ms = $2, deleted_by = $3, rights_seq = $4 WHERE id = $1"};
 
@@ -386,7 +416,12 @@ static enum status work_delete_team(struct change *c, struct log_tx *tx)
 	db_put_i64(&p, c->now_ms);
 	db_put_id_or_null(&p, change_actor_id(c));
 	db_put_id(&p, seq);
-	return change_query(c, &delete_team_stmt, &p, NULL);
+	st = change_query(c, &delete_team_stmt, &p, NULL);
+	if (st != STATUS_OK)
+		return st;
+	change_params(c, &p);
+	db_put_id(&p, f->team.id);
+	return change_query(c, &delete_invites_stmt, &p, NULL);
 }
 
 CHANGE_HANDLER(delete_team, pb_DeleteTeamRequest, NULL)
@@ -407,21 +442,14 @@ void serve_get_team(void *service, struct rpc_call *call, const void *request, v
 	pb_TeamReply *out = reply;
 	struct db_conn *conn = NULL;
 	struct facts *f = ARENA_NEW(call->mem, struct facts);
-	struct db_params p;
-	struct db_rows rows = {0};
 	enum status st = STATUS_NOT_FOUND;
 
 	if (read_begin(service, call, rq->team_id, 0, READ_ANY, &conn, f) != STATUS_OK)
 		return;
 	if (f->team.deleted || (call->header->actor_id != 0 && (f->team.suspended || !may_look(f))))
 		goto out;
-	db_params_begin(&p, call->mem);
-	db_put_id(&p, rq->team_id);
-	st = db_query(conn, call->mem, &team_stmt, &p, &rows);
-	if (st == STATUS_OK) {
-		out->has_team = true;
-		team_from_row(&rows, 0, call->mem, &out->team);
-	}
+	st = team_view_read(conn, call->mem, rq->team_id, &out->team);
+	out->has_team = st == STATUS_OK;
 out:
 	read_end(call, conn, st);
 }

@@ -269,6 +269,46 @@ static void render_team_user_unbanned(struct frame *f)
 	jw_kv(w, str, "motive", e->reason);
 }
 
+static void render_user_timed_out(struct frame *f)
+{
+	const pb_MemberTimedOut *e = &f->body->body.member_timed_out;
+
+	if (!e->has_member)
+		return;
+	struct json_writer *w = frame_open(f);
+	jw_kv(w, uuid, "team_id", e->member.team_id);
+	who(w, e->member.has_user, &e->member.user);
+	jw_kv(w, time, "until", (int64_t)e->until_ms);
+	jw_kv(w, str, "reason", e->reason);
+	member_detail(f, &e->member);
+}
+
+/* ---- invites */
+
+static void invite_event(struct frame *f, const pb_InviteEvent *e)
+{
+	if (!e->has_invite)
+		return;
+	struct json_writer *w = frame_open(f);
+	jw_kv(w, uuid, "team_id", e->invite.team_id);
+	jw_kv(w, str, "code", e->invite.code);
+	jw_kv(w, uuid, "by", e->by);
+	if (f->detail) {
+		jw_key(w, "invite");
+		house_invite(w, &e->invite);
+	}
+}
+
+static void render_invite_created(struct frame *f)
+{
+	invite_event(f, &f->body->body.invite_created);
+}
+
+static void render_invite_deleted(struct frame *f)
+{
+	invite_event(f, &f->body->body.invite_deleted);
+}
+
 /* ---- members of channels. The given moderation events name the person in the channel's copy only: on his
  * own topic the topic says who he is. */
 

@@ -234,6 +234,34 @@ void house_ban(struct json_writer *w, const pb_BanView *ban)
 	jw_object_end(w);
 }
 
+void house_invite(struct json_writer *w, const pb_InviteView *invite)
+{
+	jw_object(w);
+	jw_kv(w, str, "code", invite->code);
+	jw_kv(w, uuid, "team_id", invite->team_id);
+	jw_key(w, "by");
+	house_author(w, invite->has_by ? &invite->by : NULL);
+	jw_key(w, "max_uses");
+	if (invite->max_uses != 0)
+		jw_u64(w, invite->max_uses);
+	else
+		jw_null(w);
+	jw_kv(w, u64, "uses", invite->uses);
+	jw_kv(w, time, "created_at", (int64_t)invite->created_at_ms);
+	jw_kv(w, time, "expires_at", (int64_t)invite->expires_at_ms);
+	if (invite->has_team) {
+		jw_key(w, "team");
+		jw_object(w);
+		jw_kv(w, uuid, "id", invite->team.id);
+		jw_kv(w, str, "name", invite->team.name);
+		jw_kv(w, str, "description", invite->team.description);
+		jw_kv(w, str, "icon_url", invite->team.icon);
+		jw_kv(w, u64, "member_count", invite->team.member_count);
+		jw_object_end(w);
+	}
+	jw_object_end(w);
+}
+
 void house_presence(struct json_writer *w, const pb_PresenceView *presence)
 {
 	jw_object(w);

@@ -50,6 +50,8 @@ void house_channel_member(struct json_writer *w, const pb_ChannelMemberView *mem
 void house_message(struct json_writer *w, const pb_MessageView *message, uint64_t seq);
 void house_edit(struct json_writer *w, const pb_EditView *edit);
 void house_ban(struct json_writer *w, const pb_BanView *ban);
+/* With the team's preview when the view has it. */
+void house_invite(struct json_writer *w, const pb_InviteView *invite);
 void house_presence(struct json_writer *w, const pb_PresenceView *presence);
 void house_unread(struct json_writer *w, const pb_UnreadView *unread);
 

@@ -37,6 +37,24 @@ START_TEST(a_bucket_fills_again_with_time)
 }
 END_TEST
 
+START_TEST(looking_takes_nothing_and_says_what_taking_would)
+{
+	struct limits *l = limits_create(64);
+	struct limit_state state;
+
+	for (int i = 0; i < 20; i++)
+		ck_assert(limits_allow(l, LIMIT_LOGINS, 1, 0, five_in_5_s, 1000, &state));
+	ck_assert_int_eq(state.remaining, 5);
+	for (int i = 0; i < 5; i++)
+		ck_assert(limits_take(l, LIMIT_LOGINS, 1, 0, five_in_5_s, 1000, &state));
+	ck_assert(!limits_allow(l, LIMIT_LOGINS, 1, 0, five_in_5_s, 1000, &state));
+	ck_assert_int_eq(state.retry_ms, 1000);
+	ck_assert(limits_allow(l, LIMIT_LOGINS, 1, 0, five_in_5_s, 2000, &state));
+	ck_assert(limits_allow(l, LIMIT_LOGINS, 1, 1, five_in_5_s, 1000, &state));
+	limits_destroy(l);
+}
+END_TEST
+
 START_TEST(a_client_is_told_what_is_left_and_how_long_to_wait)
 {
 	struct limits *l = limits_create(64);
@@ -106,6 +124,7 @@ START_TEST(a_clock_read_earlier_by_another_thread_takes_nothing_away)
 END_TEST
 
 TESTS("limits", a_burst_is_allowed_and_no_more, a_bucket_fills_again_with_time,
+	looking_takes_nothing_and_says_what_taking_would,
 	a_client_is_told_what_is_left_and_how_long_to_wait, keys_and_classes_have_buckets_of_their_own,
 	nought_is_no_limit, a_crowded_table_forgets_the_one_longest_untouched,
 	a_clock_read_earlier_by_another_thread_takes_nothing_away)

@@ -110,7 +110,10 @@ static void team_deleted(pb_Event *e)
 static void member_joined(pb_Event *e)
 {
 	e->body.member_joined =
-		(pb_MemberJoined){.has_member = true, .member = member_view(), .member_count = 2};
+		(pb_MemberJoined){.has_member = true,
+			.member = member_view(),
+			.member_count = 2,
+			.invite = (char *)"the code is for nobody to see"};
 }
 static void member_removed(pb_Event *e)
 {
@@ -124,6 +127,40 @@ static void member_updated(pb_Event *e)
 {
 	e->body.member_updated = (pb_MemberUpdated){
 		.has_member = true, .member = member_view(), .changed_count = 1, .changed = changed_nickname};
+}
+static void member_timed_out(pb_Event *e)
+{
+	e->body.member_timed_out = (pb_MemberTimedOut){.has_member = true,
+		.member = member_view(),
+		.until_ms = AT_MS + 60000,
+		.reason = (char *)"noise",
+		.by = BOB};
+	e->body.member_timed_out.member.timeout_until_ms = AT_MS + 60000;
+}
+static void member_timeout_lifted(pb_Event *e)
+{
+	e->body.member_timed_out = (pb_MemberTimedOut){.has_member = true, .member = member_view()};
+}
+static pb_InviteEvent invite_event(uint64_t by)
+{
+	return (pb_InviteEvent){.has_invite = true,
+		.invite = {.code = (char *)"AbCdEfGhIjKlMnOpQrStUv",
+			.team_id = TEAM,
+			.has_by = true,
+			.by = bob,
+			.created_at_ms = AT_MS,
+			.expires_at_ms = AT_MS + 60000,
+			.max_uses = 5,
+			.uses = 1},
+		.by = by};
+}
+static void invite_created(pb_Event *e)
+{
+	e->body.invite_created = invite_event(BOB);
+}
+static void invite_deleted(pb_Event *e)
+{
+	e->body.invite_deleted = invite_event(0);
 }
 static void member_banned(pb_Event *e)
 {
@@ -295,6 +332,12 @@ static const struct sample samples[] = {
 	SAMPLE("team_member_joined.detail", member_joined, member_joined, IN_TEAM, .detail = true),
 	SAMPLE("team_member_left", member_removed, member_removed, IN_TEAM),
 	SAMPLE("team_member_updated", member_updated, member_updated, IN_TEAM),
+	SAMPLE("user_timed_out", member_timed_out, member_timed_out, IN_TEAM),
+	SAMPLE("user_timed_out.detail", member_timed_out, member_timed_out, IN_TEAM, .detail = true),
+	SAMPLE("user_timed_out.lifted", member_timed_out, member_timeout_lifted, TO_USER),
+	SAMPLE("invite_created", invite_created, invite_created, IN_TEAM),
+	SAMPLE("invite_created.detail", invite_created, invite_created, IN_TEAM, .detail = true),
+	SAMPLE("invite_deleted", invite_deleted, invite_deleted, IN_TEAM),
 	SAMPLE("team_user_banned", member_banned, member_banned, IN_TEAM),
 	SAMPLE("team_user_unbanned", member_unbanned, member_unbanned, TO_USER),
 	SAMPLE("member_joined", channel_member_joined, channel_member_joined, IN_TEAM),

@@ -692,7 +692,7 @@ END_TEST
 
 /* ---- 8 */
 
-START_TEST(a_timeout_leaves_view_history_and_leaving_until_it_ends)
+START_TEST(a_timeout_leaves_view_history_and_leaving_until_it_is_lifted)
 {
 	struct fixture *fx = fixture();
 	fx->standing.timeout_until_ms = NOW + 1;
@@ -705,7 +705,9 @@ START_TEST(a_timeout_leaves_view_history_and_leaving_until_it_ends)
 	struct eval_answer a = ask(fx);
 	ck_assert_int_eq(a.rule, RULE_TIMEOUT);
 	ck_assert_int_eq(a.valid_until_ms, NOW + 1);
-	fx->standing.timeout_until_ms = NOW;
+	fx->standing.timeout_until_ms = NOW - 1;
+	CANNOT(fx, send_messages); /* the clock alone ends nothing */
+	fx->standing.timeout_until_ms = 0;
 	CAN(fx, send_messages);
 	ck_assert_int_eq(ask(fx).valid_until_ms, 0);
 }
@@ -1004,7 +1006,7 @@ TESTS("evaluate", an_erased_account_may_nothing_even_as_owner,
 	a_channel_ban_hides_the_channel_and_tells_when_it_ends,
 	a_channel_ban_hides_a_publicly_readable_channel_from_strangers_too,
 	a_ban_from_the_parent_hides_its_threads, without_the_view_of_its_kind_a_channel_is_not_there,
-	a_timeout_leaves_view_history_and_leaving_until_it_ends, muted_takes_speaking_and_deafened_hearing_too,
+	a_timeout_leaves_view_history_and_leaving_until_it_is_lifted, muted_takes_speaking_and_deafened_hearing_too,
 	an_archived_channel_leaves_reading_and_what_brings_it_back,
 	a_deleted_channel_is_not_found_and_its_bits_say_who_brings_it_back,
 	archived_parents_and_groups_close_what_is_below,

@@ -11,6 +11,7 @@
 
 #define LIMIT_DEFAULT 50
 #define LIMIT_MOST    100
+#define NAME_MOST     64
 
 static const struct route routes[] = {
 #define ROUTE(method, path, auth, scope, cost, handler)                                                      \
@@ -72,6 +73,16 @@ bool house_nullable(struct json_reader *r, const char *field, size_t least, size
 	return true;
 }
 
+void house_end_time(struct json_reader *r, const char *field, int64_t *out_wall_ms)
+{
+	*out_wall_ms = 0;
+	if (!json_has(r, field) || json_is_null(r, field))
+		return;
+	json_time(r, field, JSON_OPTIONAL, out_wall_ms);
+	if (*out_wall_ms <= 0) /* 0 would be no end at all */
+		json_fail(r, STATUS_FIELD_INVALID, field, "is in the past");
+}
+
 enum status house_query(struct exchange *x, const char *name, size_t most, const char **out)
 {
 	bool bad = false;
@@ -96,7 +107,7 @@ enum status house_query_id(struct exchange *x, const char *name, uint64_t *out_i
 	return st;
 }
 
-enum status house_page(struct exchange *x, struct house_page *out)
+static enum status page_limit(struct exchange *x, struct house_page *out)
 {
 	const char *limit = NULL;
 	enum status st = house_query(x, "limit", 8, &limit);
@@ -110,14 +121,42 @@ enum status house_page(struct exchange *x, struct house_page *out)
 				x, STATUS_FIELD_INVALID, NULL, "limit", "must be a number from 1 to 100");
 		out->limit = (uint32_t)value;
 	}
+	return st;
+}
+
+static enum status page_one_way(struct exchange *x, const struct house_page *page)
+{
+	if (page->before != 0 && page->after != 0)
+		return exchange_fail(
+			x, STATUS_FIELD_INVALID, NULL, "after", "cannot be given together with before");
+	return STATUS_OK;
+}
+
+enum status house_page(struct exchange *x, struct house_page *out)
+{
+	enum status st = page_limit(x, out);
+
 	if (st == STATUS_OK)
 		st = house_query_id(x, "before", &out->before);
 	if (st == STATUS_OK)
 		st = house_query_id(x, "after", &out->after);
-	if (st == STATUS_OK && out->before != 0 && out->after != 0)
-		return exchange_fail(
-			x, STATUS_FIELD_INVALID, NULL, "after", "cannot be given together with before");
-	return st;
+	return st == STATUS_OK ? page_one_way(x, out) : st;
+}
+
+enum status house_page_named(
+	struct exchange *x, struct house_page *out, const char **out_before, const char **out_after)
+{
+	enum status st = page_limit(x, out);
+
+	if (st == STATUS_OK)
+		st = house_query(x, "before", NAME_MOST, out_before);
+	if (st == STATUS_OK)
+		st = house_query(x, "after", NAME_MOST, out_after);
+	if (st != STATUS_OK)
+		return st;
+	out->before = *out_before != NULL;
+	out->after = *out_after != NULL;
+	return page_one_way(x, out);
 }
 
 /* ---- rendering */
@@ -201,12 +240,13 @@ static const char *next_page(struct exchange *x, const struct house_page *page, 
 	bool down = page->before != 0 || (page->after == 0 && list->newest_first);
 	struct next next = {x->mem, ""};
 
-	if (!list->more || list->count == 0 || list->id == NULL)
+	if (!list->more || list->count == 0 || (list->id == NULL && list->name == NULL))
 		return NULL;
-	uint64_t edge = list->id(list->items, list->count - 1);
+	const char *edge = list->id != NULL ? house_uuid(x, list->id(list->items, list->count - 1))
+					    : list->name(list->items, list->count - 1);
 	http_query_each(x->rq, next_parameter, &next);
 	return arena_printf(
-		x->mem, "%s?%s%s=%s", x->rq->path, next.text, down ? "before" : "after", house_uuid(x, edge));
+		x->mem, "%s?%s%s=%s", x->rq->path, next.text, down ? "before" : "after", edge);
 }
 
 enum status house_finish_list(

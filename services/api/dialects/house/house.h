@@ -28,6 +28,8 @@ void house_body(struct exchange *x, struct json_reader *r);
 enum status house_body_end(struct exchange *x, struct json_reader *r);
 /* A string that null clears. True: it was there. */
 bool house_nullable(struct json_reader *r, const char *field, size_t least, size_t most, const char **out);
+/* When something ends, or 0 when absent or null. Whether that lies ahead is for the owner to say. */
+void house_end_time(struct json_reader *r, const char *field, int64_t *out_wall_ms);
 /* A query parameter, or NULL; STATUS_FIELD_INVALID when it does not decode or has more than `most` code
  * points. */
 enum status house_query(struct exchange *x, const char *name, size_t most, const char **out);
@@ -40,6 +42,9 @@ struct house_page {
 	uint32_t limit;
 };
 enum status house_page(struct exchange *x, struct house_page *out);
+/* The same for ids that are text: out->before and out->after stay 0 except for telling which was given (1). */
+enum status house_page_named(
+	struct exchange *x, struct house_page *out, const char **out_before, const char **out_after);
 
 /* ---- rendering. All return STATUS_OK. */
 
@@ -65,7 +70,8 @@ struct house_list {
 	bool more, newest_first;
 	const void *items;
 	void (*write)(struct json_writer *w, const void *items, size_t i);
-	uint64_t (*id)(const void *items, size_t i); /* NULL: the list has no further pages */
+	uint64_t (*id)(const void *items, size_t i); /* this or name; neither: the list has no further pages */
+	const char *(*name)(const void *items, size_t i); /* for ids that are text, as they stand in a query */
 };
 enum status house_finish_list(
 	struct exchange *x, const struct house_page *page, const struct house_list *list);

@@ -1,13 +1,24 @@
 #include "services/api/dialects/house/house.h"
 #include "services/api/membership.h"
 
-#define MOTIVE_MOST 512
+#include <string.h>
+
+#define MOTIVE_MOST          512
+#define TIMEOUT_SECONDS_MOST 2419200 /* 28 days */
 
 static enum status path_ban(struct exchange *x, const char *scope, pb_GetBanRequest *out)
 {
 	enum status st = house_path_id(x, scope, &out->scope_id);
 
 	return st == STATUS_OK ? house_path_id(x, "user", &out->user_id) : st;
+}
+
+/* Of bans the owner calls it a reason. */
+static enum status spelled_motive(struct exchange *x, enum status st)
+{
+	if (st == STATUS_FIELD_INVALID && x->outcome.field != NULL && strcmp(x->outcome.field, "reason") == 0)
+		x->outcome.field = "motive";
+	return st;
 }
 
 /* Body of PUT: motive, and until when. */
@@ -23,7 +34,7 @@ static enum status read_ban(struct exchange *x, const char *scope, pb_BanRequest
 		return st;
 	house_body(x, &r);
 	json_str(&r, "motive", JSON_OPTIONAL, 0, MOTIVE_MOST, &motive);
-	json_time(&r, "expires_at", JSON_OPTIONAL, &expires_at_ms);
+	house_end_time(&r, "expires_at", &expires_at_ms);
 	st = house_body_end(x, &r);
 	return st == STATUS_OK ? ban_request(x, who.scope_id, who.user_id, motive, expires_at_ms, out) : st;
 }
@@ -96,7 +107,7 @@ enum status house_team_bans_put(struct exchange *x)
 	enum status st = read_ban(x, "team", &request);
 
 	if (st == STATUS_OK)
-		st = CALL(x, moderation, ban_member, request.scope_id, &request, &reply);
+		st = spelled_motive(x, CALL(x, moderation, ban_member, request.scope_id, &request, &reply));
 	return st == STATUS_OK ? HOUSE_OBJECT(x, 200, house_ban, &reply.ban) : st;
 }
 
@@ -107,7 +118,56 @@ enum status house_team_bans_delete(struct exchange *x)
 	enum status st = read_unban(x, "team", &request);
 
 	if (st == STATUS_OK)
-		st = CALL(x, moderation, unban_member, request.scope_id, &request, &nothing);
+		st = spelled_motive(x, CALL(x, moderation, unban_member, request.scope_id, &request, &nothing));
+	return st == STATUS_OK ? house_no_content(x) : st;
+}
+
+/* ---- timeouts */
+
+enum status house_timeouts_put(struct exchange *x)
+{
+	pb_TimeoutRequest request = {0};
+	const char *reason = NULL;
+	int64_t until_ms = 0, seconds = 0;
+	struct json_reader r;
+	pb_MemberReply reply;
+	enum status st = house_path_id(x, "team", &request.team_id);
+
+	if (st == STATUS_OK)
+		st = house_path_id(x, "user", &request.user_id);
+	if (st != STATUS_OK)
+		return st;
+	house_body(x, &r);
+	house_end_time(&r, "until", &until_ms);
+	json_i64(&r, "seconds", JSON_OPTIONAL, 1, TIMEOUT_SECONDS_MOST, &seconds);
+	json_str(&r, "reason", JSON_OPTIONAL, 0, MOTIVE_MOST, &reason);
+	if ((until_ms != 0) == (seconds != 0))
+		json_fail(&r, STATUS_FIELD_INVALID, "until", "is required, or seconds, but not both");
+	st = house_body_end(x, &r);
+	if (st != STATUS_OK)
+		return st;
+	request.until_ms = (uint64_t)until_ms;
+	request.seconds = (uint64_t)seconds;
+	request.reason = (char *)reason;
+	st = CALL(x, moderation, set_timeout, request.team_id, &request, &reply);
+	return st == STATUS_OK ? HOUSE_OBJECT(x, 200, house_member, &reply.member) : st;
+}
+
+enum status house_timeouts_delete(struct exchange *x)
+{
+	pb_TimeoutRequest request = {0};
+	const char *reason = NULL;
+	pb_MemberReply reply;
+	enum status st = house_path_id(x, "team", &request.team_id);
+
+	if (st == STATUS_OK)
+		st = house_path_id(x, "user", &request.user_id);
+	if (st == STATUS_OK)
+		st = house_query(x, "reason", MOTIVE_MOST, &reason);
+	if (st != STATUS_OK)
+		return st;
+	request.reason = (char *)reason;
+	st = CALL(x, moderation, clear_timeout, request.team_id, &request, &reply);
 	return st == STATUS_OK ? house_no_content(x) : st;
 }
 
@@ -146,7 +206,7 @@ enum status house_channel_bans_put(struct exchange *x)
 	enum status st = read_ban(x, "channel", &request);
 
 	if (st == STATUS_OK)
-		st = CALL(x, moderation, ban_channel_user, request.scope_id, &request, &reply);
+		st = spelled_motive(x, CALL(x, moderation, ban_channel_user, request.scope_id, &request, &reply));
 	return st == STATUS_OK ? HOUSE_OBJECT(x, 200, house_ban, &reply.ban) : st;
 }
 
@@ -157,7 +217,7 @@ enum status house_channel_bans_delete(struct exchange *x)
 	enum status st = read_unban(x, "channel", &request);
 
 	if (st == STATUS_OK)
-		st = CALL(x, moderation, unban_channel_user, request.scope_id, &request, &nothing);
+		st = spelled_motive(x, CALL(x, moderation, unban_channel_user, request.scope_id, &request, &nothing));
 	return st == STATUS_OK ? house_no_content(x) : st;
 }
 

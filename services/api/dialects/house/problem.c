@@ -18,7 +18,6 @@ static const char *spelled(const char *field)
 		{"avatar", "avatar_url"},
 		{"banner", "banner_url"},
 		{"icon", "icon_url"},
-		{"reason", "motive"},
 		{"text", "message"},
 	};
 

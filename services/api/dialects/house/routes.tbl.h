@@ -27,6 +27,13 @@ ROUTE("GET",    "/teams/{team}/bans",                                       SESS
 ROUTE("GET",    "/teams/{team}/bans/{user}",                                SESSION, MODERATE, READ,  team_bans_get)
 ROUTE("PUT",    "/teams/{team}/bans/{user}",                                SESSION, MODERATE, WRITE, team_bans_put)
 ROUTE("DELETE", "/teams/{team}/bans/{user}",                                SESSION, MODERATE, WRITE, team_bans_delete)
+ROUTE("PUT",    "/teams/{team}/members/{user}/timeout",                     SESSION, MODERATE, WRITE, timeouts_put)
+ROUTE("DELETE", "/teams/{team}/members/{user}/timeout",                     SESSION, MODERATE, WRITE, timeouts_delete)
+ROUTE("POST",   "/teams/{team}/invites",                                    SESSION, TEAMS,    WRITE, invites_create)
+ROUTE("GET",    "/teams/{team}/invites",                                    SESSION, TEAMS,    READ,  invites_list)
+ROUTE("GET",    "/invites/{code}",                                          SESSION, READ,     READ,  invites_get)
+ROUTE("DELETE", "/invites/{code}",                                          SESSION, TEAMS,    WRITE, invites_delete)
+ROUTE("POST",   "/invites/{code}/accept",                                   SESSION, TEAMS,    WRITE, invites_accept)
 
 ROUTE("POST",   "/channels",                                                SESSION, CHANNELS, WRITE, channels_create)
 ROUTE("GET",    "/channels",                                                SESSION, READ,     READ,  channels_list)

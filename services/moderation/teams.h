@@ -1,0 +1,11 @@
+/*
+ * teams - a team as others in moderation show it.
+ */
+#pragma once
+
+#include "services/moderation/change.h"
+
+/* NOT_FOUND when there is no such row; a deleted team has one. */
+enum status team_view_read(struct db_conn *conn, struct arena *mem, uint64_t team_id, pb_TeamView *out);
+/* The same in work, under the lock of its stream. */
+enum status team_view_locked(struct change *c, uint64_t team_id, pb_TeamView *out);
