@@ -50,6 +50,9 @@ enum channel_kind {
 	CHANNEL_GROUP = 13,
 };
 enum channel_role { CHANNEL_ROLE_NONE = 0, CHANNEL_ROLE_OWNER = 1, CHANNEL_ROLE_MODERATOR = 2, CHANNEL_ROLE_MEMBER = 3, CHANNEL_ROLE_INVITEE = 4 };
+/* What set_channel_state does. REOPEN: whichever of RESTORE and UNDELETE the channel is in need of. OPEN: the last step of
+ * cloning, by who cloned it. */
+enum channel_change { CHANNEL_ARCHIVE = 1, CHANNEL_RESTORE = 2, CHANNEL_UNDELETE = 3, CHANNEL_REOPEN = 4, CHANNEL_OPEN = 5 };
 enum joining { JOINING_OPEN = 1, JOINING_APPLICATION = 2, JOINING_INVITE = 3 };
 enum message_kind { MESSAGE_TEXT = 1, MESSAGE_ME = 2, MESSAGE_SYSTEM = 3 };
 enum removal { REMOVAL_LEFT = 1, REMOVAL_KICKED = 2, REMOVAL_BANNED = 3 };

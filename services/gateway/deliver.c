@@ -57,6 +57,9 @@ static bool has_copies(uint32_t kind)
 	case EVENT_KIND_channel_created:
 	case EVENT_KIND_channel_updated:
 	case EVENT_KIND_channel_deleted:
+	case EVENT_KIND_channel_undeleted:
+	case EVENT_KIND_channel_archived:
+	case EVENT_KIND_channel_restored:
 	case EVENT_KIND_message_posted:
 	case EVENT_KIND_message_updated:
 	case EVENT_KIND_message_deleted:

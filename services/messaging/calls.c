@@ -2,6 +2,7 @@
 
 #include "common/db/log.h"
 #include "common/rpc/stubs.h"
+#include "services/messaging/channel_states.h"
 #include "services/messaging/channels.h"
 #include "services/messaging/lists.h"
 #include "services/messaging/messages.h"
@@ -42,6 +43,7 @@ const struct rpc_binding messaging_bindings[] = {
 	{&rpc_messaging_mark_read, mark_read},
 	{&rpc_messaging_list_unread, list_unread},
 	{&rpc_messaging_put_person, put_person},
+	{&rpc_messaging_set_channel_state, set_channel_state},
 	{&rpc_messaging_fetch_events, fetch_events},
 	{&rpc_messaging_stream_heads, stream_heads},
 };

@@ -16,7 +16,7 @@ struct creation {
 	uint64_t id;
 };
 
-static bool kind_is_made_here(uint32_t kind)
+bool channel_kind_is_plain(uint32_t kind)
 {
 	switch ((enum channel_kind)kind) {
 	case CHANNEL_TEXT:
@@ -63,28 +63,48 @@ static const struct db_stmt creation_insert_stmt = {
 	"RETURNING " CHANNEL_COLUMNS,
 };
 
-static enum status creation_audience(struct log_tx *tx, struct creation *cr, char *key)
+enum status channel_room(struct log_tx *tx, uint64_t team_id, int32_t *out_position)
 {
-	struct change *c = &cr->change;
+	struct db_params params;
+	struct db_rows rows = {0};
+
+	db_params_begin(&params, log_tx_mem(tx));
+	db_put_id(&params, team_id);
+	db_put_i64(&params, CHANNELS_PER_TEAM);
+	enum status st = log_tx_query(tx, &creation_place_stmt, &params, &rows);
+	if (st != STATUS_OK)
+		return st;
+	if (db_i64(&rows, 0, 0) >= CHANNELS_PER_TEAM)
+		return guard_refuse(tx, STATUS_AT_LIMIT, "channels", NULL);
+	if (out_position != NULL)
+		*out_position = (int32_t)db_i64(&rows, 0, 1);
+	return STATUS_OK;
+}
+
+enum status channel_key_appears(struct log_tx *tx, const struct change *c, char *key, uint64_t creator,
+	const char *why, uint64_t *out_seq)
+{
 	pb_Event event;
 
-	/* The creator's key at once; then everybody's, because roles with `administrator` see it too. No key
-	 * and no event of this channel is older than the channel, so nobody's resume is touched: rights_seq
-	 * stays 0. */
-	if (cr->rq->own && c->call->header->actor_id != 0) {
+	if (creator != 0) {
 		guard_event(c, EVENT_KIND_audience_changed, &event);
-		event.body.audience_changed = (pb_AudienceChanged){
-			.user_id = c->call->header->actor_id,
-			.gained_count = 1,
-			.gained = &key,
-		};
+		event.body.audience_changed =
+			(pb_AudienceChanged){.user_id = creator, .gained_count = 1, .gained = &key};
 		enum status st = log_tx_append(tx, c->rights.stream, "", &event, NULL);
 		if (st != STATUS_OK)
 			return st;
 	}
 	guard_event(c, EVENT_KIND_audience_recheck, &event);
-	event.body.audience_recheck = (pb_AudienceRecheck){.all = true, .why = (char *)"channel_created"};
-	return log_tx_append(tx, c->rights.stream, "", &event, NULL);
+	event.body.audience_recheck = (pb_AudienceRecheck){.all = true, .why = (char *)why};
+	return log_tx_append(tx, c->rights.stream, "", &event, out_seq);
+}
+
+bool channel_has_own_key(const struct rights *r)
+{
+	char team[AUDIENCE_SIZE];
+
+	audience_key(team, "team", r->team_id);
+	return strcmp(team, r->audience) != 0;
 }
 
 static enum status creation_work(struct log_tx *tx, void *arg)
@@ -95,18 +115,12 @@ static enum status creation_work(struct log_tx *tx, void *arg)
 	struct db_params params;
 	struct db_rows rows = {0};
 	char key[AUDIENCE_SIZE];
+	int32_t position = 0;
 	pb_Event event;
 
-	db_params_begin(&params, log_tx_mem(tx));
-	db_put_id(&params, cr->rq->team_id);
-	db_put_i64(&params, CHANNELS_PER_TEAM);
-	enum status st = log_tx_query(tx, &creation_place_stmt, &params, &rows);
+	enum status st = channel_room(tx, cr->rq->team_id, &position);
 	if (st != STATUS_OK)
 		return st;
-	if (db_i64(&rows, 0, 0) >= CHANNELS_PER_TEAM)
-		return guard_refuse(tx, STATUS_AT_LIMIT, "channels", NULL);
-	int32_t position = (int32_t)db_i64(&rows, 0, 1);
-
 	db_params_begin(&params, log_tx_mem(tx));
 	db_put_id(&params, cr->id);
 	db_put_i16(&params, (int16_t)c->rights.stream.rank);
@@ -127,8 +141,11 @@ static enum status creation_work(struct log_tx *tx, void *arg)
 	channel_from_row(mem, &rows, 0, 0, &cr->reply->channel);
 
 	audience_key(key, cr->rq->private ? "channel" : "team", cr->rq->private ? cr->id : cr->rq->team_id);
+	/* No key and no event of this channel is older than the channel, so nobody's resume is touched: its
+	 * rights_seq stays 0. */
 	if (cr->rq->private)
-		st = creation_audience(tx, cr, key);
+		st = channel_key_appears(tx, c, key, cr->rq->own ? c->call->header->actor_id : 0,
+			"channel_created", NULL);
 	if (st != STATUS_OK)
 		return st;
 	guard_event(c, EVENT_KIND_channel_created, &event);
@@ -144,7 +161,7 @@ static const char *creation_wrong_field(const pb_CreateChannelRequest *rq)
 {
 	if (rq->team_id == 0)
 		return "team_id";
-	if (!kind_is_made_here(rq->kind))
+	if (!channel_kind_is_plain(rq->kind))
 		return "kind";
 	if (!text_fits(rq->name, 1, CHANNEL_NAME_MAX))
 		return "name";
@@ -410,7 +427,6 @@ static enum status deletion_work(struct log_tx *tx, void *arg)
 	pb_ChannelView view;
 	pb_Event event;
 	uint64_t seq = 0;
-	char team[AUDIENCE_SIZE];
 
 	enum status st = live_row(tx, c->call->mem, d->channel_id, &view);
 	if (st != STATUS_OK)
@@ -425,13 +441,11 @@ static enum status deletion_work(struct log_tx *tx, void *arg)
 		return st;
 	/* Who resumes from before gets no key of a deleted channel any more and would miss its last events
 	 * without a word; with the team's key nothing is missed. */
-	audience_key(team, "team", c->rights.team_id);
-	bool own_key = strcmp(team, c->rights.audience) != 0;
 	db_params_begin(&params, log_tx_mem(tx));
 	db_put_id(&params, d->channel_id);
 	db_put_i64(&params, (int64_t)view.deleted_at_ms);
 	db_put_id_or_null(&params, c->call->header->actor_id);
-	db_put_id(&params, own_key ? seq : 0);
+	db_put_id(&params, channel_has_own_key(&c->rights) ? seq : 0);
 	log_tx_raise_epoch(tx, c->rights.stream);
 	return log_tx_query(tx, &delete_stmt, &params, NULL);
 }

@@ -9,6 +9,20 @@
  */
 #pragma once
 
-#include "common/rpc/rpc.h"
+#include "services/messaging/guard.h"
 
 rpc_handler create_channel, get_channel, update_channel, delete_channel;
+
+/* ---- for `work` of whatever makes a channel appear */
+
+/* Is there room for one more in the team? Behind which position: out_position, which may be NULL. AT_LIMIT. */
+enum status channel_room(struct log_tx *tx, uint64_t team_id, int32_t *out_position);
+/* The audience events of a channel that appears under a key of its own: the creator gets it at once (0:
+ * nobody), then everybody is asked about, because roles with `administrator` see it too. out_seq: of the
+ * latter, may be NULL. */
+enum status channel_key_appears(struct log_tx *tx, const struct change *c, char *key, uint64_t creator,
+	const char *why, uint64_t *out_seq);
+/* Has the channel that the change was judged in a key of its own, not the team's? */
+bool channel_has_own_key(const struct rights *r);
+/* Kinds that have no calls of their own for being made. */
+bool channel_kind_is_plain(uint32_t kind);

@@ -70,13 +70,18 @@ enum status guard_read(struct service *s, struct rpc_call *call, struct db *db, 
 			return st;
 		enum status found_st = fn(conn, call, &r, arg, &found, out_no);
 		db_release(conn);
-		if (found_st != STATUS_OK && found_st != STATUS_NOT_FOUND && found_st != STATUS_FIELD_INVALID)
+		if (found_st != STATUS_OK && !guard_refuses(found_st))
 			return found_st;
-		st = guard_compare(&r, call, &found, out_no);
-		if (st == STATUS_OK)
+		struct refusal no = {0};
+		st = guard_compare(&r, call, &found, &no);
+		bool by_rights = found_st != STATUS_OK && found_st != STATUS_NOT_FOUND &&
+				 found_st != STATUS_FIELD_INVALID;
+		if (st == STATUS_OK && !(by_rights && r.cached))
 			return found_st;
-		if (out_no->why != NULL)
+		if (no.why != NULL) {
+			*out_no = no;
 			return st;
+		}
 		rights_cache_drop(s->rights, call->header->actor_id, channel);
 	}
 	return STATUS_BUSY;
@@ -107,6 +112,7 @@ static enum status commit(struct service *s, struct change *c, struct commit_res
 		.member_epoch = c->rights.member_epoch,
 	};
 	op.check_count = 1;
+	op.keeps_rights = c->keeps_rights;
 	op.work = c->work;
 	op.arg = c;
 	return committer_run(s->committer, c->call->mem, &op, out_result);
@@ -170,6 +176,10 @@ enum status guard_change(struct service *s, struct change *c, void *reply, bool 
 		if (st != STATUS_OK)
 			return unjudged(st, &c->no);
 		st = refused(&c->rights, GUARD_VIEW, &c->no);
+		if (c->deleted_too && rights_deleted(&c->rights)) {
+			c->no = (struct refusal){0};
+			st = STATUS_OK;
+		}
 		if (st == STATUS_OK && c->allowed != NULL)
 			st = c->allowed(c);
 		if (st != STATUS_OK && c->rights.cached)

@@ -37,8 +37,8 @@ enum status guard_compare(const struct rights *r, const struct rpc_call *call, c
 
 /*
  * One reading. `fn` runs the statement on a connection of `db` and gives the epochs it found; what it returns
- * besides STATUS_OK ends the reading as it is, but what it did not find or refuses (NOT_FOUND, FIELD_INVALID)
- * is told only to who still may know. needed: a permission, or GUARD_VIEW: it is enough to know of the
+ * besides STATUS_OK ends the reading as it is, but what it did not find or refuses (guard_refuses) is told
+ * only to who still may know, and a right that is missing never by a cached judgement. needed: a permission, or GUARD_VIEW: it is enough to know of the
  * channel.
  */
 #define GUARD_VIEW (-1)
@@ -52,6 +52,8 @@ struct change {
 	/* -- filled by the caller */
 	uint64_t channel_id, team_id; /* judged: the channel, or without one the team */
 	bool own_stream;              /* the event goes to the actor's user stream, not to the channel's */
+	bool keeps_rights;            /* `work` changes nothing that rights are judged by (committer.h) */
+	bool deleted_too;             /* a deleted channel is `allowed`'s to judge: rights_deleted */
 	/* By rights alone, before the commit; NULL: knowing of it is enough. What only the rows tell is
 	 * decided in `work`, which may return FORBIDDEN too: then, as here, a cached judgement is made anew
 	 * before it is believed. */

@@ -18,22 +18,32 @@
 #define MARKS_PAGE    5000
 #define CHANNELS_PAGE 100
 
-/* Edits went with the deletion already. */
+/* Edits, reactions and the pin went with the deletion already. A bookmark is not under the stream's lock: one may have been set
+ * while the message was being deleted. */
 static const struct db_stmt messages_stmt = {
 	"messaging_purge_messages",
-	"DELETE FROM messaging.messages WHERE id IN (SELECT id FROM messaging.messages"
-	" WHERE deleted_at_ms IS NOT NULL AND deleted_at_ms < $1 ORDER BY deleted_at_ms LIMIT $2)",
+	"WITH gone AS (DELETE FROM messaging.messages WHERE id IN (SELECT id FROM messaging.messages"
+	"  WHERE deleted_at_ms IS NOT NULL AND deleted_at_ms < $1 ORDER BY deleted_at_ms LIMIT $2) RETURNING id),"
+	" bookmarks AS (DELETE FROM messaging.bookmarks b USING gone g WHERE b.message_id = g.id)"
+	" SELECT count(*) FROM gone",
 };
+/* Marked before the first of its rows goes: from then on nobody brings it back. Who is bringing one back holds its row; that
+ * one is left for the next round, if it stays deleted at all. */
 static const struct db_stmt channels_stmt = {
 	"messaging_purge_channels",
-	"SELECT id FROM messaging.channels WHERE deleted_at_ms < $1 ORDER BY id LIMIT $2",
+	"UPDATE messaging.channels SET purging = true WHERE ctid = ANY (ARRAY(SELECT ctid FROM messaging.channels"
+	" WHERE deleted_at_ms < $1 ORDER BY id LIMIT $2 FOR NO KEY UPDATE SKIP LOCKED)) RETURNING id",
 };
 static const struct db_stmt channel_messages_stmt = {
 	"messaging_purge_channel_messages",
 	"WITH gone AS (DELETE FROM messaging.messages WHERE id IN (SELECT id FROM messaging.messages WHERE "
 	"channel_id = $1"
 	"  ORDER BY seq LIMIT $2) RETURNING id),"
-	" edits AS (DELETE FROM messaging.message_edits e USING gone g WHERE e.message_id = g.id)"
+	" edits AS (DELETE FROM messaging.message_edits e USING gone g WHERE e.message_id = g.id),"
+	" reactions AS (DELETE FROM messaging.reactions r USING gone g WHERE r.message_id = g.id),"
+	" counts AS (DELETE FROM messaging.reaction_counts k USING gone g WHERE k.message_id = g.id),"
+	" pins AS (DELETE FROM messaging.pins p USING gone g WHERE p.channel_id = $1 AND p.message_id = g.id),"
+	" bookmarks AS (DELETE FROM messaging.bookmarks b USING gone g WHERE b.message_id = g.id)"
 	" SELECT count(*) FROM gone",
 };
 /* Marks have no index by channel: one pass over the primary key for all channels of a round. */
@@ -74,8 +84,8 @@ static enum status purge_messages(
 		enum status st = db_query(conn, mem, &messages_stmt, &params, &rows);
 		if (st != STATUS_OK)
 			return st;
-		*rows_gone += (uint64_t)rows.affected;
-	} while (rows.affected > 0);
+		*rows_gone += db_id(&rows, 0, 0);
+	} while (db_id(&rows, 0, 0) > 0);
 	return STATUS_OK;
 }
 

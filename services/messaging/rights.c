@@ -273,6 +273,11 @@ enum status rights_need(const struct rights *r, enum permission needed, const ch
 	return STATUS_FORBIDDEN;
 }
 
+bool rights_deleted(const struct rights *r)
+{
+	return r->status == STATUS_NOT_FOUND && r->why != NULL && strcmp(r->why, "deleted") == 0;
+}
+
 enum status rights_need_post(const struct rights *r, bool reply, const char **out_why)
 {
 	if (r->channel_kind == CHANNEL_THREAD)

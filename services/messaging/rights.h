@@ -62,6 +62,9 @@ enum status rights_of_team(struct service *s, struct rpc_call *call, uint64_t te
  * it is.
  */
 enum status rights_need(const struct rights *r, enum permission needed, const char **out_why);
+/* NOT_FOUND only because the channel, or the parent of this thread, is deleted: of the bits undelete_channel
+ * may be there. */
+bool rights_deleted(const struct rights *r);
 /* The same for a post: thread kinds ask 63, replies 50 besides 49. */
 enum status rights_need_post(const struct rights *r, bool reply, const char **out_why);
 /* Slow mode does not hold for this person: 19, what implies it, or a bot that may update the channel. */

@@ -20,8 +20,9 @@ static void fill_answer(const struct eval_facts *facts, struct arena *mem, pb_Ri
 	out->owner = a.owner;
 	out->channel_role = a.channel_role;
 	out->highest_position = a.highest_position;
-	if (a.status == STATUS_OK) {
+	if (a.status == STATUS_OK || a.rule == RULE_DELETED)
 		out->bits = (pb_Bits){a.bits.low, a.bits.high};
+	if (a.status == STATUS_OK) {
 		if (a.rule == RULE_NONE && facts->channel != NULL &&
 			!bits_has(a.bits, PERMISSION_send_messages))
 			a = eval_rights(facts, PERMISSION_send_messages); /* what people ask about most */

@@ -410,13 +410,27 @@ static void channel_detail(struct frame *f, const pb_ChannelView *channel)
 	}
 }
 
-static void render_channel_created(struct frame *f)
+static struct json_writer *channel_appears(struct frame *f, const pb_ChannelView *channel)
 {
-	const pb_ChannelView *channel = &f->body->body.channel_created.channel;
 	struct json_writer *w = frame_open(f);
 	jw_kv(w, uuid, "channel_id", channel->id);
 	jw_kv(w, str, "channel_name", channel->name == NULL ? "" : channel->name);
 	channel_detail(f, channel);
+	return w;
+}
+
+static void render_channel_created(struct frame *f)
+{
+	const pb_ChannelCreated *e = &f->body->body.channel_created;
+	struct json_writer *w = channel_appears(f, &e->channel);
+	if (f->detail)
+		jw_kv(w, uuid, "cloned_from", e->cloned_from);
+}
+
+/* For a client there is a channel that was not there before. */
+static void render_channel_undeleted(struct frame *f)
+{
+	channel_appears(f, &f->body->body.channel_undeleted.channel);
 }
 
 static void render_channel_updated(struct frame *f)
@@ -450,6 +464,23 @@ static void render_channel_updated(struct frame *f)
 static void render_channel_deleted(struct frame *f)
 {
 	const pb_ChannelView *channel = &f->body->body.channel_deleted.channel;
+	struct json_writer *w = frame_open(f);
+	jw_kv(w, uuid, "channel_id", channel->id);
+	channel_detail(f, channel);
+}
+
+static void render_channel_archived(struct frame *f)
+{
+	const pb_ChannelView *channel = &f->body->body.channel_archived.channel;
+	struct json_writer *w = frame_open(f);
+	jw_kv(w, uuid, "channel_id", channel->id);
+	jw_kv(w, time, "archived_at", (int64_t)channel->archived_at_ms);
+	channel_detail(f, channel);
+}
+
+static void render_channel_restored(struct frame *f)
+{
+	const pb_ChannelView *channel = &f->body->body.channel_restored.channel;
 	struct json_writer *w = frame_open(f);
 	jw_kv(w, uuid, "channel_id", channel->id);
 	channel_detail(f, channel);

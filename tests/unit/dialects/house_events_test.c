@@ -247,6 +247,24 @@ static void channel_deleted(pb_Event *e)
 {
 	e->body.channel_deleted = (pb_ChannelDeleted){.has_channel = true, .channel = channel};
 }
+static void channel_cloned(pb_Event *e)
+{
+	channel_created(e);
+	e->body.channel_created.cloned_from = PARENT;
+}
+static void channel_undeleted(pb_Event *e)
+{
+	e->body.channel_undeleted = (pb_ChannelStateChanged){.has_channel = true, .channel = channel};
+}
+static void channel_archived(pb_Event *e)
+{
+	e->body.channel_archived = (pb_ChannelStateChanged){.has_channel = true, .channel = channel};
+	e->body.channel_archived.channel.archived_at_ms = AT_MS;
+}
+static void channel_restored(pb_Event *e)
+{
+	e->body.channel_restored = (pb_ChannelStateChanged){.has_channel = true, .channel = channel};
+}
 static void message_posted(pb_Event *e)
 {
 	e->body.message_posted = (pb_MessagePosted){
@@ -356,6 +374,11 @@ static const struct sample samples[] = {
 	SAMPLE("user_unbanned.user", channel_user_unbanned, channel_user_unbanned, TO_USER),
 	SAMPLE("channel_created", channel_created, channel_created, IN_TEAM),
 	SAMPLE("channel_created.detail", channel_created, channel_created, IN_TEAM, .detail = true),
+	SAMPLE("channel_created.cloned", channel_created, channel_cloned, IN_TEAM, .detail = true),
+	SAMPLE("channel_created.undeleted", channel_undeleted, channel_undeleted, IN_TEAM),
+	SAMPLE("channel_archived", channel_archived, channel_archived, IN_TEAM),
+	SAMPLE("channel_archived.detail", channel_archived, channel_archived, IN_TEAM, .detail = true),
+	SAMPLE("channel_restored", channel_restored, channel_restored, IN_TEAM),
 	SAMPLE("channel_updated", channel_updated, channel_updated, IN_TEAM),
 	SAMPLE("channel_deleted", channel_deleted, channel_deleted, IN_TEAM),
 	SAMPLE("channel_message", message_posted, message_posted, IN_TEAM),

@@ -80,7 +80,8 @@ static inline void fake_answer(struct fixture *fx, struct rpc_call *call, uint64
 	db_put_id(&params, channel);
 	ck_assert_int_eq(db_query(conn, call->mem, &facts, &params, &rows), STATUS_OK);
 	db_release(conn);
-	bool there = channel == 0 ? team == TEAM : !db_is_null(&rows, 0, 3) && db_is_null(&rows, 0, 8);
+	bool there = channel == 0 ? team == TEAM : !db_is_null(&rows, 0, 3);
+	bool deleted = channel != 0 && !db_is_null(&rows, 0, 8), archived = channel != 0 && !db_is_null(&rows, 0, 7);
 	*out = (pb_Rights){.team_id = TEAM, .channel_id = channel};
 	if (!there || (user < 8 && fx->hidden[user])) {
 		out->status = STATUS_NOT_FOUND;
@@ -89,6 +90,16 @@ static inline void fake_answer(struct fixture *fx, struct rpc_call *call, uint64
 	out->why = (char *)fx->why;
 	out->has_bits = true;
 	out->bits = (pb_Bits){fx->bits[user % 8].low, fx->bits[user % 8].high};
+	if (archived || deleted) { /* what the evaluation leaves of the bits */
+		static const enum permission archived_left[] = {PERMISSION_view_text, PERMISSION_read_history,
+			PERMISSION_restore_channel, PERMISSION_delete_channel, PERMISSION_undelete_channel};
+		struct bits left = {0};
+		for (size_t i = deleted ? 4 : 0; i < sizeof archived_left / sizeof *archived_left; i++)
+			left = bits_with(left, archived_left[i]);
+		out->bits = (pb_Bits){out->bits.low & left.low, out->bits.high & left.high};
+		out->why = (char *)(deleted ? "deleted" : "archived");
+		out->status = deleted ? STATUS_NOT_FOUND : STATUS_OK;
+	}
 	out->rank = RANK_TEAM;
 	out->stream_id = TEAM;
 	out->as_of = db_id(&rows, 0, 0);
@@ -101,7 +112,7 @@ static inline void fake_answer(struct fixture *fx, struct rpc_call *call, uint64
 		out->audience = arena_printf(call->mem, "team:%llu", (unsigned long long)TEAM);
 		return;
 	}
-	out->has_channel = true;
+	out->has_channel = !deleted;
 	out->channel = (pb_ChannelView){.id = channel,
 		.team_id = TEAM,
 		.name = arena_strdup(call->mem, db_text(&rows, 0, 4)),

@@ -233,9 +233,7 @@ START_TEST(an_archived_channel_takes_no_changes_of_members)
 	ck_assert_str_eq(rights.why, "archived");
 	ck_assert_uint_eq(rights.channel.archived_at_ms, 5);
 	sql(h, "UPDATE messaging.channels SET deleted_at_ms = 6 WHERE id = %ld", (long)channel);
-	rights = judged(h, ann, 0, channel);
-	ck_assert_uint_eq(rights.status, STATUS_NOT_FOUND);
-	ck_assert_uint_eq(rights.bits.high | rights.bits.low, 0);
+	ck_assert_uint_eq(judged(h, ann, 0, channel).status, STATUS_NOT_FOUND);
 	house_close(h);
 }
 END_TEST
@@ -309,6 +307,31 @@ START_TEST(who_does_not_see_a_channel_does_not_see_its_members)
 }
 END_TEST
 
+START_TEST(of_a_deleted_channel_nothing_is_left_but_who_may_bring_it_back)
+{
+	struct house *h = house_open();
+	pb_UserView *ann = person(h, "ann"), *bob = person(h, "bob"), *eve = person(h, "eve");
+	uint64_t team = team_of(h, ann);
+	joins(h, team, bob);
+	uint64_t channel = channel_in(h, team, .private = true, .own = true, .created_by = ann->id);
+
+	sql(h, "UPDATE messaging.channels SET deleted_at_ms = 1 WHERE id = %ld", (long)channel);
+	pb_Rights owner = judged(h, ann, 0, channel), member = judged(h, bob, 0, channel),
+		  stranger = judged(h, eve, 0, channel);
+	ck_assert_uint_eq(owner.status, STATUS_NOT_FOUND);
+	ck_assert_str_eq(owner.why, "deleted");
+	struct bits left = bits_with((struct bits){0}, PERMISSION_undelete_channel);
+	ck_assert_uint_eq(owner.bits.low, left.low);
+	ck_assert_uint_eq(owner.bits.high, left.high);
+	ck_assert_str_eq(owner.audience, key(h, "channel", channel));
+	ck_assert_uint_eq(member.status, STATUS_NOT_FOUND);
+	ck_assert_str_eq(member.why, "private");
+	ck_assert(!has(&member, PERMISSION_undelete_channel));
+	ck_assert(!has(&stranger, PERMISSION_undelete_channel));
+	house_close(h);
+}
+END_TEST
+
 TESTS("moderation channel members", joining_an_open_channel_makes_a_row_and_tells_the_channels_key,
 	a_private_channel_is_not_there_until_one_is_added, leaving_a_private_channel_loses_its_key_first,
 	who_manages_members_takes_others_out_and_nobody_else_does,
@@ -316,4 +339,5 @@ TESTS("moderation channel members", joining_an_open_channel_makes_a_row_and_tell
 	only_members_of_the_team_are_added_and_nobody_who_is_banned, an_invitee_who_joins_is_promoted,
 	roles_are_set_by_the_channels_owner_and_raise_the_epoch, an_archived_channel_takes_no_changes_of_members,
 	a_seeded_private_channel_gets_its_owner_and_members_by_small_commits,
-	who_does_not_see_a_channel_does_not_see_its_members)
+	who_does_not_see_a_channel_does_not_see_its_members,
+	of_a_deleted_channel_nothing_is_left_but_who_may_bring_it_back)

@@ -61,12 +61,13 @@ enum status house_channels_list(struct exchange *x)
 
 	if (st == STATUS_OK)
 		st = house_query_id(x, "team", &request.team_id);
+	if (st == STATUS_OK)
+		st = house_query_flag(x, "archived", &request.archived);
 	if (st != STATUS_OK)
 		return st;
 	request.before = page.before;
 	request.after = page.after;
 	request.limit = page.limit;
-	request.archived = true;
 	st = ASK(x, messaging, list_channels, request.team_id, &request, &reply);
 	if (st != STATUS_OK)
 		return st;
@@ -136,6 +137,34 @@ enum status house_channels_delete(struct exchange *x)
 		st = CALL(x, messaging, delete_channel, channel, &((pb_DeleteChannelRequest){channel}),
 			&nothing);
 	return st == STATUS_OK ? house_no_content(x) : st;
+}
+
+/* ---- states */
+
+static enum status set_state(struct exchange *x, enum channel_change change)
+{
+	pb_SetChannelStateRequest request = {.change = change};
+	struct json_reader r;
+	pb_ChannelReply reply;
+	enum status st = house_path_id(x, "channel", &request.channel_id);
+
+	if (st != STATUS_OK)
+		return st;
+	house_body(x, &r);
+	st = house_body_end(x, &r);
+	if (st == STATUS_OK)
+		st = CALL(x, messaging, set_channel_state, request.channel_id, &request, &reply);
+	return st == STATUS_OK ? HOUSE_OBJECT(x, 200, house_channel, &reply.channel) : st;
+}
+
+enum status house_channels_archive(struct exchange *x)
+{
+	return set_state(x, CHANNEL_ARCHIVE);
+}
+
+enum status house_channels_restore(struct exchange *x)
+{
+	return set_state(x, CHANNEL_REOPEN);
 }
 
 /* ---- read marks */

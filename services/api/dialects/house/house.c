@@ -107,6 +107,20 @@ enum status house_query_id(struct exchange *x, const char *name, uint64_t *out_i
 	return st;
 }
 
+enum status house_query_flag(struct exchange *x, const char *name, bool *out)
+{
+	const char *value = NULL;
+	enum status st = house_query(x, name, 8, &value);
+
+	if (st != STATUS_OK || value == NULL)
+		return st;
+	if (strcmp(value, "1") != 0 && strcmp(value, "true") != 0 && strcmp(value, "0") != 0 &&
+		strcmp(value, "false") != 0)
+		return exchange_fail(x, STATUS_FIELD_INVALID, NULL, name, "must be 0 or 1");
+	*out = value[0] == '1' || value[0] == 't';
+	return STATUS_OK;
+}
+
 static enum status page_limit(struct exchange *x, struct house_page *out)
 {
 	const char *limit = NULL;

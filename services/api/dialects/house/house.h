@@ -35,6 +35,8 @@ void house_end_time(struct json_reader *r, const char *field, int64_t *out_wall_
 enum status house_query(struct exchange *x, const char *name, size_t most, const char **out);
 /* The same as an id; 0 when absent. */
 enum status house_query_id(struct exchange *x, const char *name, uint64_t *out_id);
+/* A switch in the query: 1 or true, 0 or false, absent as given in *out. */
+enum status house_query_flag(struct exchange *x, const char *name, bool *out);
 
 /* limit, before and after of a list. */
 struct house_page {

@@ -40,6 +40,8 @@ ROUTE("GET",    "/channels",                                                SESS
 ROUTE("GET",    "/channels/{channel}",                                      SESSION, READ,     READ,  channels_get)
 ROUTE("PATCH",  "/channels/{channel}",                                      SESSION, CHANNELS, WRITE, channels_patch)
 ROUTE("DELETE", "/channels/{channel}",                                      SESSION, CHANNELS, WRITE, channels_delete)
+ROUTE("POST",   "/channels/{channel}/archive",                              SESSION, CHANNELS, WRITE, channels_archive)
+ROUTE("POST",   "/channels/{channel}/restore",                              SESSION, CHANNELS, WRITE, channels_restore)
 ROUTE("GET",    "/channels/{channel}/members",                              SESSION, READ,     READ,  channel_members_list)
 ROUTE("PUT",    "/channels/{channel}/members/{user}",                       SESSION, CHANNELS, WRITE, channel_members_put)
 ROUTE("PATCH",  "/channels/{channel}/members/{user}",                       SESSION, CHANNELS, WRITE, channel_members_patch)
