@@ -3,7 +3,7 @@
  * gateway opens streams and resumes sockets by. Everything from one repeatable-read snapshot, so that keys,
  * as_of and unchanged_since belong together. People of one class (the same roles, no exceptions) are
  * evaluated once and share a set of keys; what memberships, bans and overrides of one person change is his
- * own `gained` and `lost`.
+ * own `gained` and `lost`. A conversation has one key, which its people hold.
  */
 #include <string.h>
 
@@ -271,12 +271,85 @@ static void answer(struct answers *a, struct board *b, uint64_t user, const stru
 /* repeated fields count in 16 bits, and a reply has 4 MiB. */
 #define AUDIENCE_ANSWERS_MAX 16384
 
+/* ---- conversations: one key each, held by its people */
+
+/* Of one person (q.user_id) in one conversation (v.channel_id). */
+#define CONVERSATION_ROW                                                                                     \
+	"SELECT v.channel_id, q.user_id, s.seq, greatest(e.changed_seq, f.rights_seq),"                          \
+	" coalesce(cm.here, false) AND NOT coalesce(p.erased, false) AND f.deleted_at_ms IS NULL"                \
+	" FROM "
+#define CONVERSATION_JOINS                                                                                   \
+	" CROSS JOIN LATERAL (SELECT s.seq FROM log.streams s WHERE s.rank = 1 AND s.id = v.channel_id OFFSET 0) s" \
+	" LEFT JOIN LATERAL (SELECT e.changed_seq FROM moderation.members e"                                     \
+	"   WHERE e.team_id = v.channel_id AND e.user_id = q.user_id OFFSET 0) e ON true"                        \
+	" LEFT JOIN LATERAL (SELECT p.erased FROM moderation.people p WHERE p.id = q.user_id OFFSET 0) p ON true" \
+	" LEFT JOIN LATERAL (SELECT f.rights_seq, f.deleted_at_ms FROM messaging.channel_facts f"                \
+	"   WHERE f.id = v.channel_id OFFSET 0) f ON true ORDER BY v.channel_id, q.user_id"
+static const struct db_stmt conversations_listed_stmt = {"moderation_audiences_conversations",
+	CONVERSATION_ROW "unnest($1::bigint[]) w(id) CROSS JOIN LATERAL (SELECT c.channel_id FROM moderation.conversations c"
+	"   WHERE c.channel_id = w.id OFFSET 0) v CROSS JOIN unnest($2::bigint[]) q(user_id)"
+	" LEFT JOIN LATERAL (SELECT m.left_at_ms IS NULL AS here FROM moderation.channel_members m"
+	"   WHERE m.channel_id = v.channel_id AND m.user_id = q.user_id OFFSET 0) cm ON true" CONVERSATION_JOINS};
+static const struct db_stmt conversations_of_stmt = {"moderation_audiences_conversations_of",
+	CONVERSATION_ROW "unnest($1::bigint[]) q(user_id) CROSS JOIN LATERAL (SELECT m.channel_id FROM moderation.channel_members m"
+	"   WHERE m.user_id = q.user_id AND m.left_at_ms IS NULL AND m.team_id IS NULL OFFSET 0) v"
+	" CROSS JOIN (SELECT true AS here) cm" CONVERSATION_JOINS};
+
+static enum status conversations(struct answers *a, struct db_conn *conn, const pb_ListAudiencesRequest *rq,
+	const uint64_t *streams, size_t stream_count)
+{
+	bool listed = rq->streams_count > 0;
+	uint64_t last = 0;
+	uint32_t set = 0;
+	struct db_params p;
+	struct db_rows rows = {0};
+
+	if (listed && stream_count == 0)
+		return STATUS_OK;
+	db_params_begin(&p, a->mem);
+	if (listed)
+		db_put_ids(&p, streams, stream_count);
+	db_put_ids(&p, rq->user_ids, rq->user_ids_count);
+	enum status st = db_query(
+		conn, a->mem, listed ? &conversations_listed_stmt : &conversations_of_stmt, &p, &rows);
+	if (st != STATUS_OK)
+		return st;
+	if ((size_t)rows.count + a->reply->answers_count > AUDIENCE_ANSWERS_MAX)
+		return STATUS_TOO_LARGE;
+	for (int i = 0; i < rows.count; i++) {
+		uint64_t id = db_id(&rows, i, 0);
+		bool member = db_bool(&rows, i, 4);
+		if (!listed && !member)
+			continue; /* deleted: not asked about */
+		if (id != last) {
+			char **key = ARENA_NEW(a->mem, char *);
+			*key = key_text(a->mem, "conversation", id);
+			set = add_key_set(a, key, 1);
+			last = id;
+		}
+		pb_AudienceAnswer *out = add_answer(a, db_id(&rows, i, 1), id);
+		out->as_of = db_id(&rows, i, 2);
+		out->unchanged_since = db_id(&rows, i, 3);
+		out->member = member;
+		out->key_set = member ? set : 0;
+	}
+	return STATUS_OK;
+}
+
+static bool answered(const pb_ListAudiencesReply *reply, uint64_t stream_id)
+{
+	for (size_t i = 0; i < reply->answers_count; i++)
+		if (reply->answers[i].stream_id == stream_id)
+			return true;
+	return false;
+}
+
 enum status audiences_list(struct db_conn *conn, struct arena *mem, const pb_ListAudiencesRequest *rq,
 	int64_t now_ms, pb_ListAudiencesReply *out)
 {
 	struct answers a = {.mem = mem, .reply = out};
-	uint64_t *teams = ARENA_ARRAY(mem, rq->streams_count, uint64_t);
-	size_t team_count = 0;
+	uint64_t *teams = ARENA_ARRAY(mem, rq->streams_count, uint64_t), *others = ARENA_ARRAY(mem, rq->streams_count, uint64_t);
+	size_t team_count = 0, other_count = 0;
 	struct roster r = {0};
 	const char *generation = NULL;
 	enum status st = STATUS_OK;
@@ -290,7 +363,8 @@ enum status audiences_list(struct db_conn *conn, struct arena *mem, const pb_Lis
 		.team_count = team_count,
 		.channels = ROSTER_RESTRICTED,
 		.now_ms = now_ms};
-	if (rq->user_ids_count > 0 && (rq->streams_count == 0 || team_count > 0))
+	bool listed = rq->streams_count > 0;
+	if (rq->user_ids_count > 0 && (listed ? team_count > 0 : !rq->only_conversations))
 		st = roster_load(conn, mem, &query, &r);
 	if (st == STATUS_OK)
 		st = log_generation(conn, mem, &generation);
@@ -308,10 +382,18 @@ enum status audiences_list(struct db_conn *conn, struct arena *mem, const pb_Lis
 			answer(&a, &b, rq->user_ids[u], m);
 		}
 	}
-	/* Streams that are no team's: nobody is in them. */
 	for (size_t t = 0; t < team_count; t++)
-		for (size_t u = 0; u < rq->user_ids_count && roster_team(&r, teams[t]) == NULL; u++)
-			add_answer(&a, rq->user_ids[u], teams[t]);
+		if (roster_team(&r, teams[t]) == NULL)
+			others[other_count++] = teams[t];
+	if (rq->user_ids_count > 0 && (listed || !rq->only_teams))
+		st = conversations(&a, conn, rq, others, other_count);
+	if (st != STATUS_OK)
+		return st;
+	/* Streams that are neither a team's nor a conversation's: nobody is in them. */
+	for (size_t t = 0; t < other_count; t++)
+		if (!answered(out, others[t]))
+			for (size_t u = 0; u < rq->user_ids_count; u++)
+				add_answer(&a, rq->user_ids[u], others[t]);
 	return STATUS_OK;
 }
 

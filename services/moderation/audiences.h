@@ -9,8 +9,8 @@
 #include "proto/moderation.pb.h"
 
 /*
- * conn has a snapshot open. Answers once per user and asked team stream (member is false for strangers), or,
- * without streams, once per user and team he is a member of. STATUS_OK, TOO_LARGE over 16384 answers, BUSY,
+ * conn has a snapshot open. Answers once per user and asked stream of a team or conversation (member is false
+ * for strangers), or, without streams, once per user and team or conversation he is in. STATUS_OK, TOO_LARGE over 16384 answers, BUSY,
  * INTERNAL.
  */
 enum status audiences_list(struct db_conn *conn, struct arena *mem, const pb_ListAudiencesRequest *rq,

@@ -62,6 +62,8 @@ static const struct rpc_binding bindings[] = {
 	CALL(use_invite),
 	CALL(set_timeout),
 	CALL(clear_timeout),
+	CALL(claim_conversation),
+	CALL(list_conversations),
 	CALL(fetch_events),
 	CALL(stream_heads),
 };

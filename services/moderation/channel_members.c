@@ -1,15 +1,17 @@
 /*
  * channel_members - explicit membership of a team's channels: joining, being added, leaving, being kicked, roles.
  * Nobody needs a row to read an open channel; in a private one the row is what lets its person see it, and then the
- * change begins with audience_changed. Conversations take their members from their member set, not from here.
+ * change begins with audience_changed. What is different in a conversation is conversation_members.c's.
  */
 #include "services/moderation/channel_members.h"
 
 #include "services/moderation/channel_rank.h"
+#include "services/moderation/conversation_members.h"
 #include "services/moderation/rows.h"
 
 /* ---- shared */
 
+/* A conversation's turn is the caller's to take (change_in_conversation). */
 static enum status load_place(struct change *c, uint64_t channel_id, uint64_t user_id)
 {
 	if (user_id == 0)
@@ -17,7 +19,7 @@ static enum status load_place(struct change *c, uint64_t channel_id, uint64_t us
 	enum status st = change_load(c, 0, channel_id, &user_id, 1);
 	if (st == STATUS_OK)
 		st = change_visible(c);
-	return st == STATUS_OK ? channel_place_refused(c) : st;
+	return st == STATUS_OK && !change_in_conversation(c) ? channel_place_refused(c) : st;
 }
 
 enum status channel_place_refused(struct change *c)
@@ -99,6 +101,8 @@ static enum status prepare_join_channel(struct change *c)
 	enum status st = load_place(c, rq->channel_id, user);
 	if (st != STATUS_OK)
 		return st;
+	if (change_in_conversation(c))
+		return conversation_prepare_join(c);
 	const struct facts *f = change_target(c, 0);
 	if (!f->standing.member)
 		return change_refuse(c, STATUS_FORBIDDEN, "membership", NULL);
@@ -115,6 +119,8 @@ static enum status prepare_add_channel_member(struct change *c)
 	if (rq->role != CHANNEL_ROLE_NONE && rq->role != CHANNEL_ROLE_MEMBER && rq->role != CHANNEL_ROLE_INVITEE)
 		return change_field(c, "role");
 	enum status st = load_place(c, rq->channel_id, rq->user_id);
+	if (st == STATUS_OK && change_in_conversation(c))
+		return conversation_prepare_add(c);
 	if (st == STATUS_OK)
 		st = change_need(c, PERMISSION_manage_channel_members);
 	if (st != STATUS_OK)
@@ -133,6 +139,8 @@ static enum status work_join_channel(struct change *c, struct log_tx *tx)
 	const pb_ChannelMemberRequest *rq = c->request;
 	pb_ChannelMemberReply *reply = c->reply;
 	struct facts *f = change_target(c, 0);
+	if (change_in_conversation(c))
+		return conversation_work_add(c);
 	struct joining_as as =
 		decide(f, rq->role == CHANNEL_ROLE_INVITEE ? CHANNEL_ROLE_INVITEE : CHANNEL_ROLE_MEMBER);
 	uint64_t seq = 0;
@@ -177,6 +185,8 @@ static enum status prepare_leave_channel(struct change *c)
 	bool leaves = change_by_system(c) || user == change_actor_id(c);
 
 	enum status st = load_place(c, rq->channel_id, user);
+	if (st == STATUS_OK && change_in_conversation(c))
+		return conversation_prepare_remove(c);
 	if (st == STATUS_OK && !leaves)
 		st = change_need(c, PERMISSION_manage_channel_members);
 	if (st != STATUS_OK)
@@ -193,6 +203,9 @@ static enum status prepare_kick_channel_member(struct change *c)
 	const pb_ChannelMemberRequest *rq = c->request;
 
 	enum status st = load_place(c, rq->channel_id, rq->user_id);
+	if (st == STATUS_OK && change_in_conversation(c))
+		return rq->user_id == change_actor_id(c) ? change_refuse(c, STATUS_FORBIDDEN, "rank", NULL)
+							 : conversation_prepare_remove(c);
 	if (st == STATUS_OK)
 		st = change_need(c, PERMISSION_moderate_channel);
 	if (st != STATUS_OK)
@@ -236,11 +249,15 @@ static enum status end_place(struct change *c, uint32_t which)
 
 static enum status work_leave_channel(struct change *c, struct log_tx *tx)
 {
+	if (change_in_conversation(c))
+		return conversation_work_remove(c);
 	return end_place(c, EVENT_KIND_channel_member_left);
 }
 
 static enum status work_kick_channel_member(struct change *c, struct log_tx *tx)
 {
+	if (change_in_conversation(c))
+		return conversation_work_remove(c);
 	return end_place(c, EVENT_KIND_channel_member_kicked);
 }
 
@@ -256,6 +273,8 @@ static enum status prepare_set_channel_role(struct change *c)
 	if (rq->role != CHANNEL_ROLE_OWNER && rq->role != CHANNEL_ROLE_MODERATOR && rq->role != CHANNEL_ROLE_MEMBER)
 		return change_field(c, "role");
 	enum status st = load_place(c, rq->channel_id, rq->user_id);
+	if (st == STATUS_OK)
+		st = channel_place_refused(c);
 	if (st == STATUS_OK)
 		st = change_need(c, PERMISSION_manage_channel_members);
 	if (st != STATUS_OK)

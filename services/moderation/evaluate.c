@@ -259,7 +259,7 @@ static struct eval_answer conversation(const struct eval_facts *f, int asked)
 	if (c->kind == CHANNEL_GROUP) {
 		set = bits_with(set, PERMISSION_leave_channel);
 		set = bits_with(set, PERMISSION_manage_channel_members);
-		if (c->created_by == f->user_id)
+		if (a.channel_role == CHANNEL_ROLE_OWNER)
 			set = bits_or(
 				set, bits_range(PERMISSION_update_channel, PERMISSION_undelete_channel));
 	}

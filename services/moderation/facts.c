@@ -48,7 +48,7 @@ static const struct db_stmt load_stmt = {"moderation_facts",
 	" LEFT JOIN moderation.teams t ON t.id = CASE WHEN $3 = 0 THEN $2 ELSE c.team_id END"
 	" LEFT JOIN log.streams s ON s.rank = coalesce(c.rank, 1::smallint) AND s.id = coalesce(c.stream_id, t.id)"
 	" LEFT JOIN moderation.people p ON p.id = q.user_id"
-	" LEFT JOIN moderation.members m ON m.team_id = t.id AND m.user_id = q.user_id"
+	" LEFT JOIN moderation.members m ON m.team_id = coalesce(c.stream_id, t.id) AND m.user_id = q.user_id"
 	" LEFT JOIN moderation.bans tb ON tb.scope = 1 AND tb.scope_id = t.id AND tb.user_id = q.user_id AND tb.lifted_at_ms IS NULL"
 	" LEFT JOIN moderation.channel_members cm ON cm.channel_id = c.id AND cm.user_id = q.user_id"
 	" LEFT JOIN moderation.bans cb ON cb.scope = 3 AND cb.scope_id = c.id AND cb.user_id = q.user_id AND cb.lifted_at_ms IS NULL"
@@ -203,6 +203,7 @@ static void fill(
 	person_from_row(rows, row, COLUMN_PERSON, mem, db_id(rows, row, COLUMN_USER), &f->person);
 	f->stream_epoch = db_id(rows, row, COLUMN_EPOCH);
 	f->as_of = db_id(rows, row, COLUMN_SEQ);
+	f->member_epoch = db_id(rows, row, COLUMN_MEMBER + 7);
 	f->found = query->channel_id != 0 ? has_channel : has_team;
 	f->eval.now_ms = query->now_ms;
 	f->eval.user_id = f->person.id;
@@ -225,7 +226,6 @@ static void fill(
 		f->left_at_ms = db_i64(rows, row, COLUMN_MEMBER + 1);
 		f->nickname = copied(rows, row, COLUMN_MEMBER + 2, mem);
 		f->joined_at_ms = db_i64(rows, row, COLUMN_MEMBER + 6);
-		f->member_epoch = db_id(rows, row, COLUMN_MEMBER + 7);
 		f->standing = (struct eval_standing){
 			.member = f->has_row && f->left_at_ms == 0,
 			.banned = db_bool(rows, row, COLUMN_TEAM_BAN),

@@ -118,8 +118,7 @@ void serve_judge(void *service, struct rpc_call *call, const void *request, void
 static void rights_of_channel(const struct roster *r, uint64_t user, const struct roster_channel *c,
 	struct arena *mem, pb_Rights *out)
 {
-	const struct roster_member *member =
-		c->team == NULL ? NULL : roster_member(r, c->team->eval.id, user);
+	const struct roster_member *member = roster_member(r, c->stream.id, user);
 	struct eval_facts facts = roster_facts(r, user, c->team, c, member);
 	const struct roster_channel *judged = facts.parent != NULL ? roster_channel(r, facts.parent->id) : c;
 	char key[AUDIENCE_SIZE];
@@ -171,7 +170,9 @@ void serve_judge_many(void *service, struct rpc_call *call, const void *request,
 		.user_count = 1,
 		.team_ids = &rq->team_id,
 		.team_count = rq->team_id != 0,
-		.channels = listed ? ROSTER_LISTED : ROSTER_ALL,
+		.channels = listed		? ROSTER_LISTED
+			    : rq->conversations ? ROSTER_CONVERSATIONS
+						: ROSTER_ALL,
 		.channel_ids = rq->channel_ids,
 		.channel_count = rq->channel_ids_count,
 		.now_ms = clock_wall_ms()};

@@ -144,6 +144,7 @@ int main(int argc, char **argv)
 	p->service.instance = p->config.instance[0] != '\0'
 				      ? p->config.instance
 				      : arena_printf(mem, "moderation-%d", (int)getpid());
+	p->service.ids = &p->ids;
 	ids_init(&p->ids);
 	if (!rpc_bindings_complete("moderation", bindings, binding_count))
 		goto out;

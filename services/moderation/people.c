@@ -2,6 +2,7 @@
  * people - what this owner knows of accounts: told by api's jobs, forgotten when an account is erased.
  */
 #include "common/base/clock.h"
+#include "services/moderation/conversation_members.h"
 #include "services/moderation/removal.h"
 #include "services/moderation/rows.h"
 
@@ -136,6 +137,8 @@ void serve_erase_person(void *service, struct rpc_call *call, const void *reques
 		}
 	} while (st == STATUS_OK && rows.count > 0);
 	if (st == STATUS_OK)
+		st = conversations_leave_all(service, call, rq->user_id);
+	if (st == STATUS_OK)
 		rpc_finish(call);
 	else
 		rpc_fail(call, st, NULL, NULL, NULL);
@@ -148,12 +151,42 @@ static const struct db_stmt team_ids_stmt = {"moderation_team_ids",
 	" WHERE m.user_id = ANY ($1::bigint[]) AND m.left_at_ms IS NULL AND t.deleted_at_ms IS NULL"
 	" ORDER BY m.user_id, m.team_id"};
 
-/* Rows of one person follow one another. */
-static void team_ids_of_many(struct arena *mem, const struct db_rows *rows, pb_TeamIdsReply *out)
+/* Of each person those in which something happened last. */
+static const struct db_stmt conversation_ids_stmt = {"moderation_conversation_ids",
+	"SELECT m.channel_id, q.id FROM unnest($1::bigint[]) q(id) CROSS JOIN LATERAL ("
+	"   SELECT m.channel_id, f.last_message_id FROM moderation.channel_members m"
+	"   JOIN LATERAL (SELECT f.last_message_id FROM messaging.channel_facts f WHERE f.id = m.channel_id"
+	"     AND f.deleted_at_ms IS NULL OFFSET 0) f ON true"
+	"   WHERE m.user_id = q.id AND m.left_at_ms IS NULL AND m.team_id IS NULL"
+	"   ORDER BY greatest(m.channel_id, f.last_message_id) DESC LIMIT $2) m ORDER BY q.id, m.channel_id"};
+
+static void conversation_ids_of_many(struct arena *mem, const struct db_rows *rows, pb_TeamIdsReply *out)
+{
+	uint64_t *ids = ARENA_ARRAY(mem, (size_t)rows->count, uint64_t);
+	pb_TeamIdsOf *of = NULL;
+
+	for (int i = 0; i < rows->count; i++) {
+		uint64_t user = db_id(rows, i, 1);
+		for (pb_size_t u = 0; (of == NULL || of->user_id != user) && u < out->users_count; u++)
+			of = &out->users[u];
+		if (of == NULL || of->user_id != user) { /* in no team */
+			of = &out->users[out->users_count++];
+			*of = (pb_TeamIdsOf){.user_id = user};
+		}
+		if (of->conversation_ids_count == 0)
+			of->conversation_ids = &ids[i];
+		ids[i] = db_id(rows, i, 0);
+		of->conversation_ids_count++;
+	}
+}
+
+/* Rows of one person follow one another. asked: how many people there are at most. */
+static void team_ids_of_many(
+	struct arena *mem, const struct db_rows *rows, size_t asked, pb_TeamIdsReply *out)
 {
 	uint64_t *teams = ARENA_ARRAY(mem, (size_t)rows->count, uint64_t);
 
-	out->users = ARENA_ARRAY(mem, (size_t)rows->count, pb_TeamIdsOf);
+	out->users = ARENA_ARRAY(mem, asked, pb_TeamIdsOf);
 	for (int i = 0; i < rows->count; i++) {
 		uint64_t user = db_id(rows, i, 1);
 		if (out->users_count == 0 || out->users[out->users_count - 1].user_id != user)
@@ -183,7 +216,13 @@ void serve_list_team_ids(void *service, struct rpc_call *call, const void *reque
 	db_put_ids(&p, many ? rq->user_ids : &user, many ? rq->user_ids_count : 1);
 	enum status st = db_query(conn, call->mem, &team_ids_stmt, &p, &rows);
 	if (st == STATUS_OK && many) {
-		team_ids_of_many(call->mem, &rows, out);
+		team_ids_of_many(call->mem, &rows, rq->user_ids_count, out);
+		db_params_begin(&p, call->mem);
+		db_put_ids(&p, rq->user_ids, rq->user_ids_count);
+		db_put_i64(&p, CONVERSATIONS_PRESENT_MAX);
+		st = db_query(conn, call->mem, &conversation_ids_stmt, &p, &rows);
+		if (st == STATUS_OK)
+			conversation_ids_of_many(call->mem, &rows, out);
 	} else if (st == STATUS_OK) {
 		out->team_ids = ARENA_ARRAY(call->mem, (size_t)rows.count, uint64_t);
 		out->team_ids_count = (pb_size_t)rows.count;

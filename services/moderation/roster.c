@@ -41,6 +41,11 @@ static const struct db_stmt channels_listed_stmt = {"moderation_roster_listed",
 	ROSTER_CHANNEL_COLUMNS " WHERE c.id = ANY ($1::bigint[]) OR c.id IN (SELECT t.parent_channel_id"
 	"   FROM messaging.channel_facts t WHERE t.id = ANY ($1::bigint[]) AND t.kind = 11) ORDER BY c.id"};
 
+static const struct db_stmt channels_conversations_stmt = {"moderation_roster_conversations",
+	ROSTER_CHANNEL_COLUMNS " WHERE c.id IN (SELECT m.channel_id FROM moderation.channel_members m"
+	"   WHERE m.user_id = ANY ($1::bigint[]) AND m.left_at_ms IS NULL AND m.team_id IS NULL)"
+	" AND c.deleted_at_ms IS NULL ORDER BY c.id"};
+
 static const struct db_stmt groups_stmt = {"moderation_roster_groups",
 	"SELECT g.id, g.public, g.archived_at_ms IS NOT NULL, g.deleted_at_ms IS NOT NULL, g.visible_role_ids"
 	" FROM moderation.groups g WHERE g.id = ANY ($1::bigint[]) ORDER BY g.id"};
@@ -268,14 +273,14 @@ static enum status load_heads(struct db_conn *conn, struct arena *mem, struct ro
 	if (count == 0)
 		return STATUS_OK;
 	enum status st = query_ids(conn, mem, &heads_stmt, ids, count, &rows);
-	for (int row = 0; st == STATUS_OK && row < rows.count; row++)
-		for (size_t i = 0; i < r->channel_count; i++) {
-			struct roster_channel *c = &r->channels[i];
-			if (c->view.team_id != 0 || c->stream.id != db_id(&rows, row, 0))
-				continue;
-			c->stream_epoch = db_id(&rows, row, 1);
-			c->as_of = db_id(&rows, row, 2);
-		}
+	for (int row = 0; st == STATUS_OK && row < rows.count; row++) {
+		uint64_t id = db_id(&rows, row, 0); /* a conversation and its stream have the same */
+		struct roster_channel *c = (struct roster_channel *)(uintptr_t)roster_channel(r, id);
+		if (c == NULL || c->stream.id != id)
+			continue;
+		c->stream_epoch = db_id(&rows, row, 1);
+		c->as_of = db_id(&rows, row, 2);
+	}
 	return st;
 }
 
@@ -306,17 +311,33 @@ static void join_channels(struct arena *mem, struct roster *r)
 	}
 }
 
+/* Of teams and conversations. */
+static uint64_t *stream_ids(struct arena *mem, const struct roster *r, size_t *out_count)
+{
+	uint64_t *streams = ARENA_ARRAY(mem, r->channel_count + r->team_count, uint64_t);
+	size_t count = 0;
+
+	for (size_t i = 0; i < r->team_count; i++)
+		streams[count++] = r->teams[i].eval.id;
+	for (size_t i = 0; i < r->channel_count; i++)
+		if (r->channels[i].view.team_id == 0)
+			streams[count++] = r->channels[i].stream.id;
+	*out_count = count;
+	return streams;
+}
+
 static enum status load_members(
 	struct db_conn *conn, struct arena *mem, const struct roster_query *query, struct roster *r)
 {
-	uint64_t *teams = ARENA_ARRAY(mem, r->team_count, uint64_t);
+	size_t stream_count = 0;
+	uint64_t *streams = stream_ids(mem, r, &stream_count);
 	struct db_params p;
 	struct db_rows rows = {0};
 
-	for (size_t i = 0; i < r->team_count; i++)
-		teams[i] = r->teams[i].eval.id;
+	if (stream_count == 0)
+		return STATUS_OK;
 	db_params_begin(&p, mem);
-	db_put_ids(&p, teams, r->team_count);
+	db_put_ids(&p, streams, stream_count);
 	db_put_ids(&p, query->user_ids, query->user_count);
 	enum status st = db_query(conn, mem, &members_stmt, &p, &rows);
 	if (st != STATUS_OK)
@@ -350,20 +371,15 @@ static enum status load_places(
 	struct db_conn *conn, struct arena *mem, const struct roster_query *query, struct roster *r)
 {
 	uint64_t *channels = ARENA_ARRAY(mem, r->channel_count, uint64_t);
-	uint64_t *streams = ARENA_ARRAY(mem, r->channel_count + r->team_count, uint64_t);
 	size_t stream_count = 0;
 	struct db_params p;
 	struct db_rows rows = {0};
 
 	if (r->channel_count == 0)
 		return STATUS_OK;
-	for (size_t i = 0; i < r->team_count; i++)
-		streams[stream_count++] = r->teams[i].eval.id;
-	for (size_t i = 0; i < r->channel_count; i++) {
+	uint64_t *streams = stream_ids(mem, r, &stream_count);
+	for (size_t i = 0; i < r->channel_count; i++)
 		channels[i] = r->channels[i].eval.id;
-		if (r->channels[i].view.team_id == 0)
-			streams[stream_count++] = r->channels[i].stream.id;
-	}
 	db_params_begin(&p, mem);
 	db_put_ids(&p, channels, r->channel_count);
 	db_put_ids(&p, query->user_ids, query->user_count);
@@ -410,6 +426,13 @@ enum status roster_load(struct db_conn *conn, struct arena *mem, const struct ro
 			if (out->channels[i].view.team_id != 0)
 				ids[team_count++] = out->channels[i].view.team_id;
 		team_ids = ids;
+	} else if (query->channels == ROSTER_CONVERSATIONS) {
+		st = query_ids(
+			conn, mem, &channels_conversations_stmt, query->user_ids, query->user_count, &rows);
+		if (st != STATUS_OK)
+			return st;
+		fill_channels(mem, &rows, out);
+		team_count = 0;
 	} else if (team_count == 0) {
 		st = query_ids(conn, mem, &teams_of_stmt, query->user_ids, query->user_count, &rows);
 		if (st != STATUS_OK)
@@ -421,7 +444,8 @@ enum status roster_load(struct db_conn *conn, struct arena *mem, const struct ro
 	}
 	if (team_count > 0)
 		st = load_teams(conn, mem, team_ids, team_count, out);
-	if (st == STATUS_OK && query->channels != ROSTER_LISTED && team_count > 0) {
+	if (st == STATUS_OK && team_count > 0 &&
+		(query->channels == ROSTER_ALL || query->channels == ROSTER_RESTRICTED)) {
 		st = query_ids(conn, mem,
 			query->channels == ROSTER_ALL ? &channels_all_stmt : &channels_restricted_stmt, team_ids,
 			team_count, &rows);
@@ -434,7 +458,7 @@ enum status roster_load(struct db_conn *conn, struct arena *mem, const struct ro
 	st = load_groups(conn, mem, out);
 	if (st == STATUS_OK)
 		st = load_heads(conn, mem, out);
-	if (st == STATUS_OK && out->team_count > 0)
+	if (st == STATUS_OK)
 		st = load_members(conn, mem, query, out);
 	return st == STATUS_OK ? load_places(conn, mem, query, out) : st;
 }

@@ -32,7 +32,7 @@ struct roster_channel {
 };
 
 struct roster_member {
-	uint64_t team_id, user_id;
+	uint64_t team_id, user_id; /* of a conversation: its stream's id, and only epoch and changed_seq mean something */
 	struct eval_standing standing;
 	const char *nickname;
 	bool account_gone;
@@ -60,13 +60,14 @@ enum roster_channels {
 	ROSTER_ALL,        /* every channel of the teams that is not deleted */
 	ROSTER_RESTRICTED, /* at least those that have a key of their own; no threads */
 	ROSTER_LISTED,     /* channel_ids, wherever they are; the teams follow from them */
+	ROSTER_CONVERSATIONS, /* those of the users that are not deleted; no teams */
 };
 
 struct roster_query {
 	const uint64_t *user_ids;
 	size_t user_count;
 	const uint64_t *
-		team_ids; /* none: the teams in which one of the users is a member (not with ROSTER_LISTED) */
+		team_ids; /* none: the teams in which one of the users is a member (ROSTER_ALL, ROSTER_RESTRICTED) */
 	size_t team_count;
 	enum roster_channels channels;
 	const uint64_t *channel_ids;

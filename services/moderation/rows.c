@@ -1,5 +1,7 @@
 #include "services/moderation/rows.h"
 
+#include <stdlib.h>
+
 static const struct db_stmt put_person_stmt = {"moderation_put_person",
 	"INSERT INTO moderation.people (id, username, display_name, avatar, bot, system, erased, created_at_ms)"
 	" SELECT $1, $2, $3, $4, $5, $6, false, $7 WHERE NOT EXISTS (SELECT 1 FROM moderation.people p WHERE p.id = $1"
@@ -23,6 +25,24 @@ enum status rows_put_person(struct change *c, const pb_UserView *user)
 	db_put_bool(&p, user->system);
 	db_put_id(&p, user->created_at_ms);
 	return change_query(c, &put_person_stmt, &p, NULL);
+}
+
+static int compare_users(const void *a, const void *b)
+{
+	uint64_t x = (*(const pb_UserView *const *)a)->id, y = (*(const pb_UserView *const *)b)->id;
+
+	return x == y ? 0 : x < y ? -1 : 1;
+}
+
+/* In the order of their ids, so that two who write the same people wait for each other in one order. */
+enum status rows_put_users(struct change *c, const pb_UserView **users, size_t count)
+{
+	enum status st = STATUS_OK;
+
+	qsort(users, count, sizeof *users, compare_users);
+	for (size_t i = 0; i < count && st == STATUS_OK; i++)
+		st = rows_put_person(c, users[i]);
+	return st;
 }
 
 enum status rows_put_people(struct change *c)

@@ -10,6 +10,8 @@
 /* What this owner knows of people. Written only where something differs, so that no row is locked in passing.
  */
 enum status rows_put_person(struct change *c, const pb_UserView *user);
+/* The same for many; users may be sorted by it. */
+enum status rows_put_users(struct change *c, const pb_UserView **users, size_t count);
 /* The actor and the target whom the request described. */
 enum status rows_put_people(struct change *c);
 

@@ -15,6 +15,7 @@ struct moderation {
 	const struct config *config;
 	struct db *db; /* the primary: rights and what is read by them come from the same server */
 	struct committer *committer;
+	struct ids *ids;
 	const char *instance;
 };
 
@@ -29,6 +30,8 @@ enum {
 	LIST_DEFAULT = 50,
 	LIST_MAX = 100,
 	LIST_BANS_MAX = 1000,
+	CONVERSATION_MEMBERS_MAX = 50,
+	CONVERSATIONS_PRESENT_MAX = 200, /* of one person, in which he is shown as present: as many as he may have teams */
 	AUDIENCE_USERS_MAX = 4096, /* of one list_audiences: a gateway asks in pages */
 	JUDGE_CHANNELS_MAX = 1000,
 	INVITES_PER_TEAM_MAX = 1000,
@@ -45,6 +48,7 @@ rpc_handler serve_ban_member, serve_unban_member, serve_list_bans, serve_get_ban
 rpc_handler serve_ban_channel_user, serve_unban_channel_user, serve_list_channel_bans, serve_get_channel_ban;
 rpc_handler serve_kick_channel_member, serve_join_channel, serve_add_channel_member, serve_leave_channel,
 	serve_set_channel_role, serve_list_channel_members, serve_seed_channel;
+rpc_handler serve_claim_conversation, serve_list_conversations;
 rpc_handler serve_put_person, serve_erase_person, serve_list_team_ids;
 rpc_handler serve_create_invite, serve_list_invites, serve_get_invite, serve_delete_invite, serve_use_invite;
 rpc_handler serve_set_timeout, serve_clear_timeout;

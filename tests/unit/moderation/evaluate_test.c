@@ -820,14 +820,16 @@ START_TEST(a_conversation_gives_exactly_its_list)
 }
 END_TEST
 
-START_TEST(people_come_and_go_in_groups_and_their_creator_changes_them)
+START_TEST(people_come_and_go_in_groups_and_their_owner_changes_them)
 {
 	struct fixture *fx = fixture();
 	conversation(fx, CHANNEL_GROUP);
 	CAN(fx, leave_channel);
 	CAN(fx, manage_channel_members);
 	CANNOT(fx, update_channel);
-	fx->channel.created_by = ANN;
+	fx->channel.created_by = ANN; /* he made it, and left once */
+	CANNOT(fx, update_channel);
+	fx->place.role = CHANNEL_ROLE_OWNER;
 	CAN(fx, update_channel);
 	CAN(fx, delete_channel);
 	CANNOT(fx, moderate_channel);
@@ -1012,7 +1014,7 @@ TESTS("evaluate", an_erased_account_may_nothing_even_as_owner,
 	archived_parents_and_groups_close_what_is_below,
 	a_team_without_a_channel_has_the_teams_permissions_and_what_they_imply,
 	only_its_members_know_of_a_conversation, a_conversation_gives_exactly_its_list,
-	people_come_and_go_in_groups_and_their_creator_changes_them,
+	people_come_and_go_in_groups_and_their_owner_changes_them,
 	a_block_between_two_takes_writing_from_their_direct_conversation_only, a_refusal_names_its_status,
 	the_reason_names_the_override_and_its_subject,
 	a_hidden_channel_names_what_hides_it_whatever_was_asked, only_from_above_one_acts_on_another,

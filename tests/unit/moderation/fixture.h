@@ -29,6 +29,7 @@ struct house {
 	struct arena *mem;
 	struct config config;
 	struct moderation service;
+	struct ids ids;
 	struct rpc_server *server;
 	struct rpc_client *client;
 	struct rpc_outcome outcome; /* of the last call */
@@ -106,6 +107,9 @@ static inline struct house *house_open(void)
 		"%s", why);
 	h->service.config = &h->config;
 	h->service.instance = "test";
+	h->service.ids = &h->ids;
+	ids_init(&h->ids);
+	ids_lease(&h->ids, (uint32_t)getpid() % 1024, clock_wall_ms(), INT64_MAX);
 	ck_assert_int_eq(db_open(&(struct db_options){.url = url, .service = "test", .connections = 8, .generic_plans = true},
 				 &h->service.db),
 		STATUS_OK);
