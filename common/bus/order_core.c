@@ -363,7 +363,8 @@ static bool generation_accepts(struct order_core *core, const char *generation, 
 {
 	if (generation[0] == '\0' || strcmp(generation, core->generation) == 0)
 		return true;
-	if (core->generation[0] == '\0') {
+	/* Who follows nothing has no positions to lose, and nothing to ask the log about. */
+	if (core->generation[0] == '\0' || core->followed == NULL) {
 		generation_change(core, generation);
 		return true;
 	}

@@ -167,6 +167,7 @@ void commit_op_from_call(struct commit_op *op, const struct rpc_call *call)
 
 	op->actor_id = header->actor_id;
 	op->actor_epoch = header->actor_epoch;
+	op->actor_generation = header->actor_generation;
 	op->check_actor = header->actor_id != 0;
 	op->request_id = header->request_id.bytes;
 	op->request_id_length = header->request_id.size;

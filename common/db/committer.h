@@ -55,6 +55,7 @@ struct commit_check {
 	bool check_stream;        /* compare log.streams.authz_epoch */
 	uint64_t user_id;         /* compare moderation.member_epochs(stream, user) with member_epoch */
 	uint64_t member_epoch;
+	uint64_t generation;      /* db_generation under which the epochs were read; 0: unknown, not compared. Else like an epoch */
 };
 
 struct commit_op {
@@ -65,6 +66,7 @@ struct commit_op {
 	size_t check_count;
 	uint64_t actor_id;        /* 0: the system */
 	uint64_t actor_epoch;
+	uint64_t actor_generation; /* db_generation of actor_epoch, or 0 */
 	bool check_actor;         /* compare the actor's user: stream epoch; mismatch: STATUS_STALE with why "session" */
 	const uint8_t *request_id;
 	size_t request_id_length; /* 16..32, or 0: the committer makes a random one (in private_), for the lost COMMIT */

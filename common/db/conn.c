@@ -9,6 +9,8 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/db/generation.h"
+#include "common/events/events.h"
 #include "common/ops/ops.h"
 
 enum status conn_status_from_sqlstate(const char *sqlstate)
@@ -100,6 +102,10 @@ enum status conn_open(const struct conn_options *options, struct db_conn **out_c
 		options->migrate ? migrate_settings : timeout_settings,
 		options->generic_plans ? generic_settings : "", options->read_only ? read_only_settings : "");
 	st = conn_script(conn, settings, NULL, NULL);
+	if (st == STATUS_OK && !options->migrate)
+		conn_meet(conn);
+	if (st == STATUS_OK && conn->broken)
+		st = STATUS_BUSY;
 	if (st == STATUS_OK && PQsetnonblocking(conn->pg, 1) != 0)
 		st = STATUS_BUSY;
 out:
@@ -395,8 +401,10 @@ void conn_step_rows(struct conn_step *step, struct arena *mem, struct db_rows *o
 		.affected = strtoll(PQcmdTuples(result), NULL, 10)};
 }
 
-enum status conn_script(struct db_conn *conn, const char *sql, struct arena *mem, const char **out_why)
+/* Text outside of pipelines. The caller clears the result; NULL result only with STATUS_BUSY. */
+static enum status exec_text(struct db_conn *conn, const char *sql, PGresult **out_result)
 {
+	*out_result = NULL;
 	if (conn->broken || PQstatus(conn->pg) != CONNECTION_OK)
 		return lost(conn);
 	if (PQpipelineStatus(conn->pg) != PQ_PIPELINE_OFF && PQexitPipelineMode(conn->pg) != 1)
@@ -417,13 +425,36 @@ enum status conn_script(struct db_conn *conn, const char *sql, struct arena *mem
 				conn->broken = true;
 			st = conn_status_from_sqlstate(sqlstate);
 		}
-		if (out_why != NULL && mem != NULL)
-			*out_why = arena_strdup(mem, PQerrorMessage(conn->pg));
 	}
-	PQclear(result);
 	if (PQstatus(conn->pg) != CONNECTION_OK)
 		conn->broken = true;
 	else
 		PQsetnonblocking(conn->pg, nonblocking);
+	*out_result = result;
 	return st;
+}
+
+enum status conn_script(struct db_conn *conn, const char *sql, struct arena *mem, const char **out_why)
+{
+	PGresult *result = NULL;
+
+	enum status st = exec_text(conn, sql, &result);
+	if (st != STATUS_OK && result != NULL && out_why != NULL && mem != NULL)
+		*out_why = arena_strdup(mem, PQresultErrorMessage(result));
+	PQclear(result);
+	return st;
+}
+
+static const struct db_stmt meet_stmt = {"conn_meet", "SELECT " GENERATION_SQL};
+
+/* A database without the schema is no failure: who connects before the first migration meets no log yet. Hence as text, whose
+ * errors nobody logs, until one was met. */
+void conn_meet(struct db_conn *conn)
+{
+	struct conn_step step = {.stmt = &meet_stmt};
+	enum status st = conn->generation != 0 ? conn_run(conn, &step, 1) : exec_text(conn, meet_stmt.sql, &step.result);
+
+	if (st == STATUS_OK && PQntuples(step.result) == 1 && !PQgetisnull(step.result, 0, 0))
+		conn->generation = generation_mark(PQgetvalue(step.result, 0, 0));
+	conn_steps_clear(&step, 1);
 }

@@ -31,6 +31,7 @@ struct db_conn {
 	const struct db_stmt *pending_begin; /* sent with the next statement */
 	bool broken;                         /* must be closed */
 	char sqlstate[6];                    /* of the last failed step, "" when there was none */
+	uint64_t generation;                 /* generation_mark of the log, when it was met; 0: there was none */
 	const struct db_stmt **prepared;     /* open addressing by the statement's address */
 	size_t prepared_size, prepared_count;
 };
@@ -48,6 +49,8 @@ struct conn_step {
 /* STATUS_BUSY when the database is away, refuses, or (not read_only) is a standby. */
 enum status conn_open(const struct conn_options *options, struct db_conn **out_conn);
 void conn_close(struct db_conn *conn);
+/* Asks again which generation the log has: a standby that serves reads is promoted under its connections. */
+void conn_meet(struct db_conn *conn);
 /* An idle connection is still there, as far as the socket knows; costs no round trip. */
 bool conn_alive(struct db_conn *conn);
 

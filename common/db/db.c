@@ -26,6 +26,7 @@ struct db {
 	int idle_count, opened; /* opened includes those in use and those being opened */
 	bool opened_before;
 	enum reach reach;
+	uint64_t generation; /* as it was met last; what was opened under another one is not used any more */
 	bool closing;
 
 	pthread_t prober;
@@ -73,6 +74,8 @@ static bool probe(struct db *db, struct db_conn **conn)
 	if (st == STATUS_OK && !db->options.read_only && PQgetvalue(step.result, 0, 0)[0] != 0)
 		st = STATUS_BUSY;
 	conn_steps_clear(&step, 1);
+	if (st == STATUS_OK)
+		conn_meet(*conn);
 	if (st != STATUS_OK) {
 		conn_close(*conn);
 		*conn = NULL;
@@ -97,12 +100,19 @@ static void *prober_run(void *arg)
 		if (db->closing)
 			break;
 		reach_set(db, up ? REACH_UP : REACH_DOWN);
+		if (up)
+			db->generation = conn->generation;
 		struct timespec until = monotonic_at(clock_mono_ms() + (up ? PROBE_UP_MS : PROBE_DOWN_MS));
 		pthread_cond_timedwait(&db->prober_wakes, &db->lock, &until);
 	}
 	pthread_mutex_unlock(&db->lock);
 	conn_close(conn);
 	return NULL;
+}
+
+uint64_t db_generation(const struct db_conn *conn)
+{
+	return conn->generation;
 }
 
 bool db_up(struct db *db)
@@ -178,6 +188,7 @@ static enum status fill_place(struct db *db, struct db_conn **out_conn)
 		(*out_conn)->db = db;
 		if (db->opened_before)
 			metric_add(db_reconnects, 1);
+		db->generation = (*out_conn)->generation;
 		reach_set(db, REACH_UP);
 	} else {
 		db->opened--;
@@ -191,7 +202,7 @@ enum status db_acquire(struct db *db, int64_t deadline_mono_ms, struct db_conn *
 {
 	struct timespec until = monotonic_at(deadline_mono_ms);
 	struct db_conn *conn = NULL;
-	bool open = false;
+	bool open = false, outdated = false;
 
 	pthread_mutex_lock(&db->lock);
 	for (;;) {
@@ -199,6 +210,7 @@ enum status db_acquire(struct db *db, int64_t deadline_mono_ms, struct db_conn *
 			break;
 		if (db->idle_count > 0) {
 			conn = db->idle[--db->idle_count];
+			outdated = db->generation != 0 && conn->generation != db->generation;
 			break;
 		}
 		if (db->opened < db->most) {
@@ -212,7 +224,7 @@ enum status db_acquire(struct db *db, int64_t deadline_mono_ms, struct db_conn *
 	}
 	pthread_mutex_unlock(&db->lock);
 
-	if (conn != NULL && !conn_alive(conn)) {
+	if (conn != NULL && (!conn_alive(conn) || outdated)) {
 		conn_close(conn);
 		conn = NULL;
 		open = true;

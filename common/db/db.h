@@ -32,6 +32,10 @@ struct db_conn;
 /* Waits until a connection is free or the deadline; STATUS_BUSY then, and at once while the database is away. */
 enum status db_acquire(struct db *db, int64_t deadline_mono_ms, struct db_conn **out_conn);
 void db_release(struct db_conn *conn); /* rolls back an open transaction; NULL is fine */
+/* Under which generation of the log this connection reads and writes, as a number for comparing; 0: unknown (no schema yet).
+ * Epochs that were read under another one say nothing about this log: it may have lost what they were raised by, and what
+ * was granted without raising any. */
+uint64_t db_generation(const struct db_conn *conn);
 
 /* A statement: made once as a static const; prepared lazily on each connection under its name. */
 struct db_stmt {

@@ -23,6 +23,8 @@ static const struct db_stmt commit_stmt = {"commit_set_commit", "COMMIT"};
 static const struct db_stmt lock_stmt = {"commit_set_lock", LOCK_SQL("SKIP LOCKED")};
 static const struct db_stmt lock_waiting_stmt = {"commit_set_lock_waiting", LOCK_SQL("")};
 
+#define NO_EPOCH INT64_MAX /* no stream comes to it: stale, after the request id was looked up like any other */
+
 enum { STEP_BEGIN, STEP_LOCK, STEP_WORK, STEP_COMMIT, STEP_COUNT };
 
 /* ---- what every set shares (committer.h) */
@@ -48,10 +50,14 @@ void commit_set_params(struct commit_op *const *ops, size_t n, struct db_params 
 		ids[i] = op->streams[0].id;
 		assert(check == NULL || stream_compare(check->stream, op->streams[0]) == 0);
 		stream_epochs[i] = check != NULL && check->check_stream ? (int64_t)check->stream_epoch : -1;
+		if (op_state((struct commit_op *)op)->rights_elsewhere)
+			stream_epochs[i] = NO_EPOCH;
 		members[i] = check != NULL ? check->user_id : 0;
 		member_epochs[i] = check != NULL ? check->member_epoch : 0;
 		actors[i] = op->actor_id;
 		actor_epochs[i] = op->check_actor ? (int64_t)op->actor_epoch : -1;
+		if (op_state((struct commit_op *)op)->actor_elsewhere)
+			actor_epochs[i] = NO_EPOCH;
 		requests[i] = op_request_id(op, &request_lengths[i]);
 		hashes[i] = op->body_hash;
 		hash_lengths[i] = 32;
@@ -199,6 +205,10 @@ static enum set_end set_transaction(struct writer *w, const struct commit_set *s
 
 	lock_params(w, ops, count, &lock);
 	db_params_begin(&work, w->mem);
+	for (size_t i = 0; i < count; i++) {
+		op_state(ops[i])->actor_elsewhere = op_actor_elsewhere(w, ops[i]);
+		op_state(ops[i])->rights_elsewhere = op_rights_elsewhere(w, ops[i]);
+	}
 	*out_why = set->encode(ops, count, &work);
 	if (*out_why != STATUS_OK)
 		return SET_FAILED;

@@ -204,14 +204,19 @@ static enum status lane_begin(struct lane *lane)
 
 /* ---- judging one op */
 
-static bool facts_stale(const struct commit_op *op, const struct db_rows *rows, const struct facts *at,
-	struct commit_result *result)
+static bool facts_stale(const struct writer *w, const struct commit_op *op, const struct db_rows *rows,
+	const struct facts *at, struct commit_result *result)
 {
 	int row = (int)(at->first + op->stream_count);
 
-	if (op->check_actor && db_id(rows, row + (int)op->check_count, 0) != op->actor_epoch) {
+	if (op_actor_elsewhere(w, op) ||
+		(op->check_actor && db_id(rows, row + (int)op->check_count, 0) != op->actor_epoch)) {
 		result->status = STATUS_STALE;
 		result->why = "session";
+		return true;
+	}
+	if (op_rights_elsewhere(w, op)) {
+		result->status = STATUS_STALE;
 		return true;
 	}
 	for (size_t i = 0; i < op->check_count; i++, row++) {
@@ -326,7 +331,7 @@ static bool stale_by_now(
 	}
 	facts_params(lane, &op, 1, &at, &p);
 	*out_failed = log_tx_query(&lane->tx, &facts_stmt, &p, &rows);
-	return *out_failed == STATUS_OK && facts_stale(op, &rows, &at, result);
+	return *out_failed == STATUS_OK && facts_stale(lane->w, op, &rows, &at, result);
 }
 
 /* Runs one op under the lock. STATUS_BUSY with a broken connection ends the batch; anything else is the op's own. */
@@ -340,7 +345,7 @@ static void lane_op(struct lane *lane, size_t index)
 	if (streams_missing(lane, index))
 		return;
 	if (answered_before(lane, index, result) ||
-		facts_stale(op, &lane->epochs, &lane->facts[index], result)) {
+		facts_stale(lane->w, op, &lane->epochs, &lane->facts[index], result)) {
 		*op_settle(lane->w, op, result->status) = *result;
 		return;
 	}

@@ -34,6 +34,7 @@ static enum status meet(struct writer *w)
 										     : STATUS_INTERNAL;
 		if (st == STATUS_OK)
 			strcpy(w->generation, generation);
+		w->generation_mark = generation_mark(w->generation);
 		w->session_pid = db_i64(&rows, 0, 1);
 		w->session_began_us = db_i64(&rows, 0, 2);
 		arena_destroy(mem);
@@ -133,6 +134,25 @@ void writer_publish(struct writer *w, const struct logged_event *events, size_t 
 }
 
 /* ---- what both lanes need */
+
+/* An epoch is a number of its own log: after a failover another history may have come to the same one. */
+static bool elsewhere(const struct writer *w, uint64_t generation)
+{
+	return generation != 0 && generation != w->generation_mark;
+}
+
+bool op_actor_elsewhere(const struct writer *w, const struct commit_op *op)
+{
+	return op->check_actor && elsewhere(w, op->actor_generation);
+}
+
+bool op_rights_elsewhere(const struct writer *w, const struct commit_op *op)
+{
+	for (size_t i = 0; i < op->check_count; i++)
+		if (elsewhere(w, op->checks[i].generation))
+			return true;
+	return false;
+}
 
 struct commit_result *op_settle(struct writer *w, struct commit_op *op, enum status st)
 {

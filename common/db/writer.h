@@ -25,6 +25,7 @@ struct op_state {
 	unsigned losses;
 	bool tried_again; /* set lane: alone, after a conflict */
 	bool settled;     /* of the present batch: result is final */
+	bool actor_elsewhere, rights_elsewhere; /* set lane: were read under another generation of the log */
 	struct commit_result *result;
 };
 _Static_assert(sizeof(struct op_state) <= sizeof((struct commit_op *)0)->private_, "private_ is too small");
@@ -56,6 +57,7 @@ struct writer {
 	struct db_conn *conn;
 	struct conn_options options;
 	char generation[96];
+	uint64_t generation_mark;
 	int64_t session_pid,
 		session_began_us; /* of conn, as the server calls it: to see whether it is gone */
 	struct arena *mem;        /* of the present batch */
@@ -107,6 +109,9 @@ void step_lane_run(struct writer *w, struct commit_op **ops, size_t count);
 void set_lane_run(struct writer *w, const struct commit_set *set, struct commit_op **ops, size_t count);
 /* Gives op a result in the batch's memory and calls it settled. */
 struct commit_result *op_settle(struct writer *w, struct commit_op *op, enum status st);
+/* The epochs of the op's actor, or those of its checks, are of another generation of the log than w writes to: stale. */
+bool op_actor_elsewhere(const struct writer *w, const struct commit_op *op);
+bool op_rights_elsewhere(const struct writer *w, const struct commit_op *op);
 /* The distinct streams of ops in order of (rank, id). */
 size_t lane_streams(
 	struct arena *mem, struct commit_op *const *ops, size_t count, struct stream **out_streams);

@@ -17,6 +17,15 @@ void stream_to_text(struct stream s, char out[STREAM_TEXT_SIZE])
 	snprintf(out, STREAM_TEXT_SIZE, "%" PRIu32 "-%016" PRIx64, s.rank % 100000, s.id);
 }
 
+uint64_t generation_mark(const char *generation)
+{
+	uint64_t mark = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
+
+	for (const char *at = generation; *at != '\0'; at++)
+		mark = (mark ^ (unsigned char)*at) * UINT64_C(0x100000001b3);
+	return mark != 0 ? mark : 1;
+}
+
 enum status stream_from_text(const char *text, struct stream *out)
 {
 	struct stream s = {0, 0};

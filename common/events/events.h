@@ -35,6 +35,9 @@ static inline int stream_compare(struct stream a, struct stream b)
 void stream_to_text(struct stream s, char out[STREAM_TEXT_SIZE]);
 enum status stream_from_text(const char *text, struct stream *out);
 
+/* The log's generation as a number that travels with what was read under it, for comparing only. Never 0. */
+uint64_t generation_mark(const char *generation);
+
 /* Audience keys: opaque text, at most 63 bytes. `all`, `team:ID`, `channel:ID`, `conversation:ID`, `user:ID`,
  * `role:ID`, `group:ID`, `category:ID`, `can:TEAM:permission`; ids in decimal. */
 #define AUDIENCE_SIZE 64

@@ -30,6 +30,7 @@ struct rpc_context {
 	size_t request_id_length;
 	const uint8_t *body_hash;  /* 32 bytes or NULL */
 	uint64_t actor_id, actor_epoch, session_id;
+	uint64_t actor_generation; /* db_generation under which actor_epoch was read, or 0 */
 	const pb_UserView *actor;  /* or NULL */
 	const char *client_label;  /* or NULL */
 	const char *trace;         /* NULL: the thread's trace (log.h) */

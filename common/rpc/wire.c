@@ -110,6 +110,7 @@ void rpc_wire_header(const struct rpc_context *ctx, uint32_t remaining_ms, pb_Rp
 	}
 	out->actor_id = ctx->actor_id;
 	out->actor_epoch = ctx->actor_epoch;
+	out->actor_generation = ctx->actor_generation;
 	out->session_id = ctx->session_id;
 	if (ctx->actor != NULL) {
 		out->has_actor = true;

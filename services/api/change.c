@@ -8,6 +8,7 @@ void change_begin(struct commit_op *op, const struct rpc_context *by,
 	*op = (struct commit_op){
 		.actor_id = by->actor_id,
 		.actor_epoch = by->actor_epoch,
+		.actor_generation = by->actor_generation,
 		.check_actor = by->actor_id != 0,
 		.request_id = by->request_id,
 		.request_id_length = by->request_id_length,

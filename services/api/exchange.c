@@ -71,6 +71,7 @@ const struct rpc_context *exchange_context(struct exchange *x, bool writes)
 		.body_hash = writes && x->has_body_hash ? x->body_hash : NULL,
 		.actor_id = x->actor.id,
 		.actor_epoch = x->actor.epoch,
+		.actor_generation = x->actor.generation,
 		.session_id = x->actor.session_id,
 		.actor = x->actor.account,
 		.client_label = x->actor.client_label,

@@ -39,6 +39,7 @@ struct actor {
 	const pb_UserView *account; /* NULL: nobody */
 	uint64_t id, epoch, session_id;
 	const char *client_label;
+	uint64_t generation; /* of the log under which epoch was read */
 };
 
 struct exchange {

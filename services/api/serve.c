@@ -62,7 +62,7 @@ static enum status authenticate(struct exchange *x, bool fresh)
 	if (st != STATUS_OK)
 		return exchange_fail(x, st, why, NULL, NULL);
 	x->actor = (struct actor){&answer->account, answer->account.id, answer->epoch, answer->session_id,
-		answer->client_label};
+		answer->client_label, answer->generation};
 	log_set_session(answer->session_id);
 	return STATUS_OK;
 }

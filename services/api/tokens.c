@@ -251,6 +251,7 @@ enum status tokens_resolve(struct tokens *t, struct arena *mem, const char *toke
 		st = read_row(&rows, hash, mem, out, out_why);
 	if (st == STATUS_OK) {
 		int64_t now_ms = clock_wall_ms();
+		out->generation = db_generation(conn);
 		keep(t, hash, out, drops_before);
 		if (db_i64(&rows, 0, COLUMN_USED) + USED_AFTER_MS < now_ms) {
 			/* For people who look through their sessions; nothing depends on it, so a failure is

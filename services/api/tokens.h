@@ -23,6 +23,7 @@ struct token_answer {
 	pb_UserView account;
 	uint64_t session_id;
 	uint64_t epoch;           /* authz_epoch of the user's stream */
+	uint64_t generation;      /* of the log it was read from: db_generation */
 	uint64_t user_stream_seq; /* its seq, from the same snapshot */
 	int64_t expires_at_ms;    /* 0: no end */
 	const char *client_label; /* or NULL */

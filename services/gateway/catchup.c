@@ -131,7 +131,6 @@ static void page_ask(struct catchup *c)
 	while (ask != NULL && (stream_compare(ask->stream, s) != 0 || ask->after != after))
 		ask = ask->next;
 	if (ask == NULL) {
-		char generation[HUB_GENERATION_SIZE];
 		ask = memory_new(sizeof *ask);
 		*ask = (struct page_ask){.question.answered = page_answered,
 			.next = hub->page_asks,
@@ -141,9 +140,8 @@ static void page_ask(struct catchup *c)
 		if (ask->next != NULL)
 			ask->next->link = &ask->next;
 		hub->page_asks = ask;
-		hub->options.ports->generation(hub->options.arg, generation);
 		hub->options.ports->ask_events(hub->options.arg, hub_ask(hub, &ask->question), s, after,
-			PAGE_EVENTS, c->until, generation);
+			PAGE_EVENTS, c->until, hub_generation(hub));
 	}
 	c->asking = ask;
 	c->asking_next = ask->waiters;

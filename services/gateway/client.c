@@ -95,11 +95,8 @@ static void tell_positions(struct client *client)
 		streams[count] = member->feed->stream;
 		seqs[count++] = member->told = member->feed->applied;
 	}
-	if (count > 0) {
-		char generation[HUB_GENERATION_SIZE];
-		hub->options.ports->generation(hub->options.arg, generation);
-		client->dialect->position(client, generation, streams, seqs, count);
-	}
+	if (count > 0)
+		client->dialect->position(client, hub_generation(hub), streams, seqs, count);
 	arena_reset(hub->scratch);
 }
 
@@ -308,6 +305,7 @@ static void token_is_good(struct client *client, const pb_ResolveTokenReply *got
 
 	client->session_id = got->session_id;
 	client->epoch = got->epoch;
+	client->generation = got->generation;
 	client->expires_at_ms = (int64_t)got->expires_at_ms;
 	if (client->user == NULL) {
 		user_join(client, &got->account);
@@ -333,7 +331,10 @@ static void token_answered(
 	switch (st) {
 	case STATUS_OK: {
 		const pb_ResolveTokenReply *got = reply;
-		if (got->has_account && got->account.id != 0 &&
+		/* The place in the user's own stream is of a log that the bus has yet to speak of, or no more. */
+		if (!open_mark_fits(hub, got->generation))
+			wheel_start(&hub->wheel, &client->retry, hub->now_mono_ms + TOKEN_RETRY_MS);
+		else if (got->has_account && got->account.id != 0 &&
 			(client->user == NULL || client->user->id == got->account.id))
 			token_is_good(client, got);
 		else

@@ -61,6 +61,7 @@ struct client {
 	char *wanted;                 /* topics of the upgrade, until hello */
 	uint64_t *recent;             /* event ids of the last events that have copies */
 	uint64_t session_id, epoch, socket_id;
+	uint64_t generation; /* of the log under which epoch was read */
 	int64_t expires_at_ms;
 	int64_t heard_at_ms;  /* monotonic */
 	int64_t ops_since_ms; /* monotonic: start of the minute that ops counts in */

@@ -199,12 +199,10 @@ static void refill_ask(struct refill *refill)
 {
 	struct feed *feed = refill->feed;
 	struct hub *hub = feed->hub;
-	char generation[HUB_GENERATION_SIZE];
 
 	refill->asked = true;
-	hub->options.ports->generation(hub->options.arg, generation);
 	hub->options.ports->ask_events(hub->options.arg, hub_ask(hub, &refill->question), feed->stream,
-		feed->applied, REFILL_EVENTS, feed->seen, generation);
+		feed->applied, REFILL_EVENTS, feed->seen, hub_generation(hub));
 }
 
 static void refill_retry(struct timer *timer, int64_t now_mono_ms)

@@ -120,10 +120,18 @@ void hub_refetch(struct hub *hub, struct stream s)
 		feed_abandon(feed, "the log no longer reaches back");
 }
 
+const char *hub_generation(struct hub *hub)
+{
+	if (hub->generation[0] == '\0')
+		hub->options.ports->generation(hub->options.arg, hub->generation);
+	return hub->generation;
+}
+
 void hub_generation_changed(struct hub *hub)
 {
 	struct feed *feed;
 
+	hub->options.ports->generation(hub->options.arg, hub->generation);
 	log_warn("generation_changed", LOG_U64("clients", hub->client_count));
 	pages_forget(hub);
 	for (uint32_t rank = RANK_TEAM; rank <= RANK_GLOBAL; rank++) {

@@ -42,7 +42,7 @@ struct hub_ports {
 		void *arg, struct stream s, uint64_t at, uint64_t follow); /* answered by hub_followed */
 	void (*unfollow)(void *arg, struct stream s, uint64_t follow);
 	void (*hint)(void *arg, struct stream s, uint64_t seq);
-	/* The generation of the log as the bus knows it, "" before it does. */
+	/* The generation of the log as the bus knows it, "" before it does. For hub_generation only. */
 	void (*generation)(void *arg, char out[HUB_GENERATION_SIZE]);
 	void (*ask_token)(void *arg, uint64_t question, const char *token,
 		enum dialect dialect); /* pb_ResolveTokenReply */
@@ -114,6 +114,7 @@ struct hub {
 	struct timer sweep;
 	uint64_t events_sent; /* since the metrics were last told */
 	bool draining;
+	char generation[HUB_GENERATION_SIZE]; /* see hub_generation */
 };
 
 void hub_init(struct hub *hub, const struct hub_options *options, int64_t now_mono_ms, int64_t now_wall_ms);
@@ -131,6 +132,9 @@ void hub_ephemeral(struct hub *hub, struct bus_event *ev);
 void hub_followed(struct hub *hub, struct stream s, uint64_t applied, uint64_t follow);
 void hub_refetch(struct hub *hub, struct stream s);
 void hub_generation_changed(struct hub *hub);
+/* The generation that the positions in this loop are of, "" before it is known. The bus may be a step ahead: until its word has
+ * come through the mailbox everything here still belongs to the one before, and is told with that name. */
+const char *hub_generation(struct hub *hub);
 
 /* Appends what is due to queues, at most about `appends` frames. True: there is more to do. */
 bool hub_run(struct hub *hub, size_t appends);

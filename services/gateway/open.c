@@ -259,11 +259,17 @@ void open_followed(struct feed *feed)
 
 bool open_generation_fits(struct hub *hub, const char *generation)
 {
-	char ours[HUB_GENERATION_SIZE];
+	const char *ours = hub_generation(hub);
 
-	hub->options.ports->generation(hub->options.arg, ours);
 	return ours[0] == '\0' || generation == NULL || generation[0] == '\0' ||
 	       strcmp(ours, generation) == 0;
+}
+
+bool open_mark_fits(struct hub *hub, uint64_t generation)
+{
+	const char *ours = hub_generation(hub);
+
+	return ours[0] == '\0' || generation == 0 || generation_mark(ours) == generation;
 }
 
 struct key_set *open_keys_of(

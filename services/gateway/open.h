@@ -62,8 +62,10 @@ void recheck_free(struct recheck *recheck);
 /* Keys of one answer as a set of the feed's; NULL when it says that the stream is not for the user. */
 struct key_set *open_keys_of(
 	struct feed *feed, const pb_ListAudiencesReply *reply, const pb_AudienceAnswer *answer);
-/* Is this the generation that the bus speaks of (or does it not speak yet)? */
+/* Is this the generation that this loop's positions are of (or is none known yet)? */
 bool open_generation_fits(struct hub *hub, const char *generation);
+/* The same for one that is told as its mark; 0 fits. */
+bool open_mark_fits(struct hub *hub, uint64_t generation);
 
 /* Asks moderation for what gathered in this turn. */
 void open_flush(struct hub *hub);

@@ -151,6 +151,12 @@ static const struct position *since_of(const struct subscribe *sub, struct strea
 	return NULL;
 }
 
+/* Are the client's positions of the log that ours are of? */
+static bool same_log(const struct subscribe *sub)
+{
+	return sub->present_generation[0] != '\0' && strcmp(sub->generation, sub->present_generation) == 0;
+}
+
 static void wish_subscribe(struct member *member, const struct topic_wish *wish)
 {
 	subscription_add(member,
@@ -225,9 +231,8 @@ static void begin_here(struct subscribe *sub, struct member *member, struct stre
 	if (since == NULL)
 		return;
 	if (sub->present_generation[0] == '\0')
-		member->client->hub->options.ports->generation(
-			member->client->hub->options.arg, sub->present_generation);
-	if (strcmp(sub->generation, sub->present_generation) != 0 || since->seq > applied ||
+		strcpy(sub->present_generation, hub_generation(member->client->hub));
+	if (!same_log(sub) || since->seq > applied ||
 		since->seq < member->unchanged_since) {
 		metric_add(ws_resumes_refused, 1);
 		return;
@@ -655,9 +660,7 @@ static void complete(struct subscribe *sub)
 			answer->seq = member->feed->applied;
 			/* It was live here before: what its new topics had earlier would come out of order.
 			 */
-			answer->recovered = since != NULL &&
-					    strcmp(sub->generation, sub->present_generation) == 0 &&
-					    since->seq == answer->seq;
+			answer->recovered = since != NULL && same_log(sub) && since->seq == answer->seq;
 		} else {
 			drop_refused(sub, member);
 		}
@@ -731,7 +734,7 @@ static void start(struct subscribe *sub)
 	size_t count = subscribe_count(client);
 
 	sub->give_up_at_ms = hub->now_mono_ms + PATIENCE_MS;
-	hub->options.ports->generation(hub->options.arg, sub->present_generation);
+	strcpy(sub->present_generation, hub_generation(hub));
 	if (sub->removes) {
 		remove_topics(sub);
 		sub->stage = SUBSCRIBE_READING;

@@ -13,7 +13,20 @@ void guard_put(struct db_params *params, const struct rights *r, const struct rp
 
 struct epochs guard_epochs(const struct db_rows *rows, int row)
 {
-	return (struct epochs){db_id(rows, row, 0), db_id(rows, row, 1), db_id(rows, row, 2)};
+	return (struct epochs){
+		.stream = db_id(rows, row, 0), .member = db_id(rows, row, 1), .actor = db_id(rows, row, 2)};
+}
+
+/* Read under different generations of the log, equal numbers mean nothing. */
+static bool elsewhere(uint64_t generation, const struct epochs *found)
+{
+	return generation != 0 && found->generation != 0 && generation != found->generation;
+}
+
+bool guard_elsewhere(const struct rights *r, const struct rpc_call *call, const struct epochs *found)
+{
+	return elsewhere(r->generation, found) ||
+	       (call->header->actor_id != 0 && elsewhere(call->header->actor_generation, found));
 }
 
 enum status guard_compare(const struct rights *r, const struct rpc_call *call, const struct epochs *found,
@@ -21,11 +34,12 @@ enum status guard_compare(const struct rights *r, const struct rpc_call *call, c
 {
 	bool is_system = call->header->actor_id == 0;
 
-	if (!is_system && found->actor != call->header->actor_epoch) {
+	if (!is_system && (found->actor != call->header->actor_epoch ||
+				  elsewhere(call->header->actor_generation, found))) {
 		*out_no = (struct refusal){.why = "session"};
 		return STATUS_STALE;
 	}
-	if (found->stream != r->stream_epoch || (!is_system && found->member != r->member_epoch))
+	if (elsewhere(r->generation, found) || found->stream != r->stream_epoch || (!is_system && found->member != r->member_epoch))
 		return STATUS_STALE;
 	return STATUS_OK;
 }
@@ -69,9 +83,14 @@ enum status guard_read(struct service *s, struct rpc_call *call, struct db *db, 
 		if (st != STATUS_OK)
 			return st;
 		enum status found_st = fn(conn, call, &r, arg, &found, out_no);
+		found.generation = db_generation(conn);
 		db_release(conn);
 		if (found_st != STATUS_OK && !guard_refuses(found_st))
 			return found_st;
+		if (db != s->db && guard_elsewhere(&r, call, &found)) {
+			db = s->db;
+			continue;
+		}
 		struct refusal no = {0};
 		st = guard_compare(&r, call, &found, &no);
 		bool by_rights = found_st != STATUS_OK && found_st != STATUS_NOT_FOUND &&
@@ -110,6 +129,7 @@ static enum status commit(struct service *s, struct change *c, struct commit_res
 		.check_stream = true,
 		.user_id = header->actor_id,
 		.member_epoch = c->rights.member_epoch,
+		.generation = c->rights.generation,
 	};
 	op.check_count = 1;
 	op.keeps_rights = c->keeps_rights;

@@ -26,10 +26,15 @@ struct refusal {
 
 struct epochs {
 	uint64_t stream, member, actor;
+	uint64_t generation; /* db_generation of the connection they were read on; 0: not compared */
 };
 /* Puts parameters 1..3. */
 void guard_put(struct db_params *params, const struct rights *r, const struct rpc_call *call);
+/* Without the generation, which is the connection's. */
 struct epochs guard_epochs(const struct db_rows *rows, int row);
+/* The epochs are of another generation of the log than the judgement. On a replica that may only mean that it tells
+ * late of a failover which it followed: then the primary is asked. */
+bool guard_elsewhere(const struct rights *r, const struct rpc_call *call, const struct epochs *found);
 /* OK when they are those of the judgement, STALE when it is to be judged again; STALE with why "session" when
  * it is the actor's own: api must resolve the token again. The system has no epochs of its own. */
 enum status guard_compare(const struct rights *r, const struct rpc_call *call, const struct epochs *found,

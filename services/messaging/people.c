@@ -8,6 +8,7 @@
 
 struct people {
 	size_t count;
+	_Atomic uint64_t generation; /* of the log under which they were seen; 0: not told yet */
 	_Atomic uint64_t fingerprints[]; /* of (person, view), at a place that follows from the person's id */
 };
 
@@ -60,6 +61,18 @@ static size_t place(const struct people *people, uint64_t id)
 	return (size_t)((id * UINT64_C(0x9e3779b97f4a7c15)) >> 20) % people->count;
 }
 
+void people_meet(struct people *people, uint64_t generation)
+{
+	uint64_t before = atomic_load(&people->generation);
+
+	if (generation == 0 || before == generation ||
+		!atomic_compare_exchange_strong(&people->generation, &before, generation))
+		return;
+	/* What was written from here may be among what the log has lost. */
+	for (size_t i = 0; before != 0 && i < people->count; i++)
+		atomic_store_explicit(&people->fingerprints[i], 0, memory_order_relaxed);
+}
+
 bool people_knows(const struct people *people, const pb_UserView *view)
 {
 	return atomic_load_explicit(&people->fingerprints[place(people, view->id)], memory_order_relaxed) ==
@@ -99,8 +112,11 @@ static enum status put(
 	db_put_bool(&params, view->erased);
 	db_put_id(&params, view->created_at_ms);
 	st = db_query(conn, mem, &put_stmt, &params, NULL);
+	/* Written to a log that everybody was forgotten of meanwhile, it is to be written again. */
+	uint64_t met = atomic_load(&s->people->generation);
+	bool here = met == 0 || met == db_generation(conn);
 	db_release(conn);
-	if (st == STATUS_OK)
+	if (st == STATUS_OK && here)
 		atomic_store_explicit(&s->people->fingerprints[place(s->people, view->id)], fingerprint(view),
 			memory_order_relaxed);
 	return st;

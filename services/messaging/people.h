@@ -13,6 +13,8 @@ struct people;
 struct people *people_create(size_t slots);
 void people_destroy(struct people *people);
 
+/* The log is of this generation (db_generation; 0 says nothing). Another one than before: everybody is forgotten. */
+void people_meet(struct people *people, uint64_t generation);
 /* Nothing of the person changed since he was written from here? Any thread, never blocks. */
 bool people_knows(const struct people *people, const pb_UserView *view);
 /*

@@ -83,6 +83,7 @@ static void post_submit(struct post *p)
 		.check_stream = true,
 		.user_id = p->call->header->actor_id,
 		.member_epoch = p->rights.member_epoch,
+		.generation = p->rights.generation,
 	};
 	p->op.check_count = 1;
 	p->op.set = &post_set;
@@ -180,6 +181,9 @@ static void post_go(struct post *p, enum rights_from from)
 		if (st == STATUS_OK)
 			st = rights_need_post(&p->rights, p->rq->parent_id != 0, &why);
 	}
+	/* Known a moment ago, unless the rights are of another log than that was. */
+	if (st == STATUS_OK && from == RIGHTS_FRESH)
+		st = people_see(s, p->call->mem, &p->call->header->actor, p->call->deadline_mono_ms);
 	/* Not before the rights: whether a message exists is not for everybody to know. */
 	if (st == STATUS_OK && p->rq->parent_id != 0 && p->row.root_id == 0) {
 		st = post_find_root(p);

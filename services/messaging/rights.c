@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/base/clock.h"
+#include "services/messaging/people.h"
 
 #define WAYS  4 /* entries that share a set; the oldest of them makes room */
 #define LOCKS 64
@@ -163,6 +164,7 @@ void rights_from_answer(const pb_Rights *answer, bool is_system, struct rights *
 		.stream = {answer->rank, answer->stream_id},
 		.stream_epoch = answer->stream_epoch,
 		.member_epoch = answer->member_epoch,
+		.generation = answer->generation,
 		.valid_until_ms = (int64_t)answer->valid_until_ms,
 		.channel_name =
 			answer->has_channel && answer->channel.name != NULL ? answer->channel.name : "",
@@ -189,6 +191,7 @@ struct rpc_context rights_context(const struct rpc_call *call)
 	return (struct rpc_context){
 		.actor_id = header->actor_id,
 		.actor_epoch = header->actor_epoch,
+		.actor_generation = header->actor_generation,
 		.session_id = header->session_id,
 		.actor = header->has_actor ? &header->actor : NULL,
 		.trace = header->trace_id,
@@ -226,6 +229,7 @@ enum status rights_of_channel(
 	}
 	if (st != STATUS_OK)
 		return st;
+	people_meet(s->people, out->generation);
 	if (out->status == STATUS_OK && out->channel_id == channel)
 		rights_cache_put(s->rights, user, out);
 	else

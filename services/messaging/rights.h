@@ -20,7 +20,7 @@ struct rights {
 	struct bits bits;   /* of the system: all */
 	uint64_t team_id, channel_id;
 	struct stream stream; /* home of the channel's events */
-	uint64_t stream_epoch, member_epoch;
+	uint64_t stream_epoch, member_epoch, generation; /* generation: of the log under which the epochs were read */
 	int64_t valid_until_ms; /* 0: no end known */
 	char audience[AUDIENCE_SIZE];
 	char open_audience[AUDIENCE_SIZE]; /* the key were the channel not private; its own where moderation

@@ -69,10 +69,18 @@ enum status visible_compare(const struct visible *v, const struct rpc_call *call
 	int row, uint64_t channel, struct refusal *out_no)
 {
 	struct epochs found = guard_epochs(rows, row);
+
+	found.generation = v->generation;
 	const struct rights *r = bsearch(
 		&(struct rights){.channel_id = channel}, v->rights, v->count, sizeof *v->rights, by_channel);
 
 	return r == NULL ? STATUS_INTERNAL : guard_compare(r, call, &found, out_no);
+}
+
+/* All were judged anew, so the first tells for all. */
+static bool judged_elsewhere(const struct visible *v, const struct rpc_call *call)
+{
+	return guard_elsewhere(&v->rights[0], call, &(struct epochs){.generation = v->generation});
 }
 
 enum status visible_read(struct service *s, struct rpc_call *call, struct db *db, uint64_t team,
@@ -91,6 +99,12 @@ enum status visible_read(struct service *s, struct rpc_call *call, struct db *db
 		st = db_acquire(db, call->deadline_mono_ms, &conn);
 		if (st != STATUS_OK)
 			return st;
+		v.generation = db_generation(conn);
+		if (db != s->db && judged_elsewhere(&v, call)) {
+			db_release(conn);
+			db = s->db;
+			continue;
+		}
 		st = fn(conn, call, &v, arg, out_no);
 		db_release(conn);
 		if (st != STATUS_STALE || out_no->why != NULL)

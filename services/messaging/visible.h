@@ -10,6 +10,7 @@ struct visible {
 	struct rights *rights; /* by channel id, ascending; all STATUS_OK */
 	uint64_t *channel_ids; /* the same order */
 	size_t count;
+	uint64_t generation; /* of the connection that is read on */
 };
 
 /* Columns 0..2 of the reading statement, whose parameters 1 and 2 are the actor and the channel ids; c:

@@ -28,12 +28,20 @@ void change_stream(struct change *c, struct stream s)
 	c->op.streams[c->op.stream_count++] = s;
 }
 
+/* An epoch of another generation of the log is as good as none. */
+static bool session_fits(const struct rpc_call *call, uint64_t epoch, uint64_t generation)
+{
+	uint64_t theirs = call->header->actor_generation;
+
+	return epoch == call->header->actor_epoch && (theirs == 0 || generation == 0 || theirs == generation);
+}
+
 /* The session of the actor is checked in the snapshot that judges, as it is under the lock. */
 enum status change_session_check(const struct rpc_call *call, const struct facts *f)
 {
 	if (call == NULL || call->header->actor_id == 0)
 		return STATUS_OK;
-	return f->actor_epoch == call->header->actor_epoch ? STATUS_OK : STATUS_STALE;
+	return session_fits(call, f->actor_epoch, f->generation) ? STATUS_OK : STATUS_STALE;
 }
 
 /* What an envelope or a request says of somebody is newer than our table, except that erased stays erased. */
@@ -80,7 +88,8 @@ enum status change_load_many(
 		.stream_epoch = change_actor(c)->stream_epoch,
 		.check_stream = true,
 		.user_id = users[0],
-		.member_epoch = change_actor(c)->member_epoch};
+		.member_epoch = change_actor(c)->member_epoch,
+		.generation = change_actor(c)->generation};
 	return STATUS_OK;
 }
 
@@ -96,7 +105,8 @@ enum status change_load(
 			continue;
 		c->op.checks[c->op.check_count++] = (struct commit_check){.stream = change_actor(c)->stream,
 			.user_id = targets[i],
-			.member_epoch = change_target(c, i)->member_epoch};
+			.member_epoch = change_target(c, i)->member_epoch,
+			.generation = change_target(c, i)->generation};
 	}
 	return STATUS_OK;
 }
@@ -117,7 +127,7 @@ static enum status session_load(struct db_conn *conn, const struct rpc_call *cal
 	if (st != STATUS_OK)
 		return st;
 	uint64_t epoch = rows.count == 1 ? db_id(&rows, 0, 0) : 0; /* as the committer reads it */
-	return epoch == call->header->actor_epoch ? STATUS_OK : STATUS_STALE;
+	return session_fits(call, epoch, db_generation(conn)) ? STATUS_OK : STATUS_STALE;
 }
 
 enum status change_load_session(struct change *c)

@@ -300,8 +300,10 @@ enum status facts_load(struct db_conn *conn, struct arena *mem, const struct fac
 		return st;
 	if ((size_t)rows.count != query->user_count)
 		return STATUS_INTERNAL;
-	for (int i = 0; i < rows.count; i++)
+	for (int i = 0; i < rows.count; i++) {
 		fill(query, &rows, i, mem, &out[i]);
+		out[i].generation = db_generation(conn);
+	}
 	return STATUS_OK;
 }
 

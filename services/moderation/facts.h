@@ -20,6 +20,7 @@ struct facts {
 	struct stream stream;            /* home stream of the place */
 	uint64_t stream_epoch, as_of, member_epoch;
 	uint64_t actor_epoch;            /* of the actor's user stream in the same snapshot, 0 without one */
+	uint64_t generation;             /* of the log that the snapshot is of: db_generation */
 
 	const char *team_name;
 	uint32_t joining;

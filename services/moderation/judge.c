@@ -72,6 +72,7 @@ static void rights_of_facts(
 	out->stream_id = f->stream.id;
 	out->stream_epoch = f->stream_epoch;
 	out->member_epoch = f->member_epoch;
+	out->generation = f->generation;
 	out->as_of = f->as_of;
 	out->nickname = (char *)f->nickname;
 	fill_answer(&f->eval, mem, out);
@@ -131,6 +132,7 @@ static void rights_of_channel(const struct roster *r, uint64_t user, const struc
 		.stream_epoch = c->team != NULL ? c->team->stream_epoch : c->stream_epoch,
 		.as_of = c->team != NULL ? c->team->as_of : c->as_of,
 		.member_epoch = member != NULL ? member->epoch : 0,
+		.generation = r->generation,
 		.nickname = member != NULL ? (char *)member->nickname : NULL};
 	fill_answer(&facts, mem, out);
 	if (c->team == NULL)

@@ -414,7 +414,7 @@ enum status roster_load(struct db_conn *conn, struct arena *mem, const struct ro
 	size_t team_count = query->team_count;
 	enum status st = STATUS_OK;
 
-	*out = (struct roster){.now_ms = query->now_ms};
+	*out = (struct roster){.now_ms = query->now_ms, .generation = db_generation(conn)};
 	if (query->channels == ROSTER_LISTED) {
 		st = query_ids(conn, mem, &channels_listed_stmt, query->channel_ids, query->channel_count, &rows);
 		if (st != STATUS_OK)

@@ -46,6 +46,7 @@ struct roster_place {
 
 struct roster {
 	int64_t now_ms;
+	uint64_t generation; /* of the log that it was read from: db_generation */
 	struct roster_team *teams;
 	size_t team_count;
 	struct roster_channel *channels; /* by id */

@@ -119,6 +119,13 @@ void pg_database_create_empty(char out_url[PG_URL_SIZE])
 	create(name, "template0", out_url);
 }
 
+void pg_another_generation(const char *url)
+{
+	pg_exec(url, "UPDATE log.meta SET generation_counter = generation_counter + 1");
+	pg_exec(url, "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
+		     " WHERE datname = current_database() AND pid <> pg_backend_pid()");
+}
+
 struct pg_session *pg_session_open(const char *url)
 {
 	return (struct pg_session *)connect_to(url);

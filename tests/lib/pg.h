@@ -18,6 +18,9 @@ void pg_exec(const char *url, const char *sql);
 /* The first value of the first row as a number. */
 int64_t pg_number(const char *url, const char *sql);
 
+/* As a restored backup or a failover leaves it: another generation of the log, and every connection gone. */
+void pg_another_generation(const char *url);
+
 /* A connection that stays: to hold locks and open transactions. */
 struct pg_session;
 struct pg_session *pg_session_open(const char *url);

@@ -522,6 +522,24 @@ START_TEST(a_watermark_alone_tells_of_another_generation)
 }
 END_TEST
 
+START_TEST(who_follows_nothing_takes_up_another_generation_at_once)
+{
+	struct fixture *fx = fixture_create(0, 0);
+	struct sent_list list = {.count = 0};
+	follow_verified(fx, 1, EPOCH);
+	order_core_unfollow(fx->core, team(1));
+
+	fx->generation = "g2";
+	struct frame_origin origin = origin_of(fx, EPOCH2);
+	frame_write_watermark(fx->mem, &origin, NULL, 0, keep_frame, &list);
+	frame_arrives(fx, &list.frames[0]);
+	ck_assert_uint_eq(fx->generations, 1);
+	ck_assert_str_eq(order_core_generation(fx->core), "g2");
+	sent_free(&list);
+	fixture_destroy(fx);
+}
+END_TEST
+
 START_TEST(frames_of_a_generation_that_is_over_are_ignored)
 {
 	struct fixture *fx = fixture_create(0, 0);
@@ -583,5 +601,6 @@ TESTS("bus order", events_in_order_are_delivered_at_once, streams_that_nobody_fo
 	gone_is_not_believed_when_the_bus_brought_it_meanwhile, a_log_that_lags_is_asked_again_and_never_believed_about_gone,
 	without_the_log_a_stream_is_behind_until_it_answers, a_full_buffer_is_dropped_and_read_from_the_log,
 	all_buffers_together_are_bounded, a_long_hole_is_read_in_pages, another_generation_that_the_log_confirms_voids_everything,
-	a_watermark_alone_tells_of_another_generation, frames_of_a_generation_that_is_over_are_ignored, a_publisher_that_knows_no_generation_yet_is_heard,
+	a_watermark_alone_tells_of_another_generation,
+	who_follows_nothing_takes_up_another_generation_at_once, frames_of_a_generation_that_is_over_are_ignored, a_publisher_that_knows_no_generation_yet_is_heard,
 	an_unreadable_frame_counts_as_a_loss)

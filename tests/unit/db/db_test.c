@@ -310,7 +310,58 @@ START_TEST(the_schema_is_right_missing_unknown_or_changed)
 }
 END_TEST
 
-TESTS("db", scalars_travel_there_and_back, arrays_travel_there_and_back,
+START_TEST(a_connection_of_another_generation_of_the_log_is_not_used_again)
+{
+	struct pool p;
+
+	pool_create(&p, 1, false);
+	struct db_conn *conn = acquire(&p);
+	uint64_t before = db_generation(conn);
+	db_release(conn);
+	ck_assert_uint_ne(before, 0);
+	/* The session lives on, as that of a standby which is promoted does. */
+	pg_exec(p.url, "UPDATE log.meta SET generation_counter = generation_counter + 1");
+	uint64_t now = before;
+	for (int i = 0; i < 1000 && now == before; i++) {
+		nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+		conn = acquire(&p);
+		now = db_generation(conn);
+		db_release(conn);
+	}
+	ck_assert_uint_ne(now, before);
+	conn = acquire(&p);
+	ck_assert_uint_eq(db_generation(conn), now);
+	db_release(conn);
+	pool_destroy(&p);
+}
+END_TEST
+
+START_TEST(a_database_without_a_log_has_no_generation_and_gets_one_with_it)
+{
+	struct pool p;
+
+	pg_database_create_empty(p.url);
+	p.mem = arena_create();
+	ck_assert_int_eq(db_open(&(struct db_options){.url = p.url, .service = "test", .connections = 1}, &p.db), STATUS_OK);
+	struct db_conn *conn = acquire(&p);
+	ck_assert_uint_eq(db_generation(conn), 0);
+	ck_assert_int_eq(db_script(conn, "SELECT 1"), STATUS_OK);
+	db_release(conn);
+	pg_exec(p.url, "CREATE SCHEMA log; CREATE TABLE log.meta (generation_counter integer); INSERT INTO log.meta VALUES (1)");
+	uint64_t now = 0;
+	for (int i = 0; i < 1000 && now == 0; i++) {
+		nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+		conn = acquire(&p);
+		now = db_generation(conn);
+		db_release(conn);
+	}
+	ck_assert_uint_ne(now, 0);
+	pool_destroy(&p);
+}
+END_TEST
+
+TESTS("db", a_connection_of_another_generation_of_the_log_is_not_used_again,
+	a_database_without_a_log_has_no_generation_and_gets_one_with_it, scalars_travel_there_and_back, arrays_travel_there_and_back,
 	errors_of_the_database_become_statuses, a_read_only_pool_cannot_write,
 	every_connection_has_its_time_limits, a_pool_with_no_connection_left_is_busy_at_the_deadline,
 	what_was_not_committed_is_gone_when_the_connection_is_released,

@@ -264,7 +264,35 @@ START_TEST(a_steady_stream_of_posts_does_not_keep_the_other_lane_out)
 }
 END_TEST
 
-TESTS("set_lane", eight_threads_in_both_lanes_number_every_stream_without_a_hole,
+START_TEST(a_post_judged_under_another_generation_of_the_log_is_stale_unless_it_was_written_before)
+{
+	struct fixture fx;
+	struct post p;
+
+	fixture_create(&fx);
+	post_init(&p, 100, TEAM(0));
+	with_request(&p, hash_a);
+	ck_assert_int_eq(post_run(&fx, &p), STATUS_OK);
+	p.op.check_count = 1;
+	p.op.checks[0] = (struct commit_check){.stream = TEAM(0), .check_stream = true, .generation = 12345};
+	ck_assert_int_eq(post_run(&fx, &p), STATUS_OK);
+	ck_assert(p.result.replayed);
+	p.op.request_id_length = 0;
+	ck_assert_int_eq(post_run(&fx, &p), STATUS_STALE);
+	ck_assert_ptr_null(p.result.why);
+	p.op.checks[0].generation = 0;
+	p.op.actor_id = 7;
+	p.op.check_actor = true;
+	p.op.actor_generation = 12345;
+	ck_assert_int_eq(post_run(&fx, &p), STATUS_STALE);
+	ck_assert_str_eq(p.result.why, "session");
+	ck_assert_int_eq(pg_number(fx.url, "SELECT count(*) FROM test.posts"), 1);
+	fixture_destroy(&fx);
+}
+END_TEST
+
+TESTS("set_lane", a_post_judged_under_another_generation_of_the_log_is_stale_unless_it_was_written_before,
+	eight_threads_in_both_lanes_number_every_stream_without_a_hole,
 	an_op_that_breaks_the_statement_harms_none_of_its_batch,
 	a_batch_that_lost_a_deadlock_is_written_by_the_second_try, a_batch_that_loses_twice_is_busy,
 	a_repeated_request_is_replayed_and_another_body_is_refused,

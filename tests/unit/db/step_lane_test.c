@@ -541,7 +541,52 @@ START_TEST(draining_answers_what_waits_and_refuses_what_comes)
 }
 END_TEST
 
-TESTS("step_lane", eight_threads_number_the_events_of_every_stream_without_a_hole,
+/* What the writer meets, as a pool tells it. */
+static uint64_t present_generation(struct fixture *fx)
+{
+	struct db *db = NULL;
+	struct db_conn *conn = NULL;
+
+	ck_assert_int_eq(
+		db_open(&(struct db_options){.url = fx->url, .service = "test", .connections = 1}, &db), STATUS_OK);
+	ck_assert_int_eq(db_acquire(db, clock_mono_ms() + 10000, &conn), STATUS_OK);
+	uint64_t generation = db_generation(conn);
+	db_release(conn);
+	db_close(db);
+	return generation;
+}
+
+START_TEST(epochs_of_another_generation_of_the_log_are_stale_however_equal)
+{
+	struct fixture fx;
+	struct task t;
+	struct commit_result result;
+
+	fixture_create(&fx);
+	uint64_t before = present_generation(&fx);
+	task_init(&t, TEAM(0));
+	check_stream_epoch(&t, 0);
+	t.op.checks[0].generation = before;
+	ck_assert_int_eq(task_run(&fx, &t), STATUS_OK);
+
+	pg_another_generation(fx.url);
+	ck_assert_int_eq(committer_run(fx.c, fx.mem, &t.op, &result), STATUS_STALE);
+	ck_assert_ptr_null(result.why);
+	t.op.checks[0].generation = present_generation(&fx);
+	t.op.actor_id = 7;
+	t.op.check_actor = true;
+	t.op.actor_generation = before;
+	ck_assert_int_eq(committer_run(fx.c, fx.mem, &t.op, &result), STATUS_STALE);
+	ck_assert_str_eq(result.why, "session");
+	ck_assert_int_eq(t.runs, 1);
+	t.op.actor_generation = t.op.checks[0].generation;
+	ck_assert_int_eq(committer_run(fx.c, fx.mem, &t.op, &result), STATUS_OK);
+	fixture_destroy(&fx);
+}
+END_TEST
+
+TESTS("step_lane", epochs_of_another_generation_of_the_log_are_stale_however_equal,
+	eight_threads_number_the_events_of_every_stream_without_a_hole,
 	an_op_that_is_refused_gives_its_rows_events_and_numbers_back_and_no_others,
 	a_statement_that_fails_spoils_its_own_op_only,
 	an_event_that_the_database_refuses_at_the_end_harms_no_other_op,

@@ -664,6 +664,60 @@ START_TEST(another_generation_sends_everybody_away)
 }
 END_TEST
 
+START_TEST(a_position_bears_the_name_of_its_own_generation_though_the_bus_is_a_step_ahead)
+{
+	struct world *w = world_create();
+	char query[512];
+	struct world_client *c = world_connect(w, 1, topics_of(query, "channel", CHANNEL_A, "&resume=1"));
+
+	world_settle(w);
+	world_post(w, CHANNEL_B);
+	world_settle(w);
+	strcpy(w->generation, "two/1/1"); /* the bus knows; its word is still in the mailbox */
+	world_pass(w, 26000);
+	world_read(c);
+	ck_assert_uint_eq(world_count(c, "position"), 1);
+	ck_assert_str_eq(
+		json_string_value(json_object_get(world_data(c, "position", 0), "generation")), "one/1/1");
+	hub_generation_changed(&w->hub);
+	world_settle(w);
+	ck_assert_uint_eq(c->close_code, 1012);
+	ck_assert(recovers(w, 2, "two/1/1", w->team.head));
+	world_destroy(w);
+}
+END_TEST
+
+START_TEST(a_token_of_a_log_that_the_bus_does_not_speak_of_is_asked_about_again)
+{
+	struct world *w = world_create();
+
+	w->token_generation = generation_mark("two/1/1");
+	struct world_client *c = world_connect(w, 1, "");
+	world_settle(w);
+	world_pass(w, 1000);
+	world_read(c);
+	ck_assert_uint_eq(world_count(c, "hello"), 0);
+	w->token_generation = generation_mark("one/1/1");
+	world_pass(w, 1000);
+	world_settle(w);
+	ck_assert_uint_eq(world_count(c, "hello"), 1);
+	world_destroy(w);
+}
+END_TEST
+
+START_TEST(before_the_generation_is_known_nothing_is_recovered)
+{
+	struct world *w = world_create();
+
+	for (int i = 0; i < 3; i++)
+		world_post(w, CHANNEL_A);
+	w->generation[0] = '\0';
+	ck_assert(!recovers(w, 1, "", w->team.head));
+	ck_assert(!recovers(w, 1, "one/1/1", w->team.head));
+	world_destroy(w);
+}
+END_TEST
+
 START_TEST(a_team_joined_later_is_shown_where_everything_is_looked_at)
 {
 	struct world *w = world_create();
@@ -939,6 +993,9 @@ TESTS("hub", hello_comes_first_and_events_of_a_topic_follow,
 	a_long_replay_waits_for_a_client_that_reads_slowly,
 	a_heartbeat_tells_the_position_of_streams_that_moved_in_silence, silence_for_two_heartbeats_is_4408,
 	a_reader_that_does_not_read_is_closed_with_4409, another_generation_sends_everybody_away,
+	a_position_bears_the_name_of_its_own_generation_though_the_bus_is_a_step_ahead,
+	a_token_of_a_log_that_the_bus_does_not_speak_of_is_asked_about_again,
+	before_the_generation_is_known_nothing_is_recovered,
 	a_team_joined_later_is_shown_where_everything_is_looked_at,
 	a_held_stream_that_overflows_is_read_from_the_log, typing_is_judged_and_told_once_in_three_seconds,
 	presence_hears_of_clients_that_come_and_go, streams_nobody_is_in_are_let_go_after_a_while,

@@ -330,6 +330,7 @@ static void serve_token(struct world *w, struct asked *asked)
 		.account = {.id = user, .username = arena_printf(asked->mem, "user%u", (unsigned)user)},
 		.epoch = 1,
 		.session_id = 100 + user,
+		.generation = w->token_generation,
 		.user_stream_seq = w->users[user].head};
 	asked->reply = reply;
 }

@@ -105,6 +105,7 @@ struct world {
 	size_t presence_there;
 	unsigned typing_calls;
 	bool token_disabled;
+	uint64_t token_generation; /* told with the next tokens, 0: not */
 };
 
 struct world *world_create(void);

@@ -462,6 +462,45 @@ START_TEST(rights_that_never_stand_still_end_busy)
 }
 END_TEST
 
+START_TEST(a_right_that_only_a_lost_history_had_given_is_not_used)
+{
+	struct fixture fx;
+	pb_MessageReply reply;
+	pb_ListMessagesReply page;
+
+	fixture_create(&fx);
+	uint64_t channel = made_channel(&fx, false);
+	posted(&fx, channel, "one", 0);
+	ck_assert_int_eq(DO(&fx, false, list_messages, pb_ListMessagesRequest, &page, .channel_id = channel),
+		STATUS_OK);
+	/* After the failover the person is no member, by the same epochs: adding him had raised none. */
+	TELL(&fx, hidden[5] = true);
+	pg_another_generation(fx.url);
+	ck_assert_int_eq(DO(&fx, true, post_message, pb_PostMessageRequest, &reply, .channel_id = channel,
+				 .content = (char *)"x"),
+		STATUS_NOT_FOUND);
+	ck_assert_int_eq(DO(&fx, false, list_messages, pb_ListMessagesRequest, &page, .channel_id = channel),
+		STATUS_NOT_FOUND);
+	ck_assert_int_eq(number(&fx, "SELECT count(*) FROM messaging.messages"), 1);
+	fixture_destroy(&fx);
+}
+END_TEST
+
+START_TEST(an_author_whose_row_was_lost_with_a_history_is_written_again)
+{
+	struct fixture fx;
+
+	fixture_create(&fx);
+	uint64_t channel = made_channel(&fx, false);
+	posted(&fx, channel, "one", 0);
+	pg_exec(fx.url, "DELETE FROM messaging.people");
+	pg_another_generation(fx.url);
+	posted(&fx, channel, "two", 0);
+	ck_assert_int_eq(number(&fx, "SELECT count(*) FROM messaging.people WHERE id = 5"), 1);
+	fixture_destroy(&fx);
+}
+END_TEST
+
 START_TEST(an_ended_session_is_told_apart_in_posts_changes_and_reads)
 {
 	struct fixture fx;
@@ -1229,6 +1268,8 @@ TESTS("calls", an_open_channel_is_told_to_the_team,
 	a_post_is_answered_published_and_listed_with_its_author, the_second_post_asks_moderation_no_more,
 	a_refusal_never_comes_from_the_cache, a_right_that_was_taken_is_noticed_at_the_commit,
 	a_post_judged_by_old_rights_is_judged_again_and_goes_through, rights_that_never_stand_still_end_busy,
+	a_right_that_only_a_lost_history_had_given_is_not_used,
+	an_author_whose_row_was_lost_with_a_history_is_written_again,
 	an_ended_session_is_told_apart_in_posts_changes_and_reads,
 	a_repeated_post_answers_the_message_as_it_is_now,
 	who_was_thrown_out_is_told_what_became_of_his_post_and_of_no_other,

@@ -79,6 +79,7 @@ static inline void fake_answer(struct fixture *fx, struct rpc_call *call, uint64
 	db_put_id(&params, user);
 	db_put_id(&params, channel);
 	ck_assert_int_eq(db_query(conn, call->mem, &facts, &params, &rows), STATUS_OK);
+	uint64_t generation = db_generation(conn);
 	db_release(conn);
 	bool there = channel == 0 ? team == TEAM : !db_is_null(&rows, 0, 3);
 	bool deleted = channel != 0 && !db_is_null(&rows, 0, 8), archived = channel != 0 && !db_is_null(&rows, 0, 7);
@@ -107,6 +108,7 @@ static inline void fake_answer(struct fixture *fx, struct rpc_call *call, uint64
 	if (fx->stale_answers > 0)
 		fx->stale_answers--;
 	out->member_epoch = db_id(&rows, 0, 2);
+	out->generation = generation;
 	out->member = true;
 	if (channel == 0) {
 		out->audience = arena_printf(call->mem, "team:%llu", (unsigned long long)TEAM);

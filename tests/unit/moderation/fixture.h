@@ -37,6 +37,7 @@ struct house {
 	const char *address;
 	const uint8_t *request_id;  /* for the next call; NULL: a new one each time */
 	uint64_t epoch;             /* of the actor's session in the next call */
+	uint64_t generation;        /* under which it was looked at, 0: not told */
 };
 
 static struct house house;
@@ -166,6 +167,7 @@ static inline struct rpc_context context(struct house *h, const pb_UserView *who
 		.actor = who,
 		.actor_id = who != NULL ? who->id : 0,
 		.actor_epoch = h->epoch,
+		.actor_generation = h->generation,
 		.deadline_mono_ms = clock_mono_ms() + PATIENCE_MS};
 	return ctx;
 }

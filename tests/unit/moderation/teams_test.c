@@ -453,6 +453,21 @@ START_TEST(a_revoked_session_is_stale_for_reading_and_writing)
 }
 END_TEST
 
+START_TEST(a_session_that_was_looked_at_in_another_generation_of_the_log_is_stale)
+{
+	struct house *h = house_open();
+	pb_UserView *ann = person(h, "ann");
+	uint64_t team = team_of(h, ann);
+
+	h->generation = 12345;
+	REFUSED(h, STATUS_STALE, "session", ann, get_team, NEVERMIND(get_team), .team_id = team);
+	REFUSED(h, STATUS_STALE, "session", ann, list_teams, NEVERMIND(list_teams), .user_id = ann->id);
+	REFUSED(h, STATUS_STALE, "session", ann, judge, NEVERMIND(judge), .user_id = ann->id, .team_id = team);
+	REFUSED(h, STATUS_STALE, "session", ann, update_team, NEVERMIND(update_team), .team_id = team, .name = "x");
+	house_close(h);
+}
+END_TEST
+
 START_TEST(an_erased_person_leaves_every_team_without_a_name)
 {
 	struct house *h = house_open();
@@ -554,5 +569,6 @@ TESTS("moderation teams", work_that_is_run_again_does_what_it_did_the_first_time
 	opening_or_closing_the_doors_raises_the_streams_epoch, the_default_channel_is_a_living_one_of_the_team,
 	a_deleted_team_tells_its_members_last_and_is_gone, members_are_listed_in_pages_by_id_both_ways,
 	listed_members_carry_their_permissions_and_who_owns, a_revoked_session_is_stale_for_reading_and_writing,
+	a_session_that_was_looked_at_in_another_generation_of_the_log_is_stale,
 	an_erased_person_leaves_every_team_without_a_name,
 	what_the_system_says_of_people_is_shown_until_they_are_erased)
