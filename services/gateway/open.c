@@ -440,6 +440,7 @@ void open_audience_changed(struct feed *feed, uint64_t seq, const pb_AudienceCha
 	char team[AUDIENCE_SIZE], conversation[AUDIENCE_SIZE];
 	struct client *next = NULL;
 
+	feed->rights_at_ms = feed->hub->now_mono_ms;
 	if (user == NULL || feed->keys == NULL)
 		return;
 	audience_key(team, "team", feed->stream.id);
@@ -621,9 +622,29 @@ static int u64_compare(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
+/* Whose keys may have changed: everybody's, those of who holds the role's own key, and of who is named. An event that names
+ * nobody concerns everybody. */
+static bool recheck_concerns(const struct member *member, const pb_AudienceRecheck *event, uint32_t role)
+{
+	bool named = event->user_ids_count > 0 || event->role_id != 0;
+
+	if (event->all || !named)
+		return true;
+	for (pb_size_t i = 0; i < event->user_ids_count; i++)
+		if (event->user_ids[i] == member->client->user->id)
+			return true;
+	return event->role_id != 0 && key_set_has(member->keys, role);
+}
+
 void open_audience_recheck(struct feed *feed, uint64_t seq, const pb_AudienceRecheck *event)
 {
-	if (feed->keys == NULL || feed->member_count == 0)
+	if (feed->keys == NULL)
+		return;
+	feed->rights_at_ms = feed->hub->now_mono_ms;
+	/* Any channel may have another key from now on: who asks for it next has it judged. */
+	if (event->all)
+		channel_facts_forget(feed->hub, feed->stream);
+	if (feed->member_count == 0)
 		return;
 	assert(feed->recheck == NULL);
 	struct recheck *recheck = memory_new(sizeof *recheck);
@@ -633,15 +654,13 @@ void open_audience_recheck(struct feed *feed, uint64_t seq, const pb_AudienceRec
 		.seq = seq,
 		.users = memory_resize(NULL, feed->member_count * sizeof *recheck->users),
 		.pause_ms = RETRY_MS};
-	bool named = event->user_ids_count > 0 && !event->all && event->role_id == 0;
+	char key[AUDIENCE_SIZE];
+	audience_key(key, "role", event->role_id);
+	uint32_t role = key_find(feed->keys, key);
 	for (uint32_t i = 0; i < feed->member_count; i++) {
 		const struct member *member = feed->members[i];
-		uint64_t user = member->client->user->id;
-		bool concerned = !named;
-		for (pb_size_t j = 0; named && j < event->user_ids_count && !concerned; j++)
-			concerned = event->user_ids[j] == user;
-		if (concerned && member->as_of < seq)
-			recheck->users[recheck->count++] = user;
+		if (member->as_of < seq && recheck_concerns(member, event, role))
+			recheck->users[recheck->count++] = member->client->user->id;
 	}
 	qsort(recheck->users, recheck->count, sizeof *recheck->users, u64_compare);
 	size_t distinct = 0;

@@ -82,6 +82,7 @@ struct feed {
 	struct feed *active_next, *unasked_next;
 	struct feed *lingering_next, **lingering_link;
 	int64_t empty_since_ms;
+	int64_t rights_at_ms;       /* when the last audience event was obeyed, 0: none was */
 	struct bus_event **pending; /* a ring */
 	uint32_t pending_begin, pending_count, pending_capacity;
 	size_t pending_bytes;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "services/gateway/memory.h"
+#include "services/gateway/stream.h"
 
 #define JUDGED_MS 2000
 #define PAUSE_MS  3000
@@ -16,7 +17,7 @@
 struct typing {
 	struct typing *next;
 	uint64_t channel_id;
-	int64_t judged_at_ms; /* 0: not yet */
+	int64_t judged_at_ms; /* when the judgement was asked for; 0: not yet */
 	int64_t told_at_ms;
 	bool told; /* the last notice said "is typing" */
 	struct stream stream;
@@ -30,6 +31,7 @@ struct typing {
 struct typing_question {
 	struct question question;
 	uint64_t socket_id, channel_id;
+	int64_t asked_at_ms;
 	bool is_typing;
 	void (*refused)(struct client *client, enum status st, void *arg);
 	void (*release)(void *arg);
@@ -151,7 +153,7 @@ static void judged(
 		struct typing *typing = typing_get(client->user, asked->channel_id);
 		if (st == STATUS_OK)
 			st = judge(typing, reply);
-		typing->judged_at_ms = st == STATUS_OK ? hub->now_mono_ms : 0;
+		typing->judged_at_ms = st == STATUS_OK ? asked->asked_at_ms : 0;
 		if (st == STATUS_OK)
 			tell(client, typing, asked->is_typing);
 		else
@@ -162,6 +164,15 @@ static void judged(
 	free(asked);
 }
 
+/* A judgement holds for a moment, but not past a change of rights: the channel may be hidden from some by now. */
+static bool judgement_holds(struct hub *hub, const struct typing *typing)
+{
+	const struct feed *feed = typing->judged_at_ms != 0 ? feed_find(hub, typing->stream) : NULL;
+
+	return typing->judged_at_ms != 0 && hub->now_mono_ms - typing->judged_at_ms < JUDGED_MS &&
+	       (feed == NULL || feed->rights_at_ms < typing->judged_at_ms);
+}
+
 void typing_set(struct client *client, uint64_t channel_id, bool is_typing,
 	void (*refused)(struct client *client, enum status st, void *arg), void (*release)(void *arg),
 	void *arg)
@@ -169,7 +180,7 @@ void typing_set(struct client *client, uint64_t channel_id, bool is_typing,
 	struct hub *hub = client->hub;
 	struct typing *typing = typing_get(client->user, channel_id);
 
-	if (typing->judged_at_ms != 0 && hub->now_mono_ms - typing->judged_at_ms < JUDGED_MS) {
+	if (judgement_holds(hub, typing)) {
 		tell(client, typing, is_typing);
 		release(arg);
 		return;
@@ -183,6 +194,7 @@ void typing_set(struct client *client, uint64_t channel_id, bool is_typing,
 	*asked = (struct typing_question){.question.answered = judged,
 		.socket_id = client->socket_id,
 		.channel_id = channel_id,
+		.asked_at_ms = hub->now_mono_ms,
 		.is_typing = is_typing,
 		.refused = refused,
 		.release = release,
