@@ -63,6 +63,13 @@ static const struct word presences[] = {
 	{0, NULL},
 };
 
+static const struct word override_scopes[] = {
+	{OVERRIDE_TEAM, "team"},
+	{OVERRIDE_CATEGORY, "category"},
+	{OVERRIDE_CHANNEL, "channel"},
+	{0, NULL},
+};
+
 static const char *word_of(const struct word *words, uint32_t number)
 {
 	for (; words->text != NULL; words++) {
@@ -103,6 +110,11 @@ const char *presence_word(uint32_t state)
 	return word_of(presences, state);
 }
 
+const char *override_scope_word(uint32_t scope)
+{
+	return word_of(override_scopes, scope);
+}
+
 bool channel_kind_from_word(const char *word, uint32_t *out_kind)
 {
 	return number_of(channel_kinds, word, out_kind);
@@ -132,6 +144,18 @@ const char *permission_name(enum permission n)
 	};
 
 	return (unsigned)n < sizeof names / sizeof *names ? names[n] : NULL;
+}
+
+bool permission_from_name(const char *name, enum permission *out_permission)
+{
+#define PERMISSION(n, permission, base)                                                                      \
+	if (strcmp(name, #permission) == 0) {                                                                \
+		*out_permission = PERMISSION_##permission;                                                   \
+		return true;                                                                                 \
+	}
+#include "common/events/permissions.tbl.h"
+#undef PERMISSION
+	return false;
 }
 
 enum template_of { TEMPLATE_NONE, TEMPLATE_CRUST, TEMPLATE_BASE };

@@ -57,6 +57,8 @@ enum joining { JOINING_OPEN = 1, JOINING_APPLICATION = 2, JOINING_INVITE = 3 };
 enum message_kind { MESSAGE_TEXT = 1, MESSAGE_ME = 2, MESSAGE_SYSTEM = 3 };
 enum removal { REMOVAL_LEFT = 1, REMOVAL_KICKED = 2, REMOVAL_BANNED = 3 };
 enum close_why { CLOSE_WHY_DISABLED = 1, CLOSE_WHY_ERASED = 2, CLOSE_WHY_REVOKED = 3 };
+enum override_scope { OVERRIDE_TEAM = 1, OVERRIDE_CATEGORY = 2, OVERRIDE_CHANNEL = 3 };
+enum override_subject { OVERRIDE_OF_ROLE = 1, OVERRIDE_OF_USER = 2 };
 enum presence_state { PRESENCE_ONLINE = 1, PRESENCE_IDLE = 2, PRESENCE_DND = 3, PRESENCE_INVISIBLE = 4, PRESENCE_OFFLINE = 5 };
 
 /* The lower-case word house uses ("text", "owner", "open", "online", ...); NULL for a number without one. */
@@ -64,6 +66,7 @@ const char *channel_kind_word(uint32_t kind);
 const char *channel_role_word(uint32_t role);
 const char *joining_word(uint32_t joining);
 const char *presence_word(uint32_t state);
+const char *override_scope_word(uint32_t scope);
 /* The other way: false when the word is none of them. */
 bool channel_kind_from_word(const char *word, uint32_t *out_kind);
 bool channel_role_from_word(const char *word, uint32_t *out_role);
@@ -110,5 +113,6 @@ static inline struct bits bits_minus(struct bits a, struct bits b)
 }
 struct bits bits_base_role(bool crust); /* the base role of a template */
 const char *permission_name(enum permission n); /* NULL when n is none */
+bool permission_from_name(const char *name, enum permission *out_permission); /* false: there is none of that name */
 /* The view permission of a channel kind (38..47); threads and conversations: view_text. */
 enum permission channel_kind_view(uint32_t kind);

@@ -271,6 +271,34 @@ void json_uuids(struct json_reader *r, const char *field, enum json_need need, s
 	*out_count = count;
 }
 
+void json_strs(struct json_reader *r, const char *field, enum json_need need, size_t most,
+	const char *const **out, size_t *out_count)
+{
+	json_t *value = take_value(r, field, need);
+
+	if (value == NULL)
+		return;
+	size_t count = json_array_size(value);
+	if (!json_is_array(value)) {
+		invalid(r, field, "must be a list of strings");
+		return;
+	}
+	if (count > most) {
+		invalid(r, field, arena_printf(r->mem, "must have at most %zu entries", most));
+		return;
+	}
+	const char **texts = ARENA_ARRAY(r->mem, count, const char *);
+	for (size_t i = 0; i < count; i++) {
+		texts[i] = json_string_value(json_array_get(value, i));
+		if (texts[i] == NULL) {
+			invalid(r, field, arena_printf(r->mem, "entry %zu must be a string", i + 1));
+			return;
+		}
+	}
+	*out = texts;
+	*out_count = count;
+}
+
 void json_time(struct json_reader *r, const char *field, enum json_need need, int64_t *out_wall_ms)
 {
 	json_t *value = take_value(r, field, need);

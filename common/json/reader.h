@@ -43,6 +43,9 @@ void json_bool(struct json_reader *r, const char *field, enum json_need need, bo
 void json_i64(struct json_reader *r, const char *field, enum json_need need, int64_t least, int64_t most, int64_t *out);
 void json_uuid(struct json_reader *r, const char *field, enum json_need need, uint64_t *out_id);
 void json_uuids(struct json_reader *r, const char *field, enum json_need need, size_t most, uint64_t **out_ids, size_t *out_count);
+/* A list of strings, as they are. */
+void json_strs(struct json_reader *r, const char *field, enum json_need need, size_t most, const char *const **out,
+	size_t *out_count);
 void json_time(struct json_reader *r, const char *field, enum json_need need, int64_t *out_wall_ms);
 /* One of names (NULL-terminated); *out becomes its index. */
 void json_choice(struct json_reader *r, const char *field, enum json_need need, const char *const *names, int *out);

@@ -33,6 +33,7 @@ static bool has_copies(uint32_t kind)
 	case EVENT_KIND_member_removed:
 	case EVENT_KIND_member_updated:
 	case EVENT_KIND_member_timed_out:
+	case EVENT_KIND_member_roles_changed:
 	case EVENT_KIND_member_banned:
 	case EVENT_KIND_member_unbanned:
 	case EVENT_KIND_channel_member_joined:
@@ -54,6 +55,12 @@ static bool has_copies(uint32_t kind)
 	case EVENT_KIND_team_deleted:
 	case EVENT_KIND_invite_created:
 	case EVENT_KIND_invite_deleted:
+	case EVENT_KIND_role_created:
+	case EVENT_KIND_role_updated:
+	case EVENT_KIND_role_deleted:
+	case EVENT_KIND_roles_reordered:
+	case EVENT_KIND_override_set:
+	case EVENT_KIND_override_removed:
 	case EVENT_KIND_channel_created:
 	case EVENT_KIND_channel_updated:
 	case EVENT_KIND_channel_deleted:

@@ -140,10 +140,12 @@ static enum status creation_work(struct log_tx *tx, void *arg)
 	cr->reply->has_channel = true;
 	channel_from_row(mem, &rows, 0, 0, &cr->reply->channel);
 
-	audience_key(key, cr->rq->private ? "channel" : "team", cr->rq->private ? cr->id : cr->rq->team_id);
+	/* Not only a private one: the base role may lack the view of this kind, or overrides may touch it. */
+	bool own_key = cr->rq->private || c->rights.new_restricted;
+	audience_key(key, own_key ? "channel" : "team", own_key ? cr->id : cr->rq->team_id);
 	/* No key and no event of this channel is older than the channel, so nobody's resume is touched: its
 	 * rights_seq stays 0. */
-	if (cr->rq->private)
+	if (own_key)
 		st = channel_key_appears(tx, c, key, cr->rq->own ? c->call->header->actor_id : 0,
 			"channel_created", NULL);
 	if (st != STATUS_OK)
@@ -179,7 +181,7 @@ void create_channel(void *service, struct rpc_call *call, const void *request, v
 	bool replayed = false;
 
 	cr.change = (struct change){
-		.team_id = cr.rq->team_id, .allowed = creation_allowed, .work = creation_work, .call = call};
+		.team_id = cr.rq->team_id, .new_kind = cr.rq->kind, .allowed = creation_allowed, .work = creation_work, .call = call};
 	cr.change.no.field = creation_wrong_field(cr.rq);
 	enum status st = cr.change.no.field != NULL ? STATUS_FIELD_INVALID : service_next_id(s, &cr.id);
 	if (st == STATUS_OK)

@@ -192,7 +192,7 @@ enum status guard_change(struct service *s, struct change *c, void *reply, bool 
 		c->no = (struct refusal){0};
 		enum status st = c->channel_id != 0
 					 ? rights_of_channel(s, call, c->channel_id, from, &c->rights)
-					 : rights_of_team(s, call, c->team_id, &c->rights);
+					 : rights_of_team(s, call, c->team_id, c->new_kind, &c->rights);
 		if (st != STATUS_OK)
 			return unjudged(st, &c->no);
 		st = refused(&c->rights, GUARD_VIEW, &c->no);

@@ -56,6 +56,7 @@ enum status guard_read(struct service *s, struct rpc_call *call, struct db *db, 
 struct change {
 	/* -- filled by the caller */
 	uint64_t channel_id, team_id; /* judged: the channel, or without one the team */
+	uint32_t new_kind;            /* of a channel that is to be made in the team, or 0 */
 	bool own_stream;              /* the event goes to the actor's user stream, not to the channel's */
 	bool keeps_rights;            /* `work` changes nothing that rights are judged by (committer.h) */
 	bool deleted_too;             /* a deleted channel is `allowed`'s to judge: rights_deleted */

@@ -171,6 +171,7 @@ void rights_from_answer(const pb_Rights *answer, bool is_system, struct rights *
 		.channel_kind = answer->channel.kind,
 		.channel_private = answer->channel.private,
 		.channel_archived = answer->channel.archived_at_ms != 0,
+		.new_restricted = answer->new_restricted,
 	};
 	bool complete = answer->rank != 0 && key_copy(out->audience, answer->audience);
 	if (!key_copy(out->open_audience, answer->open_audience))
@@ -199,11 +200,14 @@ struct rpc_context rights_context(const struct rpc_call *call)
 	};
 }
 
-static enum status judge(
-	struct service *s, struct rpc_call *call, uint64_t channel, uint64_t team, struct rights *out)
+static enum status judge(struct service *s, struct rpc_call *call, uint64_t channel, uint64_t team,
+	uint32_t new_kind, struct rights *out)
 {
 	struct rpc_context context = rights_context(call);
-	pb_JudgeRequest request = {.user_id = call->header->actor_id, .channel_id = channel, .team_id = team};
+	pb_JudgeRequest request = {.user_id = call->header->actor_id,
+		.channel_id = channel,
+		.team_id = team,
+		.new_kind = new_kind};
 	pb_JudgeReply reply;
 	struct rpc_outcome outcome;
 
@@ -222,7 +226,7 @@ enum status rights_of_channel(
 	if (from == RIGHTS_CACHED &&
 		rights_cache_find(s->rights, call->mem, user, channel, clock_wall_ms(), out))
 		return STATUS_OK;
-	enum status st = judge(s, call, channel, 0, out);
+	enum status st = judge(s, call, channel, 0, 0, out);
 	if (st == STATUS_NOT_FOUND) { /* moderation may say it either way */
 		*out = (struct rights){.status = STATUS_NOT_FOUND, .channel_id = channel, .channel_name = ""};
 		return STATUS_OK;
@@ -237,9 +241,10 @@ enum status rights_of_channel(
 	return STATUS_OK;
 }
 
-enum status rights_of_team(struct service *s, struct rpc_call *call, uint64_t team, struct rights *out)
+enum status rights_of_team(
+	struct service *s, struct rpc_call *call, uint64_t team, uint32_t new_kind, struct rights *out)
 {
-	enum status st = judge(s, call, 0, team, out);
+	enum status st = judge(s, call, 0, team, new_kind, out);
 
 	if (st == STATUS_NOT_FOUND) {
 		*out = (struct rights){.status = STATUS_NOT_FOUND, .team_id = team, .channel_name = ""};

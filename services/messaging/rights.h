@@ -28,6 +28,7 @@ struct rights {
 	const char *channel_name;          /* "" for a team */
 	uint32_t channel_kind;             /* 0 for a team */
 	bool channel_private, channel_archived;
+	bool new_restricted; /* of a team: a new open channel of the kind asked for has a key of its own */
 	bool cached; /* not asked for this call */
 };
 
@@ -53,8 +54,9 @@ void rights_from_answer(const pb_Rights *answer, bool is_system, struct rights *
  */
 enum status rights_of_channel(struct service *s, struct rpc_call *call, uint64_t channel,
 	enum rights_from from, struct rights *out);
-/* The same for a team; never cached. */
-enum status rights_of_team(struct service *s, struct rpc_call *call, uint64_t team, struct rights *out);
+/* The same for a team; never cached. new_kind: of a channel that is to be made there, or 0. */
+enum status rights_of_team(
+	struct service *s, struct rpc_call *call, uint64_t team, uint32_t new_kind, struct rights *out);
 
 /*
  * OK when the right is held; else how its absence is answered: ARCHIVED for a read-only channel, TIMED_OUT

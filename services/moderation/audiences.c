@@ -19,6 +19,15 @@ static const enum permission can_keys[] = {PERMISSION_ban_members, PERMISSION_cr
 	PERMISSION_read_settings};
 #define CAN_COUNT (sizeof can_keys / sizeof *can_keys)
 
+struct bits audiences_bits(void)
+{
+	struct bits set = bits_with(eval_view_bits(), PERMISSION_administrator);
+
+	for (size_t i = 0; i < CAN_COUNT; i++)
+		set = bits_with(set, can_keys[i]);
+	return set;
+}
+
 /* One set of roles in one team. */
 struct class
 {
@@ -251,14 +260,31 @@ static pb_AudienceAnswer *add_answer(struct answers *a, uint64_t user, uint64_t 
 	return out;
 }
 
+/* The last change that decides this person's keys: a wide one, one of his own, or one of a role that he has. */
+static uint64_t unchanged_since(const struct roster_team *team, const struct roster_member *m)
+{
+	uint64_t since = team->rights_seq;
+
+	if (m == NULL)
+		return since;
+	if (m->changed_seq > since)
+		since = m->changed_seq;
+	for (size_t i = 0, role = 0; i < m->standing.role_count; i++) {
+		while (role < team->role_count && team->roles[role].id < m->standing.role_ids[i])
+			role++; /* both are by id */
+		if (role < team->role_count && team->roles[role].id == m->standing.role_ids[i] &&
+			team->role_changed[role] > since)
+			since = team->role_changed[role];
+	}
+	return since;
+}
+
 static void answer(struct answers *a, struct board *b, uint64_t user, const struct roster_member *m)
 {
 	pb_AudienceAnswer *out = add_answer(a, user, b->team->eval.id);
 
 	out->as_of = b->team->as_of;
-	out->unchanged_since = b->team->rights_seq;
-	if (m != NULL && m->changed_seq > out->unchanged_since)
-		out->unchanged_since = m->changed_seq;
+	out->unchanged_since = unchanged_since(b->team, m);
 	out->member = m != NULL && m->standing.member && !m->standing.banned && !m->account_gone &&
 		      !b->team->eval.deleted && !b->team->eval.suspended;
 	if (!out->member)

@@ -8,6 +8,10 @@
 #include "common/events/kinds.h"
 #include "proto/moderation.pb.h"
 
+/* The permissions from which keys follow: views, what can:T:x keys name, administrator. Who gains or loses none of them
+ * keeps his keys. */
+struct bits audiences_bits(void);
+
 /*
  * conn has a snapshot open. Answers once per user and asked stream of a team or conversation (member is false
  * for strangers), or, without streams, once per user and team or conversation he is in. STATUS_OK, TOO_LARGE over 16384 answers, BUSY,

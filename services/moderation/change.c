@@ -161,6 +161,21 @@ enum status change_need(struct change *c, enum permission permission)
 	return change_refuse(c, st, st == STATUS_FORBIDDEN ? permission_name(permission) : c->why_text, NULL);
 }
 
+enum status change_grant(struct change *c, struct bits given)
+{
+	if (change_by_system(c))
+		return STATUS_OK;
+	struct eval_answer answer = eval_rights(&change_actor(c)->eval, EVAL_ASK_NOTHING);
+	struct bits lacking = bits_minus(given, answer.bits);
+	if (answer.owner || (lacking.low == 0 && lacking.high == 0))
+		return STATUS_OK;
+	enum permission first = 0;
+	while (!bits_has(lacking, first))
+		first++;
+	c->detail = "nobody gives or takes what he does not have";
+	return change_refuse(c, STATUS_FORBIDDEN, permission_name(first), NULL);
+}
+
 enum status change_visible(struct change *c)
 {
 	if (change_by_system(c))
@@ -350,6 +365,20 @@ enum status change_audience_keys(struct change *c, struct stream s, uint64_t use
 		.lost = keys->lost,
 		.lost_count = (pb_size_t)keys->lost_count};
 	/* Nobody's: gateways obey it, nobody is shown it. */
+	return change_append(c, s, "", ev, out_seq);
+}
+
+enum status change_recheck(struct change *c, struct stream s, uint64_t role_id, uint64_t user_id, const char *why,
+	uint64_t *out_seq)
+{
+	pb_Event *ev = change_event(c, EVENT_KIND_audience_recheck);
+
+	ev->body.audience_recheck = (pb_AudienceRecheck){
+		.all = role_id == 0 && user_id == 0, .role_id = role_id, .why = (char *)why};
+	if (user_id != 0) {
+		ev->body.audience_recheck.user_ids = arena_memdup(c->mem, &user_id, sizeof user_id);
+		ev->body.audience_recheck.user_ids_count = 1;
+	}
 	return change_append(c, s, "", ev, out_seq);
 }
 

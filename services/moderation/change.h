@@ -86,6 +86,8 @@ enum status change_load_many(struct change *c, uint64_t team_id, uint64_t channe
 	size_t target_count);
 /* The actor has the permission (the system has all), or the refusal. */
 enum status change_need(struct change *c, enum permission permission);
+/* Nobody gives what he lacks: the actor has all of these at the place (the system and the team's owner may give anything). */
+enum status change_grant(struct change *c, struct bits given);
 /* The actor may know of the place at all, or the refusal. */
 enum status change_visible(struct change *c);
 void change_stream(struct change *c, struct stream s);
@@ -114,6 +116,12 @@ enum status change_audience(struct change *c, struct stream s, uint64_t user_id,
 struct key_changes;
 /* The same with as many keys as there are (audiences.h). */
 enum status change_audience_keys(struct change *c, struct stream s, uint64_t user_id, const struct key_changes *keys,
+	uint64_t *out_seq);
+/*
+ * audience_recheck: gateways ask anew for the keys of everybody (role_id and user_id 0), of who has the role, or of one
+ * person. Goes first in its commit; out_seq is what rights_seq or changed_seq gets. why is for people.
+ */
+enum status change_recheck(struct change *c, struct stream s, uint64_t role_id, uint64_t user_id, const char *why,
 	uint64_t *out_seq);
 enum status change_query(struct change *c, const struct db_stmt *stmt, const struct db_params *params,
 	struct db_rows *out_rows);

@@ -69,8 +69,7 @@ static void run_keep(struct run *run, struct bits rest, enum eval_rule rule)
 
 /* ---- overrides */
 
-/* What an override of a scope may touch: never administrator; below the team only what may stand there. */
-static struct bits scope_mask(enum override_scope scope)
+struct bits eval_scope_mask(enum override_scope scope)
 {
 	struct bits set = bits_without(eval_all(), PERMISSION_administrator);
 	if (scope == OVERRIDE_TEAM)
@@ -110,7 +109,7 @@ static void override_apply(struct run *run, const struct eval_facts *f, enum ove
 {
 	if (f->override_count == 0)
 		return;
-	struct bits mask = scope_mask(scope);
+	struct bits mask = eval_scope_mask(scope);
 	for (int pass = 0; pass < 2; pass++) {
 		for (size_t i = 0; i < f->override_count; i++) {
 			const struct eval_override *o = &f->overrides[i];
@@ -534,15 +533,20 @@ bool eval_outranks(const struct eval_answer *actor, const struct eval_answer *ta
 	return actor->owner || actor->highest_position > target->highest_position;
 }
 
-void eval_why(const struct eval_answer *answer, char out[EVAL_WHY_SIZE])
+const char *eval_rule_word(enum eval_rule rule)
 {
 	static const char *const words[] = {
 #define RULE(name, word, text) [RULE_##name] = (word),
 #include "services/moderation/rules.tbl.h"
 #undef RULE
 	};
+	return words[rule];
+}
+
+void eval_why(const struct eval_answer *answer, char out[EVAL_WHY_SIZE])
+{
 	if (answer->rule_subject != 0)
-		snprintf(out, EVAL_WHY_SIZE, "%s:%" PRIu64, words[answer->rule], answer->rule_subject);
+		snprintf(out, EVAL_WHY_SIZE, "%s:%" PRIu64, eval_rule_word(answer->rule), answer->rule_subject);
 	else
-		snprintf(out, EVAL_WHY_SIZE, "%s", words[answer->rule]);
+		snprintf(out, EVAL_WHY_SIZE, "%s", eval_rule_word(answer->rule));
 }

@@ -25,11 +25,8 @@ struct eval_role {
 	bool base;
 };
 
-/* As stored in moderation.overrides. */
-enum override_scope { OVERRIDE_TEAM = 1, OVERRIDE_CATEGORY = 2, OVERRIDE_CHANNEL = 3 };
-enum override_subject { OVERRIDE_OF_ROLE = 1, OVERRIDE_OF_USER = 2 };
 struct eval_override {
-	uint8_t scope, subject_kind;
+	uint8_t scope, subject_kind; /* enum override_scope, override_subject */
 	uint64_t scope_id, subject_id;
 	struct bits allow, deny;
 };
@@ -130,6 +127,11 @@ enum status eval_need(
 /* May the one act on the other? Only from a higher position; the owner stands above all, nobody above him. */
 bool eval_outranks(const struct eval_answer *actor, const struct eval_answer *target);
 
+/* What an override of a scope may touch: never administrator; below the team only what may stand there. */
+struct bits eval_scope_mask(enum override_scope scope);
+
+/* The word of a rule, as clients read it. */
+const char *eval_rule_word(enum eval_rule rule);
 #define EVAL_WHY_SIZE 48
 /* "ban", "override:role:17". */
 void eval_why(const struct eval_answer *answer, char out[EVAL_WHY_SIZE]);

@@ -56,6 +56,15 @@ static char *open_audience(const struct facts *f, struct arena *mem)
 	return arena_strdup(mem, key);
 }
 
+/* Of a team: has a new open channel of the kind a key of its own from the beginning? */
+static bool new_restricted(const struct facts *f, uint32_t kind)
+{
+	struct eval_channel made = {.kind = kind};
+
+	return eval_channel_restricted(&f->team, f->eval.roles, f->eval.role_count, f->eval.overrides,
+		f->eval.override_count, &made);
+}
+
 static void rights_of_facts(
 	const struct facts *f, const pb_JudgeRequest *rq, struct arena *mem, pb_Rights *out)
 {
@@ -79,6 +88,8 @@ static void rights_of_facts(
 	facts_audience(f, key);
 	out->audience = arena_strdup(mem, key);
 	out->open_audience = open_audience(f, mem);
+	out->new_restricted =
+		f->eval.channel == NULL && rq->new_kind != 0 && new_restricted(f, rq->new_kind);
 	/* The system (nobody) is not judged, but what it does has to name the channel. */
 	out->has_channel = f->eval.channel != NULL && (out->status == STATUS_OK || rq->user_id == 0);
 	if (out->has_channel)

@@ -10,11 +10,11 @@ static const struct db_stmt teams_stmt = {"moderation_roster_teams",
 	"SELECT t.id, t.owner_id, t.base_role_id, t.base_group_id, t.public_read, t.suspended,"
 	" t.deleted_at_ms IS NOT NULL, s.authz_epoch, s.seq,"
 	" greatest(t.rights_seq,"
-	"   (SELECT max(f.rights_seq) FROM messaging.channel_facts f WHERE f.team_id = t.id),"
-	"   (SELECT max(x.changed_seq) FROM moderation.overrides x WHERE x.team_id = t.id)),"
-	" r.ids, r.lows, r.highs, r.positions, o.scopes, o.scope_ids, o.kinds, o.subjects, o.al, o.ah, o.dl, o.dh"
+	"   (SELECT max(f.rights_seq) FROM messaging.channel_facts f WHERE f.team_id = t.id)),"
+	" r.ids, r.lows, r.highs, r.positions, o.scopes, o.scope_ids, o.kinds, o.subjects, o.al, o.ah, o.dl, o.dh, r.changed"
 	" FROM moderation.teams t JOIN log.streams s ON s.rank = 1 AND s.id = t.id"
-	" LEFT JOIN LATERAL (SELECT " ROLE_ARRAYS " FROM moderation.roles r WHERE r.team_id = t.id) r ON true"
+	" LEFT JOIN LATERAL (SELECT " ROLE_ARRAYS ", array_agg(r.changed_seq ORDER BY r.id) changed"
+	"   FROM moderation.roles r WHERE r.team_id = t.id) r ON true"
 	" LEFT JOIN LATERAL (SELECT " OVERRIDE_ARRAYS " FROM moderation.overrides o WHERE o.team_id = t.id) o ON true"
 	" WHERE t.id = ANY ($1::bigint[]) ORDER BY t.id"};
 
@@ -197,6 +197,8 @@ static enum status load_teams(
 		t->as_of = db_id(&rows, i, 8);
 		t->rights_seq = db_id(&rows, i, 9);
 		t->role_count = roles_from_row(&rows, i, 10, mem, &t->roles);
+		if (ids_from_row(&rows, i, 22, mem, &t->role_changed) != t->role_count)
+			return STATUS_INTERNAL;
 		for (size_t k = 0; k < t->role_count; k++)
 			t->roles[k].base = t->roles[k].id == t->eval.base_role_id;
 		t->override_count = overrides_from_row(&rows, i, 14, mem, &t->overrides);

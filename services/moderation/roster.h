@@ -9,14 +9,15 @@
 
 struct roster_team {
 	struct eval_team eval;
-	struct eval_role *roles; /* all of the team */
+	struct eval_role *roles; /* all of the team, by id */
+	uint64_t *role_changed;  /* of each: seq of the last change that decides the keys of who has it */
 	size_t role_count;
 	struct eval_override *overrides; /* all of the team */
 	size_t override_count;
 	size_t team_override_count; /* the first of them are those of the team's scope */
 	uint64_t stream_epoch, as_of;
-	uint64_t rights_seq; /* of the last wide change: of the team, its overrides, its channels (deleted
-				ones too) */
+	uint64_t rights_seq; /* of the last change that may decide anybody's keys: of the team, its channels
+				(deleted ones too) */
 };
 
 struct roster_channel {

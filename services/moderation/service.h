@@ -27,6 +27,10 @@ enum {
 	REASON_MAX = 512,
 	TEAMS_PER_ACCOUNT_MAX = 200,
 	SEED_MAX = 200,
+	ROLE_NAME_MAX = 32,
+	ROLES_PER_TEAM_MAX = 100, /* the base role among them */
+	ROLES_PER_MEMBER_MAX = 50,
+	OVERRIDES_PER_PLACE_MAX = 100,
 	LIST_DEFAULT = 50,
 	LIST_MAX = 100,
 	LIST_BANS_MAX = 1000,
@@ -52,6 +56,9 @@ rpc_handler serve_claim_conversation, serve_list_conversations;
 rpc_handler serve_put_person, serve_erase_person, serve_list_team_ids;
 rpc_handler serve_create_invite, serve_list_invites, serve_get_invite, serve_delete_invite, serve_use_invite;
 rpc_handler serve_set_timeout, serve_clear_timeout;
+rpc_handler serve_create_role, serve_update_role, serve_delete_role, serve_list_roles, serve_reorder_roles;
+rpc_handler serve_add_member_role, serve_remove_member_role;
+rpc_handler serve_set_override, serve_remove_override, serve_list_overrides, serve_explain;
 rpc_handler serve_fetch_events, serve_stream_heads;
 
 /* Every call of moderation, each bound once; rpc_bindings_complete is asked at start. */

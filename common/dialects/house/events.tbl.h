@@ -2,6 +2,7 @@
  *
  * EVENT            its place, if it has one, is its stream (a team)
  * EVENT_IN_CHANNEL its place is body.<event>.channel, a ChannelRef or ChannelView
+ * EVENT_SOMEWHERE  the same where it has one, else its stream
  * EVENT_NOT_SENT   with the reason: [private] between servers or for moderators only, [refetch] clients ask by REST
  *
  * topics: PLACE_CHANNEL, PLACE_TEAM and PLACE_GLOBAL show the copy in the stream of the team or conversation, OWN the copy in
@@ -22,8 +23,15 @@ EVENT(           member_joined,            "team_member_joined",   PLACE_TEAM | 
 EVENT(           member_removed,           "team_member_left",     PLACE_TEAM | OWN,            render_team_member_left)
 EVENT(           member_updated,           "team_member_updated",  PLACE_TEAM,                  render_team_member_updated)
 EVENT(           member_timed_out,         "user_timed_out",       PLACE_TEAM | OWN,            render_user_timed_out)
+EVENT(           member_roles_changed,     "team_member_roles_updated", PLACE_TEAM | OWN,       render_team_member_roles_updated)
 EVENT(           member_banned,            "team_user_banned",     PLACE_TEAM | OWN,            render_team_user_banned)
 EVENT(           member_unbanned,          "team_user_unbanned",   PLACE_TEAM | OWN,            render_team_user_unbanned)
+EVENT(           role_created,             "role_created",         PLACE_TEAM,                  render_role_created)
+EVENT(           role_updated,             "role_updated",         PLACE_TEAM,                  render_role_updated)
+EVENT(           role_deleted,             "role_deleted",         PLACE_TEAM,                  render_role_deleted)
+EVENT(           roles_reordered,          "roles_reordered",      PLACE_TEAM,                  render_roles_reordered)
+EVENT_SOMEWHERE( override_set,             "channel_permissions_updated", PLACE_CHANNEL | PLACE_TEAM, render_override_set)
+EVENT_SOMEWHERE( override_removed,         "channel_permissions_updated", PLACE_CHANNEL | PLACE_TEAM, render_override_removed)
 EVENT_IN_CHANNEL(channel_member_joined,    "member_joined",        PLACE_CHANNEL | PLACE_TEAM,  render_member_joined)
 EVENT_IN_CHANNEL(channel_member_left,      "member_left",          PLACE_CHANNEL | PLACE_TEAM,  render_member_left)
 EVENT_IN_CHANNEL(channel_member_kicked,    "user_kicked",          PLACE_CHANNEL | PLACE_TEAM | OWN, render_user_kicked)

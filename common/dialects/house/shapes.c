@@ -142,6 +142,66 @@ void house_channel(struct json_writer *w, const pb_ChannelView *channel)
 	jw_object_end(w);
 }
 
+void house_permissions(struct json_writer *w, const pb_Bits *set)
+{
+	struct bits bits = {set->low, set->high};
+
+	jw_array(w);
+#define PERMISSION(n, name, base)                                                                            \
+	if (bits_has(bits, PERMISSION_##name))                                                               \
+		jw_str(w, #name);
+#include "common/events/permissions.tbl.h"
+#undef PERMISSION
+	jw_array_end(w);
+}
+
+void house_role(struct json_writer *w, const pb_RoleView *role)
+{
+	jw_object(w);
+	jw_kv(w, uuid, "id", role->id);
+	jw_kv(w, uuid, "team_id", role->team_id);
+	jw_kv(w, str, "name", role->name == NULL ? "" : role->name);
+	jw_key(w, "permissions");
+	house_permissions(w, &role->permissions);
+	jw_kv(w, i64, "position", role->position);
+	jw_key(w, "color");
+	house_color(w, role->color);
+	jw_kv(w, bool, "base", role->is_base);
+	jw_kv(w, bool, "mentionable", role->mentionable);
+	jw_kv(w, bool, "separate", role->separate);
+	jw_kv(w, bool, "self_assignable", role->self_assignable);
+	jw_kv(w, time, "created_at", (int64_t)role->created_at_ms);
+	jw_object_end(w);
+}
+
+void house_override_keys(struct json_writer *w, const pb_OverrideView *override)
+{
+	jw_kv(w, str, "scope", override_scope_word(override->scope));
+	jw_kv(w, uuid, "channel_id", override->scope == OVERRIDE_CHANNEL ? override->scope_id : 0);
+	jw_kv(w, uuid, "category_id", override->scope == OVERRIDE_CATEGORY ? override->scope_id : 0);
+	jw_kv(w, uuid, "role_id", override->subject_kind == OVERRIDE_OF_ROLE ? override->subject_id : 0);
+	jw_kv(w, uuid, "user_id", override->subject_kind == OVERRIDE_OF_USER ? override->subject_id : 0);
+	jw_key(w, "allow");
+	house_permissions(w, &override->allow);
+	jw_key(w, "deny");
+	house_permissions(w, &override->deny);
+}
+
+void house_override(struct json_writer *w, const pb_OverrideView *override)
+{
+	jw_object(w);
+	house_override_keys(w, override);
+	jw_object_end(w);
+}
+
+void house_color(struct json_writer *w, uint32_t color)
+{
+	if (color == 0)
+		jw_null(w);
+	else
+		jw_u64(w, color);
+}
+
 void house_member(struct json_writer *w, const pb_MemberView *member)
 {
 	jw_object(w);
@@ -153,6 +213,8 @@ void house_member(struct json_writer *w, const pb_MemberView *member)
 	for (size_t i = 0; i < member->role_ids_count; i++)
 		jw_uuid(w, member->role_ids[i]);
 	jw_array_end(w);
+	jw_key(w, "permissions");
+	house_permissions(w, &member->permissions);
 	jw_kv(w, bool, "owner", member->owner);
 	jw_kv(w, str, "nickname", member->nickname);
 	jw_kv(w, time, "joined_at", (int64_t)member->joined_at_ms);

@@ -45,6 +45,13 @@ void house_session(struct json_writer *w, const struct house_session *session);
 void house_team(struct json_writer *w, const pb_TeamView *team);
 void house_channel(struct json_writer *w, const pb_ChannelView *channel);
 void house_member(struct json_writer *w, const pb_MemberView *member);
+/* A set of permissions as the list of their names, in the order of their numbers. */
+void house_permissions(struct json_writer *w, const pb_Bits *set);
+void house_role(struct json_writer *w, const pb_RoleView *role);
+void house_color(struct json_writer *w, uint32_t color); /* null for 0: there is none */
+void house_override(struct json_writer *w, const pb_OverrideView *override);
+/* Its keys alone, where an event has more. */
+void house_override_keys(struct json_writer *w, const pb_OverrideView *override);
 void house_channel_member(struct json_writer *w, const pb_ChannelMemberView *member);
 /* seq: of its message_posted event, when the view does not know it yet (inside that event itself); else 0. */
 void house_message(struct json_writer *w, const pb_MessageView *message, uint64_t seq);

@@ -49,7 +49,36 @@ static char *changed_name_topic[] = {(char *)"name", (char *)"topic"};
 static char *changed_names[] = {(char *)"display_name", (char *)"avatar"};
 static char *changed_role[] = {(char *)"role"};
 static char *changed_nickname[] = {(char *)"nickname"};
+static char *changed_moved[] = {(char *)"name", (char *)"permissions", (char *)"position"};
+static char *changed_looks[] = {(char *)"color", (char *)"mentionable", (char *)"separate", (char *)"self_assignable"};
 static uint64_t roles[] = {17, 18};
+/* Highest first, as events carry them. */
+static pb_RoleView all_roles[] = {
+	{.id = 18,
+		.team_id = TEAM,
+		.name = (char *)"mates",
+		.has_permissions = true,
+		.permissions = {UINT64_C(1) << PERMISSION_kick_members | UINT64_C(1) << PERMISSION_view_text,
+			UINT64_C(1) << (PERMISSION_voice_mute - 64)},
+		.position = 2,
+		.color = 0xff8800,
+		.mentionable = true,
+		.created_at_ms = AT_MS},
+	{.id = 17,
+		.team_id = TEAM,
+		.name = (char *)"guests",
+		.has_permissions = true,
+		.position = 1,
+		.self_assignable = true,
+		.created_at_ms = AT_MS},
+	{.id = 16,
+		.team_id = TEAM,
+		.name = (char *)"everyone",
+		.has_permissions = true,
+		.permissions = {UINT64_C(1) << PERMISSION_view_text, 0},
+		.is_base = true,
+		.created_at_ms = AT_MS},
+};
 
 static pb_MemberView member_view(void)
 {
@@ -175,6 +204,68 @@ static void member_unbanned(pb_Event *e)
 {
 	e->body.member_unbanned =
 		(pb_MemberBanned){.team_id = TEAM, .has_user = true, .user = alice, .by = BOB};
+}
+static void member_roles_changed(pb_Event *e)
+{
+	e->body.member_roles_changed = (pb_MemberRolesChanged){
+		.has_member = true, .member = member_view(), .added_count = 1, .added = &all_roles[0]};
+	e->body.member_roles_changed.member.has_permissions = true;
+	e->body.member_roles_changed.member.permissions = all_roles[0].permissions;
+}
+static pb_RoleEvent role_event(char **changed, size_t count)
+{
+	return (pb_RoleEvent){.has_role = true,
+		.role = all_roles[0],
+		.roles = all_roles,
+		.roles_count = 3,
+		.changed = changed,
+		.changed_count = (pb_size_t)count};
+}
+static void role_created(pb_Event *e)
+{
+	e->body.role_created = role_event(NULL, 0);
+}
+static void role_updated(pb_Event *e)
+{
+	e->body.role_updated = role_event(changed_moved, 3);
+}
+static void role_looks_updated(pb_Event *e)
+{
+	e->body.role_updated = role_event(changed_looks, 4);
+}
+static void role_deleted(pb_Event *e)
+{
+	e->body.role_deleted = role_event(NULL, 0);
+	e->body.role_deleted.roles++;
+	e->body.role_deleted.roles_count--;
+}
+static void roles_reordered(pb_Event *e)
+{
+	e->body.roles_reordered = (pb_RolesReordered){.team_id = TEAM, .roles = all_roles, .roles_count = 3};
+}
+static void override_set(pb_Event *e)
+{
+	e->body.override_set = (pb_OverrideEvent){.team_id = TEAM,
+		.scope = OVERRIDE_CHANNEL,
+		.scope_id = CHANNEL,
+		.subject_kind = OVERRIDE_OF_ROLE,
+		.subject_id = 17,
+		.has_allow = true,
+		.allow = {UINT64_C(1) << PERMISSION_mention_everyone, 0},
+		.has_deny = true,
+		.deny = {UINT64_C(1) << PERMISSION_send_messages, UINT64_C(1) << (PERMISSION_join_channel - 64)},
+		.has_channel = true,
+		.channel = channel};
+}
+static void override_removed(pb_Event *e)
+{
+	e->body.override_removed = (pb_OverrideEvent){.team_id = TEAM,
+		.scope = OVERRIDE_TEAM,
+		.scope_id = TEAM,
+		.subject_kind = OVERRIDE_OF_USER,
+		.subject_id = ALICE,
+		.has_allow = true,
+		.has_deny = true};
 }
 static void channel_member_joined(pb_Event *e)
 {
@@ -356,6 +447,20 @@ static const struct sample samples[] = {
 	SAMPLE("invite_created", invite_created, invite_created, IN_TEAM),
 	SAMPLE("invite_created.detail", invite_created, invite_created, IN_TEAM, .detail = true),
 	SAMPLE("invite_deleted", invite_deleted, invite_deleted, IN_TEAM),
+	SAMPLE("team_member_roles_updated", member_roles_changed, member_roles_changed, IN_TEAM),
+	SAMPLE("team_member_roles_updated.detail", member_roles_changed, member_roles_changed, TO_USER,
+		.detail = true),
+	SAMPLE("role_created", role_created, role_created, IN_TEAM),
+	SAMPLE("role_created.detail", role_created, role_created, IN_TEAM, .detail = true),
+	SAMPLE("role_updated", role_updated, role_updated, IN_TEAM),
+	SAMPLE("role_updated.detail", role_updated, role_looks_updated, IN_TEAM, .detail = true),
+	SAMPLE("role_deleted", role_deleted, role_deleted, IN_TEAM),
+	SAMPLE("role_deleted.detail", role_deleted, role_deleted, IN_TEAM, .detail = true),
+	SAMPLE("roles_reordered", roles_reordered, roles_reordered, IN_TEAM),
+	SAMPLE("roles_reordered.detail", roles_reordered, roles_reordered, IN_TEAM, .detail = true),
+	SAMPLE("channel_permissions_updated", override_set, override_set, IN_TEAM),
+	SAMPLE("channel_permissions_updated.detail", override_set, override_set, IN_TEAM, .detail = true),
+	SAMPLE("channel_permissions_updated.removed", override_removed, override_removed, IN_TEAM),
 	SAMPLE("team_user_banned", member_banned, member_banned, IN_TEAM),
 	SAMPLE("team_user_unbanned", member_unbanned, member_unbanned, TO_USER),
 	SAMPLE("member_joined", channel_member_joined, channel_member_joined, IN_TEAM),
@@ -453,10 +558,12 @@ START_TEST(every_event_that_is_sent_has_a_sample)
 	static const enum event_kind sent[] = {
 #define EVENT(arm, wire, classes, render)            EVENT_KIND_##arm,
 #define EVENT_IN_CHANNEL(arm, wire, classes, render) EVENT_KIND_##arm,
+#define EVENT_SOMEWHERE(arm, wire, classes, render)  EVENT_KIND_##arm,
 #define EVENT_NOT_SENT(arm, reason)
 #include "common/dialects/house/events.tbl.h"
 #undef EVENT
 #undef EVENT_IN_CHANNEL
+#undef EVENT_SOMEWHERE
 #undef EVENT_NOT_SENT
 	};
 
@@ -608,6 +715,23 @@ START_TEST(joining_a_channel_is_not_told_on_ones_own_topic)
 }
 END_TEST
 
+START_TEST(an_override_belongs_to_its_channel_or_to_the_team)
+{
+	struct logged_event logged = {.stream = IN_TEAM, .at_ms = AT_MS};
+	struct house_topics of_channel, of_team;
+	pb_Event set = {.which_body = EVENT_KIND_override_set}, removed = {.which_body = EVENT_KIND_override_removed};
+
+	override_set(&set);
+	override_removed(&removed);
+	ck_assert(house_event_topics(&logged, &set, &of_channel));
+	ck_assert_uint_eq(of_channel.channel_id, CHANNEL);
+	ck_assert_uint_eq(of_channel.team_id, TEAM);
+	ck_assert(house_event_topics(&logged, &removed, &of_team));
+	ck_assert_uint_eq(of_team.channel_id, 0);
+	ck_assert_uint_eq(of_team.team_id, TEAM);
+}
+END_TEST
+
 START_TEST(a_conversation_has_a_channel_and_no_team)
 {
 	struct house_topics t;
@@ -673,7 +797,7 @@ int main(void)
 		a_new_channel_is_told_globally,
 		the_users_copy_of_a_ban_belongs_to_him_only,
 		joining_a_channel_is_not_told_on_ones_own_topic,
-		a_conversation_has_a_channel_and_no_team,
+		an_override_belongs_to_its_channel_or_to_the_team, a_conversation_has_a_channel_and_no_team,
 		what_deletion_blanked_is_not_shown,
 		a_system_line_is_not_a_message_here,
 		changes_of_rights_are_for_gateways_only,

@@ -1,42 +1,5 @@
 /* Rights and keys as others ask for them: judge, judge_many, list_audiences. */
-#include "tests/unit/moderation/fixture.h"
-
-/* Does the person hold the key, by his class or by himself? */
-static bool holds_key(const pb_ListAudiencesReply *reply, const pb_AudienceAnswer *a, const char *wanted)
-{
-	bool held = false;
-	const pb_KeySet *set = &reply->key_sets[a->key_set];
-	ck_assert_uint_lt(a->key_set, reply->key_sets_count);
-	for (size_t i = 0; i < set->keys_count; i++)
-		held |= strcmp(set->keys[i], wanted) == 0;
-	for (size_t i = 0; i < a->lost_count; i++)
-		held &= strcmp(a->lost[i], wanted) != 0;
-	for (size_t i = 0; i < a->gained_count; i++)
-		held |= strcmp(a->gained[i], wanted) == 0;
-	return held;
-}
-
-static const pb_AudienceAnswer *answer_for(const pb_ListAudiencesReply *reply, const pb_UserView *who, uint64_t team)
-{
-	for (size_t i = 0; i < reply->answers_count; i++)
-		if (reply->answers[i].user_id == who->id && reply->answers[i].stream_id == team)
-			return &reply->answers[i];
-	ck_abort_msg("no answer");
-	return NULL;
-}
-
-static pb_ListAudiencesReply keys_in(struct house *h, uint64_t team, size_t count, pb_UserView **who)
-{
-	uint64_t *ids = ARENA_ARRAY(h->mem, count, uint64_t);
-	pb_StreamHead *streams = ARENA_NEW(h->mem, pb_StreamHead);
-	pb_ListAudiencesReply reply;
-	for (size_t i = 0; i < count; i++)
-		ids[i] = who[i]->id;
-	*streams = (pb_StreamHead){.rank = 1, .stream_id = team};
-	OK(h, the_system, list_audiences, &reply, .user_ids = ids, .user_ids_count = (pb_size_t)count, .streams = streams,
-		.streams_count = 1);
-	return reply;
-}
+#include "tests/unit/moderation/keys.h"
 
 START_TEST(a_judgement_carries_what_makes_it_checkable)
 {
@@ -329,12 +292,12 @@ START_TEST(unchanged_since_moves_with_ones_own_changes_and_with_wide_ones_only)
 	sql(h, "UPDATE messaging.channels SET rights_seq = 1000, deleted_at_ms = 1 WHERE id = %ld", (long)channel);
 	reply = keys_in(h, team, 2, two);
 	ck_assert_uint_eq(answer_for(&reply, cid, team)->unchanged_since, 1000);
-	sql(h,
-		"INSERT INTO moderation.overrides (team_id, scope, scope_id, subject_kind, subject_id, deny_low, changed_seq)"
-		" VALUES (%ld, 3, %ld, 2, %ld, 4, 2000)",
-		(long)team, (long)open, (long)ann->id);
+	uint64_t role = role_in(h, team, 1, PERMISSION_kick_members);
+	holds(h, team, bob, role);
+	sql(h, "UPDATE moderation.roles SET changed_seq = 2000 WHERE id = %ld", (long)role);
 	reply = keys_in(h, team, 2, two);
-	ck_assert_uint_eq(answer_for(&reply, cid, team)->unchanged_since, 2000);
+	ck_assert_uint_eq(answer_for(&reply, bob, team)->unchanged_since, 2000);
+	ck_assert_uint_eq(answer_for(&reply, cid, team)->unchanged_since, 1000);
 	house_close(h);
 }
 END_TEST

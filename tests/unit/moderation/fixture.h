@@ -217,7 +217,7 @@ static inline uint64_t channel_make(struct house *h, uint64_t team, struct chann
 	return id;
 }
 
-/* A role by SQL: there is no call for roles yet. */
+/* A role by SQL: whatever position and permission a test wants, without anybody's leave. */
 static inline uint64_t role_in(struct house *h, uint64_t team, int position, enum permission p)
 {
 	struct bits set = bits_with((struct bits){0}, p);
@@ -232,6 +232,37 @@ static inline uint64_t role_in(struct house *h, uint64_t team, int position, enu
 static inline void holds(struct house *h, uint64_t team, const pb_UserView *who, uint64_t role)
 {
 	sql(h, "INSERT INTO moderation.member_roles VALUES (%ld, %ld, %ld)", (long)team, (long)who->id, (long)role);
+}
+
+/* A set of permissions; PERMISSIONS(a, b) of their names. */
+static inline pb_Bits set_of(size_t count, const enum permission *list)
+{
+	struct bits set = {0};
+	for (size_t i = 0; i < count; i++)
+		set = bits_with(set, list[i]);
+	return (pb_Bits){set.low, set.high};
+}
+#define PERMISSIONS(...)                                                                                     \
+	set_of(sizeof((enum permission[]){__VA_ARGS__}) / sizeof(enum permission), (enum permission[]){__VA_ARGS__})
+
+/* By the call, at the bottom. */
+static inline pb_RoleView role_made(struct house *h, const pb_UserView *who, uint64_t team, const char *name, pb_Bits set)
+{
+	pb_RoleReply reply;
+	OK(h, who, create_role, &reply, .team_id = team, .name = arena_strdup(h->mem, name), .has_permissions = true,
+		.permissions = set);
+	ck_assert(reply.has_role);
+	return reply.role;
+}
+
+static inline void given(struct house *h, const pb_UserView *by, uint64_t team, const pb_UserView *who, uint64_t role)
+{
+	OK(h, by, add_member_role, NEVERMIND(add_member_role), .team_id = team, .user_id = who->id, .role_id = role);
+}
+
+static inline uint64_t base_role(struct house *h, uint64_t team)
+{
+	return (uint64_t)number(h, "SELECT base_role_id FROM moderation.teams WHERE id = %ld", (long)team);
 }
 
 /* ---- what was written */
