@@ -42,7 +42,11 @@ static void plan_line(struct load *load, char *line)
 	int port;
 	if (sscanf(line, "gateway %63s %d %127s", host, &port, load->path) == 3)
 		address(&load->gateway, host, port);
-	else if (sscanf(line, "api %63s %d", host, &port) == 2)
+	else if (strncmp(line, "since ", 6) == 0) {
+		if (strlen(line + 6) >= sizeof(load->since))
+			die("since is too long", line);
+		strcpy(load->since, line + 6);
+	} else if (sscanf(line, "api %63s %d", host, &port) == 2)
 		address(&load->api, host, port);
 	else if (strncmp(line, "user ", 5) == 0) {
 		load->users = grow(load->users, load->user_count, sizeof(*load->users));
@@ -99,18 +103,21 @@ static void read_options(struct load *load, int argc, char **argv)
 		{"settle", required_argument, NULL, 'e'},
 		{"content-bytes", required_argument, NULL, 'b'},
 		{"connecting", required_argument, NULL, 'c'},
+		{"get", required_argument, NULL, 'g'},
+		{"missed", required_argument, NULL, 'i'},
 		{0},
 	};
 	static const char *const modes[] = {[MODE_IDLE] = "idle",
 		[MODE_CLOSED] = "closed",
 		[MODE_WINDOW] = "window",
-		[MODE_RATE] = "rate"};
+		[MODE_RATE] = "rate",
+		[MODE_GET] = "get"};
 	for (int option; (option = getopt_long(argc, argv, "", options, NULL)) != -1;) {
 		switch (option) {
 		case 'm':
 			for (load->mode = MODE_IDLE; strcmp(modes[load->mode], optarg) != 0; load->mode++)
-				if (load->mode == MODE_RATE)
-					die("--mode is idle, closed, window or rate, not", optarg);
+				if (load->mode == MODE_GET)
+					die("--mode is idle, closed, window, rate or get, not", optarg);
 			break;
 		case 'r':
 			load->rate = atof(optarg);
@@ -130,6 +137,12 @@ static void read_options(struct load *load, int argc, char **argv)
 		case 'c':
 			load->connecting = (uint32_t)atoi(optarg);
 			break;
+		case 'g':
+			load->get = optarg;
+			break;
+		case 'i':
+			load->missed = (uint32_t)atoi(optarg);
+			break;
 		default:
 			exit(2);
 		}
@@ -138,6 +151,8 @@ static void read_options(struct load *load, int argc, char **argv)
 		die("--content-bytes", "48 to 4000");
 	if (load->mode == MODE_RATE && load->rate <= 0)
 		die("--rate", "posts a second");
+	if (load->mode == MODE_GET && load->get == NULL)
+		die("--get", "the path that is asked for");
 }
 
 static double own_cpu_s(void)
@@ -217,6 +232,19 @@ static void print_process(FILE *out, const struct process *p, bool first)
 		p->rss_ready_kib, p->rss_end_kib);
 }
 
+/* How many answers the sender with the fewest got, and the one with the most. */
+static void print_served(const struct load *load, FILE *out)
+{
+	uint64_t least = UINT64_MAX, most = 0;
+	for (size_t i = 0; i < load->sender_count; i++) {
+		uint64_t count = load->senders[i].counted;
+		least = count < least ? count : least;
+		most = count > most ? count : most;
+	}
+	print_count(out, "least_served", load->sender_count > 0 ? least : 0);
+	print_count(out, "most_served", most);
+}
+
 static void print(const struct load *load, uint32_t sockets, double connect_s, FILE *out)
 {
 	uint64_t deliveries = load->deliveries_end - load->deliveries_begin;
@@ -229,6 +257,7 @@ static void print(const struct load *load, uint32_t sockets, double connect_s, F
 	print_real(out, "deliveries_per_s", load->seconds > 0 ? (double)deliveries / load->seconds : 0);
 	print_count(out, "posts", load->posts);
 	print_real(out, "posts_per_s", load->seconds > 0 ? (double)load->posts / load->seconds : 0);
+	print_served(load, out);
 	print_count(out, "late", load->late);
 	print_count(out, "refused", load->refused);
 	print_count(out, "other_frames", load->others);

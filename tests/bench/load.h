@@ -82,6 +82,7 @@ struct sender {
 		skipped_count; /* numbers that did not come: must have been refused */
 	/* posters' thread; main thread after http_stopped */
 	uint64_t posted, acked;
+	uint64_t counted; /* answered in the measured time */
 	uint64_t refused[SENDER_MOST_REFUSED],
 		refused_count; /* not answered 201: may have been written or not */
 	/* main thread writes, posters' thread reads: numbers below this were delivered to the whole group */
@@ -94,6 +95,7 @@ enum mode {
 	MODE_WINDOW, /* a sender posts again when its message was answered and has reached every socket of its
 			group */
 	MODE_RATE,   /* `rate` posts a second by whichever sender is free */
+	MODE_GET,    /* a sender gets `get` again when it is answered */
 };
 
 struct faults {
@@ -106,6 +108,9 @@ struct load {
 	uint32_t content_bytes, connecting;
 	struct sockaddr_in gateway, api;
 	char path[128];
+	const char *get;      /* MODE_GET: what is asked for */
+	char since[512];      /* JSON of the position that all sockets resume from, "" none */
+	uint32_t missed;      /* messages that each must then get, before it counts as ready */
 
 	struct user *users;
 	struct group *groups;

@@ -67,14 +67,20 @@ static void post(struct http *http, struct poster *p, int64_t begun_ns)
 	char content[4096], host[INET_ADDRSTRLEN], request[REQUEST_SIZE];
 	if (p->fd < 0)
 		poster_connect(http, p);
-	content_write(load, p->index, sender->posted++, begun_ns, content);
 	inet_ntop(AF_INET, &load->api.sin_addr, host, sizeof(host));
-	int length = snprintf(request, sizeof(request),
+	int length;
+	if (load->mode == MODE_GET) {
+		length = snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: %s:%d\r\nAuthorization: Bearer %s\r\n\r\n",
+			load->get, host, ntohs(load->api.sin_port), load->users[sender->user].token);
+	} else {
+		content_write(load, p->index, sender->posted++, begun_ns, content);
+		length = snprintf(request, sizeof(request),
 		"POST /v1/channels/%s/messages HTTP/1.1\r\nHost: %s:%d\r\nAuthorization: Bearer "
 		"%s\r\nContent-Type: application/json\r\n"
 		"Content-Length: %u\r\n\r\n{\"content\":\"%.*s\"}",
 		sender->channel, host, ntohs(load->api.sin_port), load->users[sender->user].token,
 		load->content_bytes + 14, (int)load->content_bytes, content);
+	}
 	p->busy = true;
 	p->begun_ns = begun_ns;
 	p->length = p->wanted = 0;
@@ -91,15 +97,16 @@ static void answered(struct http *http, struct poster *p, int status, int64_t no
 	struct sender *sender = &load->senders[p->index];
 	p->busy = false;
 	p->waiting = true;
-	if (status == 201) {
-		sender->acked++;
+	if (status == (load->mode == MODE_GET ? 200 : 201)) {
+		sender->acked += load->mode != MODE_GET;
 		if (now >= load->begin_ns && now < load->end_ns) {
+			sender->counted++;
 			load->posts++;
 			histogram_add(&load->post, now - p->begun_ns);
 		}
 	} else {
 		if (load->refused++ < 5)
-			fprintf(stderr, "load: a post was answered %d: %.*s\n", status,
+			fprintf(stderr, "load: a request was answered %d: %.*s\n", status,
 				(int)(p->length > 800 ? 800 : p->length), p->answer);
 		if (sender->refused_count == SENDER_MOST_REFUSED) {
 			fprintf(stderr, "load: sender %u was refused %d times\n", p->index,

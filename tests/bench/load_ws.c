@@ -40,6 +40,8 @@ struct socket {
 	struct socket *next_busy;
 	int64_t again_ns;
 	enum socket_state state;
+	uint32_t resumed; /* messages that it had missed, and got */
+	uint64_t hash;    /* of them, in their order */
 };
 
 struct ws {
@@ -191,9 +193,10 @@ static bool type_is(const uint8_t *payload, size_t length, const char *type)
 
 static void subscribe(struct ws *ws, struct socket *s)
 {
-	char text[256];
-	int size = snprintf(
-		text, sizeof(text), "{\"op\":\"subscribe\",\"topics\":[\"%s\"],\"ref\":1}", s->group->topic);
+	const char *since = ws->load->since;
+	char text[900];
+	int size = snprintf(text, sizeof(text), "{\"op\":\"subscribe\",\"topics\":[\"%s\"]%s%s,\"ref\":1}", s->group->topic,
+		*since ? ",\"since\":" : "", since);
 	s->state = SOCKET_SUBSCRIBING;
 	send_frame(ws, s, 1, text, (size_t)size);
 }
@@ -221,6 +224,12 @@ static void subscribe_again(struct ws *ws)
 	}
 }
 
+static void socket_ready(struct ws *ws, struct socket *s)
+{
+	histogram_add(&ws->load->ready, now_ns() - s->begun_ns);
+	ws->ready++;
+}
+
 static void other_text(struct ws *ws, struct socket *s, const uint8_t *payload, size_t length)
 {
 	static const char busy[] = "\"code\":\"busy\"";
@@ -233,16 +242,35 @@ static void other_text(struct ws *ws, struct socket *s, const uint8_t *payload, 
 	else if (s->state == SOCKET_HELLO && type_is(payload, length, "hello"))
 		subscribe(ws, s);
 	else if (s->state == SOCKET_SUBSCRIBING && type_is(payload, length, "subscribed")) {
+		static const char not_recovered[] = "\"recovered\":false";
+		if (*ws->load->since && memmem(payload, length, not_recovered, sizeof(not_recovered) - 1) != NULL)
+			socket_failed(ws, s, "was not recovered", payload, length);
 		s->state = SOCKET_READY;
-		histogram_add(&ws->load->ready, now_ns() - s->begun_ns);
-		ws->ready++;
+		if (ws->load->missed == 0)
+			socket_ready(ws, s);
 	}
+}
+
+/* What a socket missed: the same bytes in the same order for all of them. */
+static void resumed(struct ws *ws, struct socket *s, const uint8_t *payload, size_t length)
+{
+	if (s->resumed == ws->load->missed) {
+		ws->load->faults.doubled++;
+		return;
+	}
+	for (size_t i = 0; i < length; i++)
+		s->hash = (s->hash ^ payload[i]) * 0x100000001b3;
+	if (++s->resumed == ws->load->missed)
+		socket_ready(ws, s);
 }
 
 static void text(struct ws *ws, struct socket *s, const uint8_t *payload, size_t length, int64_t at_ns)
 {
 	static const char message[] = "{\"type\":\"channel_message\"";
-	if (length > sizeof(message) - 1 && memcmp(payload, message, sizeof(message) - 1) == 0)
+	bool is_message = length > sizeof(message) - 1 && memcmp(payload, message, sizeof(message) - 1) == 0;
+	if (is_message && ws->load->missed > 0)
+		resumed(ws, s, payload, length);
+	else if (is_message)
 		ws->completed |= ledger_check(ws->load, s->group, &s->cursor, payload, length, at_ns);
 	else
 		other_text(ws, s, payload, length);
@@ -384,7 +412,8 @@ void ws_finish(struct ws *ws)
 	for (uint32_t i = 0; i < ws->count; i++) {
 		struct socket *s = &ws->sockets[i];
 		uint64_t lacks = s->group->ledger.count - s->cursor;
-		ws->load->faults.lost += lacks;
+		ws->load->faults.lost += lacks + ws->load->missed - s->resumed;
+		ws->load->faults.reordered += s->hash != ws->sockets[0].hash;
 		if (s->fd >= 0)
 			close(s->fd);
 		free(s->keep);

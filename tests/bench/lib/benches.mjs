@@ -5,7 +5,9 @@ import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { sleep } from '../../system/lib/wait.mjs';
+import { killed } from './kills.mjs';
 import { contentBytes, load, program } from './load.mjs';
+import { positionOf, stuckSockets } from './sockets.mjs';
 
 const frameBytes = 300;
 const peers = join(dirname(fileURLToPath(import.meta.url)), '../peers');
@@ -38,12 +40,18 @@ function memoryOf(pid) {
   return { rss: field('status', 'VmRSS'), pss: field('smaps_rollup', 'Pss') };
 }
 
-async function oneChannel(world, sockets, options) {
+function sumOfFaults(...reports) {
+  const sum = {};
+  for (const report of reports) for (const [name, count] of Object.entries(faultsOf(report))) sum[name] = (sum[name] ?? 0) + count;
+  return sum;
+}
+
+async function oneChannel(world, sockets, options, posters = 8) {
   await world.team(sockets, 1);
   const people = world.people.slice(0, sockets);
   const [channel] = world.channels;
   const groups = [{ topic: `channel:${channel.id}`, sockets }];
-  return load(planOf(world, people, groups, senders(8, [channel])), { 'content-bytes': contentBytes(frameBytes, people[0].name), settle: 1, ...options });
+  return load(planOf(world, people, groups, senders(posters, [channel])), { 'content-bytes': contentBytes(frameBytes, people[0].name), settle: 1, ...options });
 }
 
 async function broadcastPeer(sockets, seconds) {
@@ -59,6 +67,14 @@ async function broadcastPeer(sockets, seconds) {
   } finally {
     child.kill();
   }
+}
+
+/** Clients that ask for themselves again and again. */
+async function closedReaders(world, clients, seconds) {
+  world.addPeople(clients);
+  const people = world.people.slice(0, clients);
+  return load(planOf(world, people, [{ topic: 'global', sockets: 0 }], people.map((_, i) => ({ user: i, channel: '-', group: 0 }))),
+    { mode: 'get', get: '/v1/me', warmup: 1, seconds });
 }
 
 async function closedPosters(world, posters, seconds) {
@@ -119,6 +135,117 @@ export const benches = {
         refused: report.refused,
         detail: { post_ms: report.post_ms, delivery_ms: report.delivery_ms, last_ms: report.last_ms, late: report.late, cpu_s: cpuOf(report) },
       };
+    },
+  },
+  B2: {
+    what: '1 message in flight until the last socket has it, 1,000 and 10,000 sockets of one channel',
+    rows: [
+      { key: 'per_cpu_s', what: '1,000 sockets: deliveries per gateway CPU-second', least: 250e3, want: 300e3 },
+      { key: 'per_cpu_s_10000', what: '10,000 sockets: the same', least: 150e3, want: 180e3 },
+    ],
+    async run(world, seconds) {
+      await world.start();
+      const few = await oneChannel(world, 1000, { mode: 'window', warmup: 1, seconds }, 1);
+      const many = await oneChannel(world, 10000, { mode: 'window', warmup: 2, seconds }, 1);
+      return {
+        values: { per_cpu_s: few.deliveries / few.processes.gateway.cpu_s, per_cpu_s_10000: many.deliveries / many.processes.gateway.cpu_s },
+        faults: sumOfFaults(few, many),
+        refused: few.refused + many.refused,
+        detail: { last_ms: few.last_ms, last_ms_10000: many.last_ms, cpu_s: cpuOf(few), cpu_s_10000: cpuOf(many) },
+      };
+    },
+  },
+  B4: {
+    what: '2,000 posts/s into 500 channels with ten sockets each',
+    rows: [
+      { key: 'p50_ms', what: 'POST p50 ms', least: 2, want: 1, less: true },
+      { key: 'p99_ms', what: 'POST p99 ms', least: 10, want: 5, less: true },
+      { key: 'delivery_p99_ms', what: 'delivery p99 ms', least: 20, want: 10, less: true },
+    ],
+    async run(world, seconds) {
+      await world.start(manyWorkers);
+      await world.team(1000, 500);
+      const people = world.people.slice(0, 1000);
+      const channels = world.channels.slice(0, 500);
+      const groups = channels.map((channel, i) => ({ topic: `channel:${channel.id}`, sockets: 10, first: (i * 2) % 990, users: 10 }));
+      const report = await load(planOf(world, people, groups, senders(500, channels)),
+        { mode: 'rate', rate: 2000, warmup: 2, seconds, settle: 1, 'content-bytes': contentBytes(frameBytes, people[0].name) });
+      return {
+        values: { p50_ms: report.post_ms.p50, p99_ms: report.post_ms.p99, delivery_p99_ms: report.delivery_ms.p99 },
+        faults: faultsOf(report),
+        refused: report.refused,
+        detail: { posts_per_s: report.posts_per_s, late: report.late, post_ms: report.post_ms, delivery_ms: report.delivery_ms, cpu_s: cpuOf(report) },
+      };
+    },
+  },
+  B6: {
+    what: '200 sockets of one channel, 8 messages in flight, beside 5 that never read',
+    rows: [
+      { key: 'of_alone', what: "the others' rate against none stuck, %", least: 90, want: 99 },
+      { key: 'closed_s', what: 's until the last stuck one was closed', least: 10, want: 10, less: true },
+    ],
+    async run(world, seconds) {
+      await world.start();
+      const alone = await oneChannel(world, 200, { mode: 'window', warmup: 1, seconds });
+      const stuck = await stuckSockets(world, 5);
+      const begun = performance.now();
+      const [report, closedS] = await Promise.all([
+        oneChannel(world, 200, { mode: 'window', warmup: 1, seconds: Math.max(seconds, 8) }),
+        stuck.allClosed().then(() => (performance.now() - begun) / 1000),
+      ]);
+      return {
+        values: { of_alone: (100 * report.deliveries_per_s) / alone.deliveries_per_s, closed_s: closedS },
+        faults: sumOfFaults(alone, report),
+        refused: alone.refused + report.refused,
+        detail: { alone_per_s: alone.deliveries_per_s, beside_per_s: report.deliveries_per_s, delivery_ms: report.delivery_ms, alone_delivery_ms: alone.delivery_ms },
+      };
+    },
+  },
+  B7: {
+    what: 'kill -9 of each process in turn under 500 posts/s, two copies of api, messaging and gateway',
+    rows: [
+      { key: 'lost', what: 'acknowledged messages lost', least: 0, want: 0, less: true },
+      { key: 'doubled', what: 'delivered twice', least: 0, want: 0, less: true },
+      { key: 'reordered', what: "delivered out of the log's order", least: 0, want: 0, less: true },
+      { key: 'gap_s', what: 's until all watchers have what was posted after a kill, the slowest', least: 2, want: 1, less: true },
+    ],
+    run: (world, seconds) => killed(seconds),
+  },
+  B9: {
+    what: 'GET /v1/me, answered from what api holds, by 64 and 256 keep-alive clients',
+    rows: [
+      { key: 'per_s', what: '64 clients: requests per second', least: 40e3, want: 60e3 },
+      { key: 'spread', what: '64 clients: best / worst served', least: 3, want: 1.5, less: true },
+      { key: 'per_s_256', what: '256 clients: requests per second', least: 40e3, want: 60e3 },
+      { key: 'spread_256', what: '256 clients: best / worst served', least: 3, want: 1.5, less: true },
+    ],
+    async run(world, seconds) {
+      await world.start(manyWorkers);
+      const few = await closedReaders(world, 64, seconds);
+      const many = await closedReaders(world, 256, seconds);
+      const spread = (report) => report.most_served / Math.max(1, report.least_served);
+      return {
+        values: { per_s: few.posts_per_s, spread: spread(few), per_s_256: many.posts_per_s, spread_256: spread(many) },
+        refused: few.refused + many.refused,
+        detail: { ms: few.post_ms, ms_256: many.post_ms, cpu_s: cpuOf(few), cpu_s_256: cpuOf(many) },
+      };
+    },
+  },
+  B11: {
+    what: 'the gateway is new: 10,000 sockets come back at once, each 20 messages behind',
+    rows: [{ key: 'all_s', what: 's until all are back and caught up', least: 10, want: 3, less: true }],
+    async run(world) {
+      const sockets = 10000, missed = 20;
+      await world.start();
+      await world.team(sockets, 1);
+      const since = await positionOf(world);
+      const [channel] = world.channels;
+      for (let i = 0; i < missed; i++)
+        await world.call('POST', `/v1/channels/${channel.id}/messages`, world.people[i].token, { content: `missed ${i}` });
+      await world.restart('gateway');
+      const plan = planOf(world, world.people.slice(0, sockets), [{ topic: `channel:${channel.id}`, sockets }], []);
+      const report = await load({ ...plan, since }, { mode: 'idle', missed, connecting: 4096 });
+      return { values: { all_s: report.connect_s }, faults: faultsOf(report), detail: { ready_ms: report.ready_ms, busy: report.busy, cpu_s: cpuOf(report) } };
     },
   },
   B1: {

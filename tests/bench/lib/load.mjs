@@ -33,6 +33,7 @@ export function load(plan, options) {
   const lines = [
     `gateway 127.0.0.1 ${plan.gateway.port} ${plan.gateway.path}`,
     `api 127.0.0.1 ${plan.api.port}`,
+    ...(plan.since ? [`since ${JSON.stringify(plan.since)}`] : []),
     ...plan.people.map((p) => `user ${p.token} ${p.id}`),
     ...plan.groups.map((g) => `group ${g.topic} ${g.sockets} ${g.first ?? 0} ${g.users ?? plan.people.length}`),
     ...(plan.senders ?? []).map((s) => `sender ${s.user} ${s.channel} ${s.group}`),

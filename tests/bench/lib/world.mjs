@@ -69,6 +69,15 @@ export class World {
     });
   }
 
+  /** A service anew: all of its copies. */
+  async restart(service) {
+    for (const copy of this.cluster.copies[service]) {
+      await copy.stop();
+      copy.spawn();
+      await this.ready(copy);
+    }
+  }
+
   async stop() {
     this.agent.destroy();
     this.agent = new Agent({ keepAlive: true, maxSockets: 32 });
