@@ -32,7 +32,10 @@ INT(session_days, "GUILDHALL_SESSION_DAYS", 90, 0, 3650, "api: life of a session
 /* -- limits, 0: off */
 INT(limit_requests_per_s, "GUILDHALL_LIMIT_REQUESTS_PER_S", 50, 0, 1000000, "requests per token and second, and the burst")
 INT(limit_posts_per_5s, "GUILDHALL_LIMIT_POSTS_PER_5S", 5, 0, 1000000, "posts per token and channel in 5 s")
-INT(limit_logins_per_min, "GUILDHALL_LIMIT_LOGINS_PER_MIN", 30, 0, 1000000, "logins and registrations per address and minute")
+INT(limit_logins_per_min, "GUILDHALL_LIMIT_LOGINS_PER_MIN", 30, 0, 1000000, "logins per address and minute")
+INT(limit_guesses_per_min, "GUILDHALL_LIMIT_GUESSES_PER_MIN", 10, 0, 1000000, "logins per name, and password checks per account, a minute")
+INT(limit_registrations_per_h, "GUILDHALL_LIMIT_REGISTRATIONS_PER_H", 60, 0, 1000000, "new accounts per address and hour")
+INT(limit_strangers_per_s, "GUILDHALL_LIMIT_STRANGERS_PER_S", 20, 0, 1000000, "requests without a good token per address and second, and the burst")
 /* -- gateway */
 INT(gateway_loops, "GUILDHALL_GATEWAY_LOOPS", 0, 0, 256, "event loops; 0: one per core")
 INT(ws_queue_bytes, "GUILDHALL_WS_QUEUE_BYTES", 262144, 16384, 67108864, "bytes waiting for one socket before it is closed as a slow reader")

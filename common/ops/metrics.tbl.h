@@ -36,6 +36,13 @@ GAUGE(    ws_queue_bytes,        "guildhall_gateway_queue_bytes",          "",  
 COUNTER(  ws_resumes_recovered,  "guildhall_gateway_resumes_recovered_total", "",   "streams resumed without a gap")
 COUNTER(  ws_resumes_refused,    "guildhall_gateway_resumes_refused_total", "",     "streams answered recovered:false")
 HISTOGRAM(ws_fanout_seconds,     "guildhall_gateway_fanout_seconds",       "",      "from commit to the last append of an event")
+COUNTER(  limited_requests,      "guildhall_http_limited_total",            "limit=\"requests\"", "requests refused by a limit")
+COUNTER(  limited_posts,         "guildhall_http_limited_total",            "limit=\"posts\"", "requests refused by a limit")
+COUNTER(  limited_logins,        "guildhall_http_limited_total",            "limit=\"logins\"", "requests refused by a limit")
+COUNTER(  limited_guesses,       "guildhall_http_limited_total",            "limit=\"guesses\"", "requests refused by a limit")
+COUNTER(  limited_registrations, "guildhall_http_limited_total",            "limit=\"registrations\"", "requests refused by a limit")
+COUNTER(  limited_strangers,     "guildhall_http_limited_total",            "limit=\"strangers\"", "requests refused by a limit")
+COUNTER(  auth_password_hashes,  "guildhall_auth_password_hashes_total",    "",      "argon2id computations")
 COUNTER(  auth_logins_failed,    "guildhall_auth_logins_failed_total",     "",      "logins refused")
 GAUGE(    presence_online,       "guildhall_presence_users_online",        "",      "people with a connection")
 /* Jobs that follow the log, three rows each (common/db/log_follower.h); rows of one name stand together. */

@@ -68,9 +68,17 @@ static enum status check_new(const struct account_new *f, struct rpc_outcome *ou
 
 	if (fault != NULL)
 		return change_refuse(out, STATUS_FIELD_INVALID, "username", fault);
-	size_t length = text_code_points(f->password, strlen(f->password));
-	if (length < ACCOUNT_PASSWORD_LEAST || length > ACCOUNT_PASSWORD_MOST)
-		return change_refuse(out, STATUS_FIELD_INVALID, "password", "must have 10 to 128 characters");
+	if (f->owner_id == 0) {
+		size_t length = text_code_points(f->password, strlen(f->password));
+		if (length < ACCOUNT_PASSWORD_LEAST || length > ACCOUNT_PASSWORD_MOST)
+			return change_refuse(
+				out, STATUS_FIELD_INVALID, "password", "must have 10 to 128 characters");
+	}
+	fault = f->avatar == NULL ? NULL : account_url_fault(f->avatar);
+	if (fault != NULL)
+		return change_refuse(out, STATUS_FIELD_INVALID, "avatar", fault);
+	if (f->bio != NULL && text_code_points(f->bio, strlen(f->bio)) > ACCOUNT_BIO_MOST)
+		return change_refuse(out, STATUS_FIELD_INVALID, "bio", "must have at most 1000 characters");
 	fault = f->email == NULL ? NULL : account_email_fault(f->email);
 	if (fault != NULL)
 		return change_refuse(out, STATUS_FIELD_INVALID, "email", fault);
@@ -270,6 +278,7 @@ enum status accounts_search(struct api *api, struct arena *mem, const char *quer
 struct create {
 	struct arena *mem;
 	uint64_t id;
+	const pb_UserView *actor; /* of a bot: its owner */
 	const struct account_new *fields;
 	const char *password_hash;
 	bool id_taken;
@@ -279,18 +288,39 @@ struct create {
 /* Conflicts leave no row instead of an error, which would end the transaction's savepoint before the reason
  * is known. */
 static const struct db_stmt insert = {"accounts_insert",
-	"INSERT INTO auth.accounts AS a (id, username, display_name, email, password_hash, created_at_ms) "
-	"VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING RETURNING " ACCOUNT_COLUMNS};
+	"INSERT INTO auth.accounts AS a (id, username, display_name, email, password_hash, created_at_ms, avatar, "
+	"bio, bot, owner_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::bigint IS NOT NULL, $9) "
+	"ON CONFLICT DO NOTHING RETURNING " ACCOUNT_COLUMNS};
+static const struct db_stmt count_bots = {"accounts_count_bots",
+	"SELECT count(*) FROM auth.accounts WHERE owner_id = $1 AND erased_at_ms IS NULL"};
 static const struct db_stmt taken = {"accounts_taken",
 	"SELECT EXISTS (SELECT FROM auth.accounts WHERE lower(username) = lower($1::text)), "
 	"EXISTS (SELECT FROM auth.accounts WHERE lower(email) = lower($2::text))"};
 
-static enum status create_work(struct log_tx *tx, void *arg)
+/* Under the lock of the owner's stream: two at once must not both see room for one more. */
+static enum status room_for_bot(struct log_tx *tx, uint64_t owner_id)
 {
-	struct create *c = arg;
 	struct db_params params;
 	struct db_rows rows;
 
+	db_params_begin(&params, log_tx_mem(tx));
+	db_put_id(&params, owner_id);
+	enum status st = log_tx_query(tx, &count_bots, &params, &rows);
+	if (st != STATUS_OK || db_i64(&rows, 0, 0) < ACCOUNT_BOTS_MOST)
+		return st;
+	log_tx_refuse(tx, "bots", NULL, NULL);
+	return STATUS_AT_LIMIT;
+}
+
+static enum status create_work(struct log_tx *tx, void *arg)
+{
+	struct create *c = arg;
+	enum status st = c->fields->owner_id != 0 ? room_for_bot(tx, c->fields->owner_id) : STATUS_OK;
+	struct db_params params;
+	struct db_rows rows;
+
+	if (st != STATUS_OK)
+		return st;
 	c->id_taken = false;
 	db_params_begin(&params, log_tx_mem(tx));
 	db_put_id(&params, c->id);
@@ -299,7 +329,10 @@ static enum status create_work(struct log_tx *tx, void *arg)
 	db_put_text(&params, c->fields->email);
 	db_put_text(&params, c->password_hash);
 	db_put_i64(&params, log_tx_now_ms(tx));
-	enum status st = log_tx_query(tx, &insert, &params, &rows);
+	db_put_text(&params, c->fields->avatar);
+	db_put_text(&params, c->fields->bio);
+	db_put_id_or_null(&params, c->fields->owner_id);
+	st = log_tx_query(tx, &insert, &params, &rows);
 	if (st != STATUS_OK)
 		return st;
 	if (rows.count == 0) {
@@ -322,7 +355,7 @@ static enum status create_work(struct log_tx *tx, void *arg)
 		return st;
 	pb_Event event = {
 		.has_actor = true,
-		.actor = view,
+		.actor = c->fields->owner_id != 0 && c->actor != NULL ? *c->actor : view,
 		.which_body = pb_Event_account_created_tag,
 		.body.account_created = {.has_user = true, .user = view},
 	};
@@ -340,12 +373,12 @@ static enum status create_work(struct log_tx *tx, void *arg)
 enum status accounts_create(struct api *api, struct arena *mem, const struct rpc_context *by,
 	const struct account_new *fields, pb_UserView *out_account, struct rpc_outcome *out)
 {
-	struct create c = {.mem = mem, .fields = fields, .out = out_account};
+	struct create c = {.mem = mem, .actor = by->actor, .fields = fields, .out = out_account};
 	struct commit_result result;
 	struct commit_op op;
 
 	enum status st = check_new(fields, out);
-	if (st == STATUS_OK) {
+	if (st == STATUS_OK && fields->owner_id == 0) {
 		*out = (struct rpc_outcome){0};
 		st = out->status = passwords_hash(
 			api->passwords, mem, fields->password, by->deadline_mono_ms, &c.password_hash);
@@ -355,7 +388,10 @@ enum status accounts_create(struct api *api, struct arena *mem, const struct rpc
 	for (int attempt = 0; attempt < ID_ATTEMPTS; attempt++) {
 		c.id = ids_random();
 		change_begin(&op, by, create_work, &c);
-		op.check_actor = false; /* whoever registers, nobody's rights are used */
+		if (fields->owner_id == 0)
+			op.check_actor = false; /* whoever registers, nobody's rights are used */
+		else
+			change_stream(&op, STREAM_USER(fields->owner_id));
 		st = change_commit(api, mem, &op, &result, out);
 		if (st != STATUS_CONFLICT || !c.id_taken)
 			break;

@@ -23,12 +23,15 @@
 #define ACCOUNT_BIO_MOST       1000
 #define ACCOUNT_TAGLINE_MOST   128
 
+#define ACCOUNT_BOTS_MOST 25
+
 struct account_new {
 	const char *username, *password;
-	const char *email, *display_name; /* or NULL */
+	const char *email, *display_name, *avatar, *bio; /* or NULL */
+	uint64_t owner_id; /* not 0: a bot of this person, who is the actor; without password and e-mail */
 };
-/* STATUS_OK, STATUS_FIELD_INVALID with the field, STATUS_CONFLICT on username or email, STATUS_BUSY,
- * STATUS_LATE. */
+/* STATUS_OK, STATUS_FIELD_INVALID with the field, STATUS_CONFLICT on username or email, STATUS_AT_LIMIT (bots),
+ * STATUS_STALE with why "session" (bots), STATUS_BUSY, STATUS_LATE. */
 enum status accounts_create(struct api *api, struct arena *mem, const struct rpc_context *by,
 	const struct account_new *fields, pb_UserView *out_account, struct rpc_outcome *out);
 
@@ -62,23 +65,24 @@ struct account_change {
 		has_password;
 	const char *username, *display_name, *avatar, *banner, *bio, *tagline, *email, *password;
 	const char *current_password; /* needed with has_password and has_email */
+	uint64_t bot_id; /* not 0: of this bot of the actor's, which has neither password nor e-mail */
 };
 /*
- * accounts_update - changes the actor's own account. A new password ends his other sessions.
+ * accounts_update - changes the actor's own account, or a bot of his. A new password ends his other sessions.
  *
- * STATUS_OK, STATUS_FIELD_INVALID, STATUS_FORBIDDEN with why "wrong_password", STATUS_CONFLICT on username or
+ * STATUS_OK, STATUS_NOT_FOUND (a bot that is not his), STATUS_FIELD_INVALID, STATUS_FORBIDDEN with why "wrong_password", STATUS_CONFLICT on username or
  * email, STATUS_STALE with why "session", STATUS_BUSY, STATUS_LATE.
  */
 enum status accounts_update(struct api *api, struct arena *mem, const struct rpc_context *by,
 	const struct account_change *change, struct account_own *out_account, struct rpc_outcome *out);
 
-/* Erases the actor's own account: name, pictures, password and sessions go at once, memberships by job.
+/* Erases the actor's own account: name, pictures, password and sessions go at once, memberships by job, and so do his bots.
  * STATUS_OK, STATUS_FORBIDDEN with why "wrong_password", and as above. */
 enum status accounts_close(struct api *api, struct arena *mem, const struct rpc_context *by,
 	const char *password, struct rpc_outcome *out);
 
-/* The system only. Disabling ends nothing for good: the tokens work again afterwards. STATUS_NOT_FOUND,
- * STATUS_BUSY. */
+/* The system only. Disabling ends nothing for good: the tokens work again afterwards. The account's bots are
+ * locked out with it. STATUS_NOT_FOUND, STATUS_BUSY. */
 enum status accounts_set_disabled(struct api *api, struct arena *mem, const struct rpc_context *by,
 	const char *username, bool disabled, pb_UserView *out_account, struct rpc_outcome *out);
 

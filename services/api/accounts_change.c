@@ -5,102 +5,22 @@
 #include "common/base/text.h"
 #include "common/db/committer.h"
 #include "services/api/accounts.h"
+#include "services/api/accounts_end.h"
 #include "services/api/accounts_rows.h"
 #include "services/api/change.h"
 #include "services/api/jobs.h"
 #include "services/api/passwords.h"
 #include "services/api/tokens.h"
 
-/* Above this many sessions ended at once, one event says "every one" and the sockets of the session that
- * stays open have to connect again. */
-#define SESSION_EVENTS_MOST 64
-#define CHANGED_MOST        8
-#define EVENTS_BLANKED      1000
-
-static const struct db_stmt password_of = {"accounts_password",
-	"SELECT a.password_hash FROM auth.accounts a WHERE a.id = $1 AND a.erased_at_ms IS NULL"};
-
-/* Not wrong_credentials: the token was right, and a client that gets a 401 throws it away. */
-static enum status refuse_password(struct rpc_outcome *out, const char *field)
-{
-	*out = (struct rpc_outcome){.status = STATUS_FORBIDDEN,
-		.why = "wrong_password",
-		.field = field,
-		.detail = "the password is wrong"};
-	return STATUS_FORBIDDEN;
-}
-
-/* The stored hash, after the password was compared with it. */
-static enum status prove(struct api *api, struct arena *mem, const struct rpc_context *by,
-	const char *password, const char *field, const char **out_hash, struct rpc_outcome *out)
-{
-	struct db_conn *conn = NULL;
-	struct db_params params;
-	struct db_rows rows = {0};
-	enum status st = db_acquire(api->db, by->deadline_mono_ms, &conn);
-
-	if (st == STATUS_OK) {
-		db_params_begin(&params, mem);
-		db_put_id(&params, by->actor_id);
-		st = db_query(conn, mem, &password_of, &params, &rows);
-	}
-	db_release(conn);
-	if (st == STATUS_OK) {
-		*out_hash = rows.count == 0 ? NULL : db_text(&rows, 0, 0);
-		st = passwords_verify(api->passwords, *out_hash, password, by->deadline_mono_ms);
-	}
-	if (st == STATUS_WRONG_CREDENTIALS)
-		return refuse_password(out, field);
-	return st == STATUS_OK ? st : change_refuse(out, st, NULL, NULL);
-}
-
-/* ---- ending sessions, inside a commit that has the user's stream */
-
-static const struct db_stmt end_sessions = {
-	"accounts_end_sessions", "UPDATE auth.sessions SET revoked_at_ms = $3 WHERE account_id = $1 AND id "
-				 "<> $2 AND revoked_at_ms IS NULL RETURNING id"};
-
-static enum status append_revoked(struct log_tx *tx, const pb_UserView *account, uint64_t session_id)
-{
-	pb_Event event = {
-		.has_actor = true,
-		.actor = *account,
-		.which_body = pb_Event_session_revoked_tag,
-		.body.session_revoked = {.user_id = account->id,
-			.session_id = session_id,
-			.why = CLOSE_WHY_REVOKED},
-	};
-	char audience[AUDIENCE_SIZE];
-
-	audience_key(audience, "user", account->id);
-	return log_tx_append(tx, STREAM_USER(account->id), audience, &event, NULL);
-}
-
-static enum status end_other_sessions(struct log_tx *tx, const pb_UserView *account, uint64_t but)
-{
-	struct db_params params;
-	struct db_rows rows;
-
-	db_params_begin(&params, log_tx_mem(tx));
-	db_put_id(&params, account->id);
-	db_put_id(&params, but);
-	db_put_i64(&params, log_tx_now_ms(tx));
-	enum status st = log_tx_query(tx, &end_sessions, &params, &rows);
-	if (st != STATUS_OK || rows.count == 0)
-		return st;
-	log_tx_raise_epoch(tx, STREAM_USER(account->id));
-	if (rows.count > SESSION_EVENTS_MOST)
-		return append_revoked(tx, account, 0);
-	for (int i = 0; st == STATUS_OK && i < rows.count; i++)
-		st = append_revoked(tx, account, db_id(&rows, i, 0));
-	return st;
-}
+#define CHANGED_MOST 8
 
 /* ---- update */
 
 struct update {
 	struct arena *mem;
+	const pb_UserView *actor;
 	uint64_t id, session_id;
+	uint64_t owner_id; /* whose bot it is; 0: a person's own account */
 	const struct account_change *change;
 	const char *old_hash, *new_hash; /* with a new password */
 	bool sessions_ended, profile_changed;
@@ -110,7 +30,7 @@ struct update {
 static const struct db_stmt current = {"accounts_current",
 	"SELECT a.username, a.display_name, a.avatar, a.banner, a.bio, a.tagline, a.email FROM auth.accounts "
 	"a "
-	"WHERE a.id = $1 AND a.erased_at_ms IS NULL"};
+	"WHERE a.id = $1 AND a.erased_at_ms IS NULL AND ($2::bigint = 0 OR a.owner_id = $2)"};
 static const struct db_stmt apply = {"accounts_apply",
 	"UPDATE auth.accounts AS a SET username = $2, display_name = $3, avatar = $4, banner = $5, bio = $6, "
 	"tagline = $7, "
@@ -149,6 +69,7 @@ static enum status update_work(struct log_tx *tx, void *arg)
 
 	db_params_begin(&params, mem);
 	db_put_id(&params, u->id);
+	db_put_id(&params, u->owner_id);
 	enum status st = log_tx_query(tx, &current, &params, &rows);
 	if (st != STATUS_OK)
 		return st;
@@ -211,7 +132,7 @@ static enum status update_work(struct log_tx *tx, void *arg)
 	if (count > 0) {
 		pb_Event event = {
 			.has_actor = true,
-			.actor = own.view,
+			.actor = u->owner_id != 0 && u->actor != NULL ? *u->actor : own.view,
 			.which_body = pb_Event_account_updated_tag,
 			.body.account_updated = {.has_user = true,
 				.user = own.view,
@@ -227,7 +148,7 @@ static enum status update_work(struct log_tx *tx, void *arg)
 	u->sessions_ended = false;
 	if (st == STATUS_OK && u->new_hash != NULL) {
 		u->sessions_ended = true;
-		st = end_other_sessions(tx, &own.view, u->session_id);
+		st = account_end_sessions(tx, &own.view, u->session_id);
 	}
 	if (st != STATUS_OK)
 		return st;
@@ -277,7 +198,9 @@ enum status accounts_update(struct api *api, struct arena *mem, const struct rpc
 	const struct account_change *change, struct account_own *out_account, struct rpc_outcome *out)
 {
 	struct update u = {.mem = mem,
-		.id = by->actor_id,
+		.actor = by->actor,
+		.id = change->bot_id != 0 ? change->bot_id : by->actor_id,
+		.owner_id = change->bot_id != 0 ? by->actor_id : 0,
 		.session_id = by->session_id,
 		.change = change,
 		.out = out_account};
@@ -285,7 +208,7 @@ enum status accounts_update(struct api *api, struct arena *mem, const struct rpc
 	enum status st = check_change(change, out);
 
 	if (st == STATUS_OK && change->current_password != NULL)
-		st = prove(api, mem, by, change->current_password, "current_password", &u.old_hash, out);
+		st = account_prove(api, mem, by, change->current_password, "current_password", &u.old_hash, out);
 	if (st != STATUS_OK)
 		return st;
 	if (change->has_password) {
@@ -301,169 +224,5 @@ enum status accounts_update(struct api *api, struct arena *mem, const struct rpc
 		if (u.profile_changed)
 			jobs_nudge(api->jobs);
 	}
-	return st;
-}
-
-/* ---- close */
-
-struct close {
-	uint64_t id;
-	const char *hash;
-};
-
-static const struct db_stmt erase = {"accounts_erase",
-	"UPDATE auth.accounts AS a SET username = NULL, display_name = NULL, email = NULL, email_verified = "
-	"false, "
-	"password_hash = NULL, avatar = NULL, banner = NULL, bio = NULL, tagline = NULL, flags = 0, "
-	"updated_at_ms = $3, "
-	"deleted_at_ms = $3, erased_at_ms = $3 WHERE a.id = $1 AND a.password_hash = $2 "
-	"RETURNING " ACCOUNT_COLUMNS};
-
-static enum status append_closed(struct log_tx *tx, const pb_UserView *account, enum close_why why)
-{
-	pb_Event event = {
-		.which_body = pb_Event_account_closed_tag,
-		.body.account_closed = {.user_id = account->id, .why = why},
-	};
-	char audience[AUDIENCE_SIZE];
-
-	audience_key(audience, "user", account->id);
-	return log_tx_append(tx, STREAM_USER(account->id), audience, &event, NULL);
-}
-
-/* The name is in earlier events of the user's own stream as well; what the log still has of them is blanked.
- * Older ones fall to the log's retention. */
-static enum status blank_events(struct log_tx *tx, uint64_t id)
-{
-	uint64_t head = log_tx_seq(tx, STREAM_USER(id));
-	size_t count = head < EVENTS_BLANKED ? (size_t)head : EVENTS_BLANKED;
-	uint64_t *seqs = ARENA_ARRAY(log_tx_mem(tx), count, uint64_t);
-
-	for (size_t i = 0; i < count; i++)
-		seqs[i] = head - i;
-	return count == 0 ? STATUS_OK : log_tx_tombstone(tx, STREAM_USER(id), seqs, count);
-}
-
-static enum status close_work(struct log_tx *tx, void *arg)
-{
-	const struct close *c = arg;
-	struct db_params params;
-	struct db_rows rows;
-	pb_UserView view;
-
-	db_params_begin(&params, log_tx_mem(tx));
-	db_put_id(&params, c->id);
-	db_put_text(&params, c->hash);
-	db_put_i64(&params, log_tx_now_ms(tx));
-	enum status st = log_tx_query(tx, &erase, &params, &rows);
-	if (st != STATUS_OK)
-		return st;
-	if (rows.count == 0) {
-		log_tx_refuse(tx, "wrong_password", "password", "the password is wrong");
-		return STATUS_FORBIDDEN;
-	}
-	accounts_row(&rows, 0, 0, &view);
-	st = blank_events(tx, c->id);
-	if (st == STATUS_OK)
-		st = append_closed(tx, &view, CLOSE_WHY_ERASED);
-	if (st != STATUS_OK)
-		return st;
-	log_tx_raise_epoch(tx, STREAM_USER(c->id));
-	db_params_begin(&params, log_tx_mem(tx));
-	db_put_id(&params, c->id);
-	db_put_id(&params, 0);
-	db_put_i64(&params, log_tx_now_ms(tx));
-	st = log_tx_query(tx, &end_sessions, &params, NULL);
-	return st == STATUS_OK ? jobs_add_erase(tx, c->id) : st;
-}
-
-enum status accounts_close(struct api *api, struct arena *mem, const struct rpc_context *by,
-	const char *password, struct rpc_outcome *out)
-{
-	struct close c = {.id = by->actor_id};
-	struct commit_op op;
-	enum status st = prove(api, mem, by, password, "password", &c.hash, out);
-
-	if (st != STATUS_OK)
-		return st;
-	change_begin(&op, by, close_work, &c);
-	change_stream(&op, STREAM_USER(c.id));
-	st = change_commit(api, mem, &op, NULL, out);
-	if (st == STATUS_OK) {
-		tokens_drop_account(api->tokens, c.id);
-		jobs_nudge(api->jobs);
-	}
-	return st;
-}
-
-/* ---- disable */
-
-struct disable {
-	struct arena *mem;
-	uint64_t id;
-	bool disabled;
-	pb_UserView *out;
-};
-
-static const struct db_stmt set_disabled = {"accounts_set_disabled",
-	"UPDATE auth.accounts AS a SET disabled_at_ms = CASE WHEN $2 THEN coalesce(a.disabled_at_ms, $3) "
-	"END, updated_at_ms = $3 "
-	"FROM (SELECT id, disabled_at_ms IS NOT NULL AS was FROM auth.accounts WHERE id = $1) before "
-	"WHERE a.id = before.id AND a.erased_at_ms IS NULL RETURNING " ACCOUNT_COLUMNS ", before.was"};
-
-static enum status disable_work(struct log_tx *tx, void *arg)
-{
-	struct disable *d = arg;
-	struct db_params params;
-	struct db_rows rows;
-	pb_UserView view;
-
-	db_params_begin(&params, log_tx_mem(tx));
-	db_put_id(&params, d->id);
-	db_put_bool(&params, d->disabled);
-	db_put_i64(&params, log_tx_now_ms(tx));
-	enum status st = log_tx_query(tx, &set_disabled, &params, &rows);
-	if (st != STATUS_OK)
-		return st;
-	if (rows.count == 0)
-		return STATUS_NOT_FOUND;
-	accounts_row(&rows, 0, 0, &view);
-	user_view_copy(d->mem, &view, d->out);
-	if (db_bool(&rows, 0, ACCOUNT_COLUMN_COUNT) == d->disabled)
-		return STATUS_OK;
-	if (d->disabled) {
-		log_tx_raise_epoch(tx, STREAM_USER(d->id));
-		return append_closed(tx, &view, CLOSE_WHY_DISABLED);
-	}
-	char *changed[] = {(char *)"disabled"};
-	pb_Event event = {
-		.which_body = pb_Event_account_updated_tag,
-		.body.account_updated = {.has_user = true,
-			.user = view,
-			.changed_count = 1,
-			.changed = changed},
-	};
-	char audience[AUDIENCE_SIZE];
-	audience_key(audience, "user", d->id);
-	return log_tx_append(tx, STREAM_USER(d->id), audience, &event, NULL);
-}
-
-enum status accounts_set_disabled(struct api *api, struct arena *mem, const struct rpc_context *by,
-	const char *username, bool disabled, pb_UserView *out_account, struct rpc_outcome *out)
-{
-	struct disable d = {.mem = mem, .disabled = disabled, .out = out_account};
-	struct commit_op op;
-	pb_UserView found;
-	enum status st = accounts_find(api, mem, username, by->deadline_mono_ms, &found, NULL);
-
-	if (st != STATUS_OK)
-		return change_refuse(out, st, st == STATUS_NOT_FOUND ? "username" : NULL, NULL);
-	d.id = found.id;
-	change_begin(&op, by, disable_work, &d);
-	op.request_id_length = 0; /* setting it again is harmless, and there is nothing to remember */
-	change_stream(&op, STREAM_USER(d.id));
-	st = change_commit(api, mem, &op, NULL, out);
-	if (st == STATUS_OK)
-		tokens_drop_account(api->tokens, d.id);
 	return st;
 }

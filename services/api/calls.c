@@ -6,6 +6,8 @@
 #include "common/db/log.h"
 #include "common/rpc/stubs.h"
 #include "services/api/accounts.h"
+#include "services/api/announce.h"
+#include "services/api/scopes.h"
 #include "services/api/sessions.h"
 #include "services/api/tokens.h"
 
@@ -69,6 +71,11 @@ static void resolve_token(void *service, struct rpc_call *call, const void *requ
 		rpc_fail(call, st, why, NULL, NULL);
 		return;
 	}
+	/* Who asks delivers events, and events are reading. */
+	if (!scopes_allow(answer.scopes, SCOPE_READ)) {
+		rpc_fail(call, STATUS_FORBIDDEN, "scope:read", NULL, NULL);
+		return;
+	}
 	*out = (pb_ResolveTokenReply){
 		.has_account = true,
 		.account = answer.account,
@@ -78,6 +85,7 @@ static void resolve_token(void *service, struct rpc_call *call, const void *requ
 		.expires_at_ms = (uint64_t)answer.expires_at_ms,
 		.user_stream_seq = answer.user_stream_seq,
 		.client_label = (char *)answer.client_label,
+		.may_write = scopes_allow(answer.scopes, SCOPE_WRITE),
 	};
 	rpc_finish(call);
 }
@@ -197,6 +205,20 @@ static void get_accounts(void *service, struct rpc_call *call, const void *reque
 	rpc_finish(call);
 }
 
+static void announce(void *service, struct rpc_call *call, const void *request, void *reply)
+{
+	const pb_AnnounceRequest *rq = request;
+	pb_AnnounceReply *out = reply;
+	struct rpc_context by = context_of(call);
+	struct rpc_outcome outcome = {0};
+
+	if (!by_system(call))
+		return;
+	announce_to_all(service, call->mem, &by, text_or_empty(rq->title), text_or_empty(rq->text),
+		(int64_t)rq->until_ms, &out->id, &outcome);
+	finish(call, &outcome);
+}
+
 static void fetch_events(void *service, struct rpc_call *call, const void *request, void *reply)
 {
 	log_serve_fetch_events(((struct api *)service)->db, call, request, reply);
@@ -214,6 +236,7 @@ const struct rpc_binding api_bindings[] = {
 	{&rpc_api_create_token, create_token},
 	{&rpc_api_disable_account, disable_account},
 	{&rpc_api_get_accounts, get_accounts},
+	{&rpc_api_announce, announce},
 	{&rpc_api_fetch_events, fetch_events},
 	{&rpc_api_stream_heads, stream_heads},
 };

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/base/clock.h"
+#include "common/ops/ops.h"
 
 enum status exchange_fail(
 	struct exchange *x, enum status st, const char *why, const char *field, const char *detail)
@@ -11,18 +12,67 @@ enum status exchange_fail(
 	return st;
 }
 
-enum status exchange_guess(struct exchange *x)
+static void count_refusal(enum limit_class class_)
 {
-	int64_t burst = api_share(x->api, x->api->config->limit_logins_per_min);
+	switch (class_) {
+	case LIMIT_REQUESTS:
+		metric_add(limited_requests, 1);
+		return;
+	case LIMIT_POSTS:
+		metric_add(limited_posts, 1);
+		return;
+	case LIMIT_LOGINS:
+		metric_add(limited_logins, 1);
+		return;
+	case LIMIT_GUESSES:
+		metric_add(limited_guesses, 1);
+		return;
+	case LIMIT_REGISTRATIONS:
+		metric_add(limited_registrations, 1);
+		return;
+	case LIMIT_STRANGERS:
+		metric_add(limited_strangers, 1);
+		return;
+	}
+}
+
+enum status exchange_limited(struct exchange *x, enum limit_class class_, const struct limit_state *state)
+{
+	count_refusal(class_);
+	x->limit = *state;
+	exchange_fail(x, STATUS_RATE_LIMITED, NULL, NULL, NULL);
+	x->outcome.retry_after_ms = (uint32_t)state->retry_ms;
+	return STATUS_RATE_LIMITED;
+}
+
+enum status exchange_limit(struct exchange *x, enum limit_class class_, uint64_t key_a, uint64_t key_b,
+	int64_t burst, int64_t period_ms)
+{
+	struct limit_rate rate = {api_share(x->api, burst), period_ms};
 	struct limit_state state;
 
-	if (limits_take(x->api->limits, LIMIT_LOGINS, 0, x->actor.id, (struct limit_rate){burst, 60000},
-		    clock_mono_ms(), &state))
-		return STATUS_OK;
-	x->limit = state;
-	exchange_fail(x, STATUS_RATE_LIMITED, NULL, NULL, NULL);
-	x->outcome.retry_after_ms = (uint32_t)state.retry_ms;
-	return STATUS_RATE_LIMITED;
+	if (!limits_take(x->api->limits, class_, key_a, key_b, rate, clock_mono_ms(), &state))
+		return exchange_limited(x, class_, &state);
+	if (state.limited && (!x->limit.limited || state.remaining <= x->limit.remaining))
+		x->limit = state;
+	return STATUS_OK;
+}
+
+enum status exchange_guess(struct exchange *x)
+{
+	return exchange_limit(
+		x, LIMIT_GUESSES, 0, x->actor.id, x->api->config->limit_guesses_per_min, 60000);
+}
+
+enum status exchange_guess_name(struct exchange *x, const char *login)
+{
+	char *name = arena_strdup(x->mem, login);
+
+	/* As the database compares names: a guess is not new because a letter is large. */
+	for (char *c = name; *c != '\0'; c++)
+		*c = (char)(*c >= 'A' && *c <= 'Z' ? *c - 'A' + 'a' : *c);
+	return exchange_limit(x, LIMIT_GUESSES, 1, limits_key(x->api->limits, name),
+		x->api->config->limit_guesses_per_min, 60000);
 }
 
 /* Whose tries are counted; the second key keeps them apart from logins and guesses of passwords. */
@@ -30,7 +80,7 @@ enum { TRIES_OF_ACCOUNT = 1, TRIES_OF_ADDRESS = 2, TRIES_KINDS = 2 };
 
 static uint64_t whose_tries(const struct exchange *x, uint64_t kind)
 {
-	return kind == TRIES_OF_ACCOUNT ? x->actor.id : limits_key(x->api->limits, x->rq->remote);
+	return kind == TRIES_OF_ACCOUNT ? x->actor.id : limits_key_address(x->api->limits, x->rq->remote);
 }
 
 static struct limit_rate tries_rate(const struct exchange *x)
@@ -46,10 +96,7 @@ enum status exchange_may_try(struct exchange *x)
 		if (limits_allow(x->api->limits, LIMIT_LOGINS, whose_tries(x, kind), kind, tries_rate(x),
 			    clock_mono_ms(), &state))
 			continue;
-		x->limit = state;
-		exchange_fail(x, STATUS_RATE_LIMITED, NULL, NULL, NULL);
-		x->outcome.retry_after_ms = (uint32_t)state.retry_ms;
-		return STATUS_RATE_LIMITED;
+		return exchange_limited(x, LIMIT_LOGINS, &state);
 	}
 	return STATUS_OK;
 }

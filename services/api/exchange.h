@@ -38,6 +38,7 @@ struct mount {
 struct actor {
 	const pb_UserView *account; /* NULL: nobody */
 	uint64_t id, epoch, session_id;
+	uint64_t scopes; /* what the token may be used for: scopes.h */
 	const char *client_label;
 	uint64_t generation; /* of the log under which epoch was read */
 };
@@ -70,9 +71,21 @@ struct exchange {
 enum status exchange_fail(
 	struct exchange *x, enum status st, const char *why, const char *field, const char *detail);
 
+/*
+ * exchange_limit - takes one from the bucket of (class, key_a, key_b): burst at once, and burst more in period_ms,
+ * for all copies of api together. The answer's headers tell of the bucket that is nearest to its end.
+ *
+ * STATUS_OK; STATUS_RATE_LIMITED with outcome, and the headers are this bucket's.
+ */
+enum status exchange_limit(struct exchange *x, enum limit_class class_, uint64_t key_a, uint64_t key_b,
+	int64_t burst, int64_t period_ms);
+/* The refusal by a bucket that was found empty. Returns STATUS_RATE_LIMITED. */
+enum status exchange_limited(struct exchange *x, enum limit_class class_, const struct limit_state *state);
 /* Counts an attempt at the password of the actor's own account, so that a stolen token is no way to guess it.
  * STATUS_RATE_LIMITED. */
 enum status exchange_guess(struct exchange *x);
+/* The same for the name that a login gives, whether there is such an account or not. */
+enum status exchange_guess_name(struct exchange *x, const char *login);
 
 /*
  * For secrets that many may try, such as the codes of invites: only wrong ones are counted, by account and by address,

@@ -11,6 +11,7 @@
 #include "common/json/writer.h"
 #include "common/rpc/stubs.h"
 #include "services/api/accounts.h"
+#include "services/api/bots.h"
 #include "services/api/change.h"
 #include "services/api/idempotency.h"
 #include "services/api/sessions.h"
@@ -70,6 +71,11 @@ enum status jobs_add_profile(
 enum status jobs_add_erase(struct log_tx *tx, uint64_t account_id)
 {
 	return add_job(tx, "erase", account_id, "{}");
+}
+
+enum status jobs_add_bots(struct log_tx *tx, uint64_t account_id)
+{
+	return add_job(tx, "bots", account_id, "{}");
 }
 
 /* ---- claiming */
@@ -310,6 +316,8 @@ static bool take_one(struct jobs *jobs, struct arena *mem)
 		st = do_profile(api, mem, &job);
 	else if (strcmp(job.kind, "erase") == 0)
 		st = do_erase(api, mem, &job);
+	else if (strcmp(job.kind, "bots") == 0)
+		st = bots_follow_owner(api, mem, job.account_id, clock_mono_ms() + STEP_DEADLINE_MS);
 	if (st == STATUS_OK)
 		log_info("job_done", LOG_STR("kind", job.kind), LOG_ID("account", job.account_id));
 	else

@@ -3,8 +3,9 @@
  * copy at a time with a lease, repeated until they are done. One thread. Also throws away sessions that ended
  * long ago.
  *
- * profile  people of messaging and moderation learn the new name; account_updated goes into each of the
- * person's teams erase    moderation ends memberships; both forget the name
+ * profile: people of messaging and moderation learn the new name; account_updated goes into each of the
+ * person's teams. erase: moderation ends memberships; both forget the name. bots: the bots of an account that was
+ * erased or disabled share its fate.
  */
 #pragma once
 
@@ -26,3 +27,4 @@ void jobs_nudge(struct jobs *jobs);
 enum status jobs_add_profile(struct log_tx *tx, uint64_t account_id, char *const *changed,
 	size_t changed_count, uint64_t event_id);
 enum status jobs_add_erase(struct log_tx *tx, uint64_t account_id);
+enum status jobs_add_bots(struct log_tx *tx, uint64_t account_id);

@@ -1,5 +1,6 @@
 #include "services/api/limits.h"
 
+#include <arpa/inet.h>
 #include <assert.h>
 #include <pthread.h>
 #include <sodium.h>
@@ -59,6 +60,15 @@ static uint64_t keyed(const struct limits *l, const void *bytes, size_t length)
 uint64_t limits_key(const struct limits *l, const char *text)
 {
 	return keyed(l, text, strlen(text));
+}
+
+uint64_t limits_key_address(const struct limits *l, const char *address)
+{
+	struct in6_addr v6;
+
+	if (inet_pton(AF_INET6, address, &v6) != 1 || IN6_IS_ADDR_V4MAPPED(&v6))
+		return limits_key(l, address);
+	return keyed(l, &v6, sizeof v6 / 2);
 }
 
 /* The bucket with this tag, or the one that gives way to it, filled. */

@@ -1,6 +1,6 @@
 /*
- * limits - token buckets in a table of fixed size, for requests per token, posts per token and channel,
- * logins per address. They are per process: a rate is divided by the number of api copies. A bucket that is
+ * limits - token buckets in a table of fixed size, for requests per token and per address, posts per token and
+ * channel, logins, guesses at passwords and registrations. They are per process: a rate is divided by the number of api copies. A bucket that is
  * full again is the same as none, so when a row of the table is crowded the one longest untouched gives way.
  * Thread-safe; time is passed in.
  */
@@ -12,7 +12,14 @@
 
 struct limits;
 
-enum limit_class { LIMIT_REQUESTS, LIMIT_POSTS, LIMIT_LOGINS };
+enum limit_class {
+	LIMIT_REQUESTS,      /* by session */
+	LIMIT_POSTS,         /* by session and channel */
+	LIMIT_LOGINS,        /* by address */
+	LIMIT_GUESSES,       /* at one account's password: by the name given, or the account's id */
+	LIMIT_REGISTRATIONS, /* by address */
+	LIMIT_STRANGERS,     /* requests without a good token: by address */
+};
 
 /* `burst` at once, and `burst` more in period_ms. burst 0: no limit. */
 struct limit_rate {
@@ -47,5 +54,7 @@ bool limits_take(struct limits *limits, enum limit_class class_, uint64_t key_a,
 bool limits_allow(struct limits *limits, enum limit_class class_, uint64_t key_a, uint64_t key_b,
 	struct limit_rate rate, int64_t now_mono_ms, struct limit_state *out_state);
 
-/* A key from text such as an address; keyed by a secret of this table, so that nobody can aim at a row. */
+/* A key from text; keyed by a secret of this table, so that nobody can aim at a row. */
 uint64_t limits_key(const struct limits *limits, const char *text);
+/* A key from an IP address. Of IPv6 the first 64 bits: one customer has at least all of the rest. */
+uint64_t limits_key_address(const struct limits *limits, const char *address);

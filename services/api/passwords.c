@@ -9,6 +9,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/ops/ops.h"
 
 /* OWASP's floor for argon2id is 19 MiB with two passes; somewhat more, as only `threads` of them run at a
  * time. */
@@ -52,6 +53,7 @@ static enum status hash(char out[PASSWORD_HASH_SIZE], const char *password)
 
 static void work_run(struct work *w)
 {
+	metric_add(auth_password_hashes, 1);
 	if (w->hash == NULL)
 		w->status = hash(w->made, w->password);
 	else

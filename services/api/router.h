@@ -30,8 +30,9 @@ enum route_cost {
 	COST_READ,
 	COST_WRITE, /* changes something: gets a request id */
 	COST_POST,  /* a write that also counts as a post to the channel in the path's {channel} */
-	COST_LOGIN, /* guessing or registering: limited by address. Its body holds a password and is never
-		       hashed or kept */
+	/* Guessing, registering: limited by address. Their bodies hold a password and are never hashed or kept. */
+	COST_LOGIN,
+	COST_REGISTER,
 };
 
 struct route {

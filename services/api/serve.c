@@ -8,6 +8,7 @@
 #include "common/base/text.h"
 #include "common/ops/ops.h"
 #include "services/api/exchange.h"
+#include "services/api/scopes.h"
 #include "services/api/tokens.h"
 
 bool serve_is_json(const char *content_type)
@@ -49,60 +50,92 @@ static enum status check_body(struct exchange *x)
 	return STATUS_OK;
 }
 
+/* Who shows no good token is counted by his address. */
+static enum status count_stranger(struct exchange *x, enum status st)
+{
+	enum status limit = exchange_limit(x, LIMIT_STRANGERS, limits_key_address(x->api->limits, x->rq->remote), 0,
+		x->api->config->limit_strangers_per_s, 1000);
+
+	return limit == STATUS_OK ? st : limit;
+}
+
+static enum status resolve(struct exchange *x, const char *token, bool fresh, struct token_answer *answer)
+{
+	struct api *api = x->api;
+	struct limit_state state;
+	const char *why = NULL;
+
+	/* An address that has tried too many wrong ones does not get at the database with further ones. */
+	if (!fresh && tokens_kept(api->tokens, x->mem, token, answer))
+		return STATUS_OK;
+	if (!limits_allow(api->limits, LIMIT_STRANGERS, limits_key_address(api->limits, x->rq->remote), 0,
+		    (struct limit_rate){api_share(api, api->config->limit_strangers_per_s), 1000},
+		    clock_mono_ms(), &state))
+		return exchange_limited(x, LIMIT_STRANGERS, &state);
+	enum status st = tokens_resolve(api->tokens, x->mem, token, true, x->deadline_mono_ms, answer, &why);
+	if (st != STATUS_OK)
+		exchange_fail(x, st, why, NULL, NULL);
+	return st == STATUS_UNAUTHENTICATED ? count_stranger(x, st) : st;
+}
+
 static enum status authenticate(struct exchange *x, bool fresh)
 {
 	struct token_answer *answer = ARENA_NEW(x->mem, struct token_answer);
 	const char *token = x->mount->token(x);
-	const char *why = NULL;
 
+	x->actor = (struct actor){0};
 	if (token == NULL)
-		return exchange_fail(x, STATUS_UNAUTHENTICATED, NULL, NULL, NULL);
-	enum status st =
-		tokens_resolve(x->api->tokens, x->mem, token, fresh, x->deadline_mono_ms, answer, &why);
+		return count_stranger(x, exchange_fail(x, STATUS_UNAUTHENTICATED, NULL, NULL, NULL));
+	enum status st = resolve(x, token, fresh, answer);
 	if (st != STATUS_OK)
-		return exchange_fail(x, st, why, NULL, NULL);
-	x->actor = (struct actor){&answer->account, answer->account.id, answer->epoch, answer->session_id,
-		answer->client_label, answer->generation};
+		return st;
+	x->actor = (struct actor){
+		.account = &answer->account,
+		.id = answer->account.id,
+		.epoch = answer->epoch,
+		.session_id = answer->session_id,
+		.scopes = answer->scopes,
+		.client_label = answer->client_label,
+		.generation = answer->generation,
+	};
 	log_set_session(answer->session_id);
 	return STATUS_OK;
 }
 
-/* Takes one from the bucket; the state that is nearest to its end is what the client is told. */
-static enum status take(
-	struct exchange *x, enum limit_class class_, uint64_t a, uint64_t b, int64_t burst, int64_t period_ms)
+static enum status check_scope(struct exchange *x)
 {
-	struct limit_state state;
-	bool allowed = limits_take(
-		x->api->limits, class_, a, b, (struct limit_rate){burst, period_ms}, clock_mono_ms(), &state);
+	enum route_scope scope = x->match.route->scope;
 
-	if (state.limited && (!x->limit.limited || state.remaining <= x->limit.remaining))
-		x->limit = state;
-	if (allowed)
+	if (x->match.route->auth == AUTH_NONE || scopes_allow(x->actor.scopes, scope))
 		return STATUS_OK;
-	exchange_fail(x, STATUS_RATE_LIMITED, NULL, NULL, NULL);
-	x->outcome.retry_after_ms = (uint32_t)state.retry_ms;
-	return STATUS_RATE_LIMITED;
+	return exchange_fail(x, STATUS_FORBIDDEN, arena_printf(x->mem, "scope:%s", scope_word(scope)), NULL,
+		"the token has not this scope");
 }
 
 static enum status check_limits(struct exchange *x)
 {
 	const struct config *config = x->api->config;
 	const struct route *route = x->match.route;
+	uint64_t address = limits_key_address(x->api->limits, x->rq->remote);
 	enum status st = STATUS_OK;
 
-	if (route->cost == COST_LOGIN)
-		st = take(x, LIMIT_LOGINS, limits_key(x->api->limits, x->rq->remote), 0,
-			api_share(x->api, config->limit_logins_per_min), 60000);
+	if (route->auth == AUTH_NONE)
+		st = count_stranger(x, STATUS_OK);
+	if (st == STATUS_OK && route->cost == COST_LOGIN)
+		st = exchange_limit(x, LIMIT_LOGINS, address, 0, config->limit_logins_per_min, 60000);
+	if (st == STATUS_OK && route->cost == COST_REGISTER)
+		st = exchange_limit(
+			x, LIMIT_REGISTRATIONS, address, 0, config->limit_registrations_per_h, 3600000);
 	if (st == STATUS_OK && x->actor.session_id != 0)
-		st = take(x, LIMIT_REQUESTS, x->actor.session_id, 0,
-			api_share(x->api, config->limit_requests_per_s), 1000);
+		st = exchange_limit(
+			x, LIMIT_REQUESTS, x->actor.session_id, 0, config->limit_requests_per_s, 1000);
 	if (st == STATUS_OK && route->cost == COST_POST) {
 		const char *channel = route_param(&x->match, "channel");
 		uint64_t id = 0;
 		/* A path that names no channel is refused by the handler soon enough. */
 		if (channel != NULL && ids_from_uuid(channel, strlen(channel), &id) == STATUS_OK)
-			st = take(x, LIMIT_POSTS, x->actor.session_id, id,
-				api_share(x->api, config->limit_posts_per_5s), 5000);
+			st = exchange_limit(
+				x, LIMIT_POSTS, x->actor.session_id, id, config->limit_posts_per_5s, 5000);
 	}
 	return st;
 }
@@ -118,7 +151,7 @@ static enum status name_change(struct exchange *x)
 	request_id_random(x->request_id);
 	x->has_body_hash = false;
 	x->key_field = NULL;
-	if (route->cost == COST_READ || route->cost == COST_LOGIN || strcmp(rq->method, "POST") != 0 ||
+	if (route->cost == COST_READ || route->cost == COST_LOGIN || route->cost == COST_REGISTER || strcmp(rq->method, "POST") != 0 ||
 		key == NULL)
 		return STATUS_OK;
 	size_t length = strlen(key);
@@ -147,17 +180,22 @@ static enum status answer(struct exchange *x)
 	enum status st = router_match(x->mount->routes, x->mount->route_count, x->mem, x->rq->method, x->path,
 		&x->match, &x->allow);
 
-	if (st == STATUS_WRONG_METHOD && strcmp(x->rq->method, "OPTIONS") == 0) {
+	if (st != STATUS_OK) {
+		st = count_stranger(x, st);
+		if (st != STATUS_WRONG_METHOD || strcmp(x->rq->method, "OPTIONS") != 0)
+			return st;
 		rs->code = 204;
 		http_response_header(rs, "Allow", x->allow);
 		return STATUS_OK;
 	}
-	if (st == STATUS_OK)
-		st = check_body(x);
-	if (st == STATUS_OK && x->match.route->auth == AUTH_SESSION)
+	if (x->match.route->auth == AUTH_SESSION)
 		st = authenticate(x, false);
 	if (st == STATUS_OK)
 		st = check_limits(x);
+	if (st == STATUS_OK)
+		st = check_scope(x);
+	if (st == STATUS_OK)
+		st = check_body(x);
 	if (st == STATUS_OK)
 		st = name_change(x);
 	if (st != STATUS_OK)
@@ -170,6 +208,8 @@ static enum status answer(struct exchange *x)
 		 * once; who was revoked gets his 401 here. */
 		tokens_drop_session(x->api->tokens, x->actor.session_id);
 		st = authenticate(x, true);
+		if (st == STATUS_OK)
+			st = check_scope(x);
 		if (st == STATUS_OK)
 			st = run_handler(x, request_id);
 	}

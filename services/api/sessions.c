@@ -7,9 +7,11 @@
 #include "common/db/committer.h"
 #include "common/ops/ops.h"
 #include "services/api/accounts.h"
+#include "services/api/accounts_end.h"
 #include "services/api/accounts_rows.h"
 #include "services/api/change.h"
 #include "services/api/passwords.h"
+#include "services/api/scopes.h"
 
 #define DAY_MS INT64_C(86400000)
 
@@ -34,8 +36,8 @@ static const struct db_stmt find_login = {"sessions_find_login",
 static const struct db_stmt insert = {"sessions_insert",
 	"WITH made AS (INSERT INTO auth.sessions (id, account_id, token_hash, kind, client_label, agent, "
 	"address, created_at_ms, "
-	"last_used_at_ms, expires_at_ms) SELECT $1, a.id, $3, CASE WHEN a.bot THEN 2 ELSE 1 END, $4, $5, $6, "
-	"$7, $7, $8 "
+	"last_used_at_ms, expires_at_ms, scopes) SELECT $1, a.id, $3, CASE WHEN a.bot THEN 2 ELSE 1 END, $4, "
+	"$5, $6, $7, $7, $8, CASE WHEN a.bot THEN $10::bigint END "
 	"FROM auth.accounts a WHERE a.id = $2 AND a.erased_at_ms IS NULL AND a.disabled_at_ms IS NULL "
 	"AND ($9::text IS NULL OR a.password_hash = $9) RETURNING account_id) "
 	"SELECT " ACCOUNT_COLUMNS " FROM made JOIN auth.accounts a ON a.id = made.account_id"};
@@ -68,6 +70,7 @@ static enum status open_work(struct log_tx *tx, void *arg)
 	db_put_i64(&params, now_ms);
 	db_put_id_or_null(&params, (uint64_t)o->out->expires_at_ms);
 	db_put_text(&params, o->password_hash);
+	db_put_id(&params, SCOPES_BOT); /* what the operator opens for a bot has all that a bot can have */
 	enum status st = log_tx_query(tx, &insert, &params, &rows);
 	if (st != STATUS_OK)
 		return st;
@@ -259,18 +262,8 @@ static enum status revoke_work(struct log_tx *tx, void *arg)
 	if (rows.affected == 0)
 		return STATUS_NOT_FOUND;
 	log_tx_raise_epoch(tx, user);
-	pb_Event event = {
-		.has_actor = r->by->actor != NULL,
-		.which_body = pb_Event_session_revoked_tag,
-		.body.session_revoked = {.user_id = user.id,
-			.session_id = r->session_id,
-			.why = CLOSE_WHY_REVOKED},
-	};
-	if (r->by->actor != NULL)
-		event.actor = *r->by->actor;
-	char audience[AUDIENCE_SIZE];
-	audience_key(audience, "user", user.id);
-	return log_tx_append(tx, user, audience, &event, NULL);
+	return account_append_revoked(
+		tx, r->by->actor, user.id, r->session_id, 0, CLOSE_WHY_REVOKED);
 }
 
 enum status sessions_revoke(struct api *api, struct arena *mem, const struct rpc_context *by,

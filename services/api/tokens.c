@@ -10,6 +10,7 @@
 #include "common/db/db.h"
 #include "common/events/events.h"
 #include "services/api/accounts_rows.h"
+#include "services/api/scopes.h"
 
 #define TOKEN_PREFIX "ghs_"
 #define TOKEN_BYTES  32
@@ -177,13 +178,15 @@ void tokens_drop_account(struct tokens *t, uint64_t account_id)
 	drop(t, 0, account_id);
 }
 
-/* The stream's row rides along: its epoch must be of the same snapshot as the session it speaks for. */
+/* The stream's row rides along: its epoch must be of the same snapshot as the session it speaks for. A bot ends
+ * with its owner's account, whenever the job that says so to its sockets comes. */
 static const struct db_stmt resolve = {"tokens_resolve",
 	"SELECT s.id, s.token_hash, coalesce(s.expires_at_ms, 0), s.revoked_at_ms IS NOT NULL, "
 	"s.client_label, "
-	"s.last_used_at_ms, st.authz_epoch, st.seq, " ACCOUNT_COLUMNS " FROM auth.sessions s "
+	"s.last_used_at_ms, st.authz_epoch, st.seq, s.scopes, o.erased_at_ms IS NOT NULL, "
+	"o.disabled_at_ms IS NOT NULL, " ACCOUNT_COLUMNS " FROM auth.sessions s "
 	"JOIN auth.accounts a ON a.id = s.account_id JOIN log.streams st ON st.rank = 2 AND st.id = a.id "
-	"WHERE s.token_hash = $1"};
+	"LEFT JOIN auth.accounts o ON o.id = a.owner_id WHERE s.token_hash = $1"};
 static const struct db_stmt touch = {"tokens_touch",
 	"UPDATE auth.sessions SET last_used_at_ms = $2 WHERE id = $1 AND last_used_at_ms < $2"};
 enum {
@@ -195,6 +198,9 @@ enum {
 	COLUMN_USED,
 	COLUMN_EPOCH,
 	COLUMN_SEQ,
+	COLUMN_SCOPES,
+	COLUMN_OWNER_ERASED,
+	COLUMN_OWNER_DISABLED,
 	COLUMN_ACCOUNT
 };
 
@@ -216,16 +222,25 @@ static enum status read_row(const struct db_rows *rows, const uint8_t hash[TOKEN
 		.epoch = db_id(rows, 0, COLUMN_EPOCH),
 		.user_stream_seq = db_id(rows, 0, COLUMN_SEQ),
 		.expires_at_ms = expires_at_ms,
+		.scopes = db_is_null(rows, 0, COLUMN_SCOPES) ? SCOPES_PERSON
+							     : db_id(rows, 0, COLUMN_SCOPES) & SCOPES_BOT,
 		.client_label = db_text(rows, 0, COLUMN_LABEL),
 	};
 	accounts_row(rows, 0, COLUMN_ACCOUNT, &out->account);
-	if (out->account.erased)
+	if (out->account.erased || db_bool(rows, 0, COLUMN_OWNER_ERASED))
 		return STATUS_UNAUTHENTICATED;
-	if (out->account.disabled) {
+	if (out->account.disabled || db_bool(rows, 0, COLUMN_OWNER_DISABLED)) {
 		*out_why = "disabled";
 		return STATUS_UNAUTHENTICATED;
 	}
 	return STATUS_OK;
+}
+
+bool tokens_kept(struct tokens *t, struct arena *mem, const char *token, struct token_answer *out)
+{
+	uint8_t hash[TOKEN_HASH_BYTES];
+
+	return token_hash(token, hash) && look_up(t, mem, hash, out);
 }
 
 enum status tokens_resolve(struct tokens *t, struct arena *mem, const char *token, bool fresh,

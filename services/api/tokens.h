@@ -1,5 +1,7 @@
 /*
- * tokens - whose token is this? A token is text of 32 random bytes; the database has only its BLAKE2b-256.
+ * tokens - whose token is this? A token is text of 32 random bytes; the database has only its BLAKE2b-256. A row
+ * is looked up by that hash and the whole of it is compared once more in constant time: what an index lookup gives
+ * away of its timing is about a hash that nobody can choose, not about the token.
  * Answers are kept for at most two seconds, in a table of fixed size, and dropped when a revocation is heard
  * of; a write on the strength of a kept answer is refused by the epoch it carries, a read may be this much
  * late. Thread-safe.
@@ -26,6 +28,7 @@ struct token_answer {
 	uint64_t generation;      /* of the log it was read from: db_generation */
 	uint64_t user_stream_seq; /* its seq, from the same snapshot */
 	int64_t expires_at_ms;    /* 0: no end */
+	uint64_t scopes;          /* scopes.h */
 	const char *client_label; /* or NULL */
 };
 
@@ -42,13 +45,16 @@ bool token_hash(const char *text, uint8_t out_hash[TOKEN_HASH_BYTES]);
  * tokens_resolve - the account and session behind a token; strings of the answer are copied into mem.
  *
  * fresh    asks the database in any case
- * out_why  "disabled" when that is the reason, else NULL
+ * out_why  "disabled" when that is the reason (of a bot also: its owner's account is), else NULL
  *
  * STATUS_UNAUTHENTICATED: unknown, expired, revoked, or of a closed account. STATUS_BUSY: the database does
  * not answer.
  */
 enum status tokens_resolve(struct tokens *tokens, struct arena *mem, const char *token, bool fresh,
 	int64_t deadline_mono_ms, struct token_answer *out, const char **out_why);
+
+/* Only what is kept of a token that was good a moment ago; asks nobody. False: nothing is. */
+bool tokens_kept(struct tokens *tokens, struct arena *mem, const char *token, struct token_answer *out);
 
 void tokens_drop_session(struct tokens *tokens, uint64_t session_id);
 void tokens_drop_account(struct tokens *tokens, uint64_t account_id);

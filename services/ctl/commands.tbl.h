@@ -36,6 +36,12 @@ COMMAND(team_create_command, "team create", "NAME --owner USER [--joining open|i
 	"  NAME             1 to 64 characters\n"
 	"  --owner USER     name of the account that owns it\n"
 	"  --joining open   anyone may join; default: invite\n")
+COMMAND(announce_command, "announce", "--title TEXT --text TEXT [--until TIME]", "tell everybody who is signed in",
+	"  --title TEXT   1 to 256 characters\n"
+	"  --text TEXT    1 to 4000 characters, Markdown\n"
+	"  --until TIME   when clients may stop showing it, e.g. 2026-12-24T18:00:00Z; default: no end\n"
+	"\n"
+	"Everybody who watches the topic global gets the event operator_announcement at once.\n")
 COMMAND(watch_command, "watch", "[--url URL] [--token T | --token-file F] [--resume] [--count N] [--raw] TOPIC...", "show events as a client gets them",
 	"  TOPIC            channel:ID, team:ID, user:ID or global; separated by blanks or commas\n"
 	"  --url URL        default: ws:// GUILDHALL_WS_LISTEN /v1/ws\n"

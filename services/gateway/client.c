@@ -307,6 +307,7 @@ static void token_is_good(struct client *client, const pb_ResolveTokenReply *got
 	client->epoch = got->epoch;
 	client->generation = got->generation;
 	client->expires_at_ms = (int64_t)got->expires_at_ms;
+	client->may_write = got->may_write;
 	if (client->user == NULL) {
 		user_join(client, &got->account);
 		member = open_stream(client, own, OPEN_BY_TOKEN, own_stream_settled);
@@ -349,12 +350,14 @@ static void token_answered(
 		/* Held until the deadline of authentication. */
 		wheel_start(&hub->wheel, &client->retry, hub->now_mono_ms + TOKEN_RETRY_MS);
 		return;
+	case STATUS_FORBIDDEN: /* a good token, but not for this */
+		client_close(client, CLOSE_NO_SCOPE, true);
+		return;
 	case STATUS_MALFORMED:
 	case STATUS_FIELD_INVALID:
 	case STATUS_WRONG_CREDENTIALS:
 	case STATUS_UNAUTHENTICATED:
 	case STATUS_NO_ACCESS:
-	case STATUS_FORBIDDEN:
 	case STATUS_TIMED_OUT:
 	case STATUS_MUTED:
 	case STATUS_BLOCKED:

@@ -71,6 +71,7 @@ static bool has_copies(uint32_t kind)
 	case EVENT_KIND_message_updated:
 	case EVENT_KIND_message_deleted:
 	case EVENT_KIND_read_state_changed:
+	case EVENT_KIND_operator_announced:
 	case EVENT_KIND_typing_changed:
 	case EVENT_KIND_presence_changed:
 		return false;
@@ -258,16 +259,19 @@ void deliver_late(struct delivery *d, struct subscription *sub)
 static void own_event(struct feed *feed, const pb_Event *body)
 {
 	switch ((int)body->which_body) {
-	case EVENT_KIND_session_revoked:
+	case EVENT_KIND_session_revoked: {
+		const pb_SessionRevoked *e = &body->body.session_revoked;
+		enum close_reason reason = e->why == CLOSE_WHY_DISABLED  ? CLOSE_DISABLED
+					   : e->why == CLOSE_WHY_CHANGED ? CLOSE_TOKEN_CHANGED
+									 : CLOSE_BAD_TOKEN;
 		for (uint32_t i = feed->member_count; i-- > 0;) {
 			struct client *client = feed->members[i]->client;
-			uint64_t session = body->body.session_revoked.session_id;
-			if (session != 0 && session != client->session_id)
-				continue;
-			bool disabled = body->body.session_revoked.why == CLOSE_WHY_DISABLED;
-			client_close(client, disabled ? CLOSE_DISABLED : CLOSE_BAD_TOKEN, true);
+			if (e->session_id != 0 ? client->session_id == e->session_id
+					       : client->session_id != e->but_session_id)
+				client_close(client, reason, true);
 		}
 		return;
+	}
 	case EVENT_KIND_account_closed:
 		for (uint32_t i = feed->member_count; i-- > 0;)
 			client_close(feed->members[i]->client,

@@ -96,6 +96,8 @@ static const char *why_word(uint32_t why)
 		return "erased";
 	case CLOSE_WHY_REVOKED:
 		return "revoked";
+	case CLOSE_WHY_CHANGED:
+		return "changed";
 	}
 	return "revoked";
 }
@@ -110,9 +112,12 @@ static void render_account_closed(struct frame *f)
 
 static void render_session_revoked(struct frame *f)
 {
+	const pb_SessionRevoked *e = &f->body->body.session_revoked;
 	struct json_writer *w = frame_open(f);
-	jw_kv(w, uuid, "session_id", f->body->body.session_revoked.session_id);
-	jw_kv(w, str, "why", why_word(f->body->body.session_revoked.why));
+	jw_kv(w, uuid, "session_id", e->session_id);
+	if (e->but_session_id != 0)
+		jw_kv(w, uuid, "but_session_id", e->but_session_id);
+	jw_kv(w, str, "why", why_word(e->why));
 }
 
 static void render_session_opened(struct frame *f)
@@ -695,6 +700,16 @@ static void render_unread_updated(struct frame *f)
 	jw_kv(w, u64, "unread", e->unread);
 	jw_kv(w, u64, "mentions", e->mentions);
 	jw_kv(w, uuid, "last_read_id", e->last_read_id);
+}
+
+static void render_operator_announcement(struct frame *f)
+{
+	const pb_OperatorAnnounced *e = &f->body->body.operator_announced;
+	struct json_writer *w = frame_open(f);
+	jw_kv(w, uuid, "announcement_id", e->id);
+	jw_kv(w, str, "title", e->title == NULL ? "" : e->title);
+	jw_kv(w, str, "text", e->text == NULL ? "" : e->text);
+	jw_kv(w, time, "until", (int64_t)e->until_ms);
 }
 
 /* ---- presence */

@@ -50,6 +50,7 @@ EVENT_IN_CHANNEL(message_posted,           "channel_message",      PLACE_CHANNEL
 EVENT_IN_CHANNEL(message_updated,          "message_updated",      PLACE_CHANNEL | PLACE_TEAM,  render_message_updated)
 EVENT_IN_CHANNEL(message_deleted,          "message_deleted",      PLACE_CHANNEL | PLACE_TEAM,  render_message_deleted)
 EVENT_IN_CHANNEL(read_state_changed,       "unread_updated",       OWN,                         render_unread_updated)
+EVENT(           operator_announced,       "operator_announcement", PLACE_GLOBAL,               render_operator_announcement)
 EVENT(           status_changed,           "status_updated",       PLACE_TEAM | OWN,            render_status_updated)
 EVENT_IN_CHANNEL(typing_changed,           "user_typing",          PLACE_CHANNEL | PLACE_TEAM,  render_user_typing)
 EVENT(           presence_changed,         "presence_updated",     PLACE_TEAM | OWN,            render_presence_updated)

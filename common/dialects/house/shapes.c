@@ -82,6 +82,20 @@ void house_profile(struct json_writer *w, const struct house_profile *profile)
 	jw_object_end(w);
 }
 
+void house_bot(struct json_writer *w, const struct house_bot *bot)
+{
+	const pb_UserView *user = bot->user;
+
+	jw_object(w);
+	user_keys(w, user);
+	jw_kv(w, str, "banner_url", user->banner);
+	jw_kv(w, str, "bio", user->bio);
+	jw_kv(w, str, "tagline", user->tagline);
+	jw_kv(w, uuid, "owner_id", bot->owner_id);
+	jw_kv(w, bool, "disabled", user->disabled);
+	jw_object_end(w);
+}
+
 void house_session(struct json_writer *w, const struct house_session *session)
 {
 	jw_object(w);

@@ -32,6 +32,13 @@ struct house_profile {
 };
 void house_profile(struct json_writer *w, const struct house_profile *profile);
 
+/* A bot as its owner sees it. */
+struct house_bot {
+	const pb_UserView *user;
+	uint64_t owner_id;
+};
+void house_bot(struct json_writer *w, const struct house_bot *bot);
+
 struct house_session {
 	uint64_t id;
 	const char *token; /* only in the answer that opens it; NULL leaves token and user out */

@@ -426,12 +426,12 @@ static void op_presence(struct op *op)
 
 struct op_row {
 	const char *name;
-	bool before;
+	bool before, writes;
 	void (*handle)(struct op *op);
 };
 
 static const struct op_row ops[] = {
-#define OP(name, before, handler) {name, before, handler},
+#define OP(name, before, writes, handler) {name, before, writes, handler},
 #include "services/gateway/dialects/house_ops.tbl.h"
 #undef OP
 };
@@ -479,6 +479,8 @@ static void op_handle(struct op *op)
 			continue;
 		if (client->state != CLIENT_READY && !ops[i].before)
 			op_error(op, STATUS_UNAUTHENTICATED, NULL);
+		else if (ops[i].writes && !client->may_write)
+			op_error(op, STATUS_FORBIDDEN, "the token has not the scope write");
 		else
 			ops[i].handle(op);
 		return;

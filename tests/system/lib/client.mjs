@@ -5,18 +5,24 @@ import { sleep } from './wait.mjs';
 
 export class Rest {
   /** bases: one or several API addresses; calls go round. */
-  constructor(bases, token = null) {
+  constructor(bases, token = null, headers = {}) {
     this.bases = Array.isArray(bases) ? bases : [bases];
     this.token = token;
+    this.headers = headers; // of every call
     this.turn = 0;
   }
 
   as(token) {
-    return new Rest(this.bases, token);
+    return new Rest(this.bases, token, this.headers);
+  }
+
+  /** The same caller behind a proxy that says he comes from there. */
+  from(address) {
+    return new Rest(this.bases, this.token, { ...this.headers, 'x-forwarded-for': address });
   }
 
   async call(method, path, body, headers = {}) {
-    const init = { method, headers: { ...headers }, signal: AbortSignal.timeout(15000) };
+    const init = { method, headers: { ...this.headers, ...headers }, signal: AbortSignal.timeout(15000) };
     if (this.token) init.headers.authorization = `Bearer ${this.token}`;
     if (body !== undefined) {
       init.headers['content-type'] ??= 'application/json';

@@ -141,6 +141,9 @@ export class Cluster {
       GUILDHALL_LIMIT_REQUESTS_PER_S: '0',
       GUILDHALL_LIMIT_POSTS_PER_5S: '0',
       GUILDHALL_LIMIT_LOGINS_PER_MIN: '0',
+      GUILDHALL_LIMIT_GUESSES_PER_MIN: '0',
+      GUILDHALL_LIMIT_REGISTRATIONS_PER_H: '0',
+      GUILDHALL_LIMIT_STRANGERS_PER_S: '0',
       ...this.extra,
     };
     if (!copy) return env;

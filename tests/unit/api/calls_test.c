@@ -3,7 +3,9 @@
 #include <unistd.h>
 
 #include "common/rpc/stubs.h"
+#include "services/api/bot_tokens.h"
 #include "services/api/calls.h"
+#include "services/api/scopes.h"
 #include "tests/unit/api/fixture.h"
 
 static struct wire {
@@ -197,7 +199,89 @@ START_TEST(a_missing_field_is_a_status_and_no_crash)
 }
 END_TEST
 
-TESTS("calls", every_call_is_bound_once, the_system_makes_an_account_and_a_repeat_gets_the_same,
+START_TEST(a_socket_is_not_for_a_token_that_may_not_read)
+{
+	struct fixture *fx = with_wire();
+	struct token_answer owner = person(fx, "owner", NULL);
+	struct account_new fields = {.username = "robot", .owner_id = owner.account.id};
+	struct bot_token_new writing = {.label = "w", .scopes = SCOPE_BIT(SCOPE_WRITE)},
+			     reading = {.label = "r", .scopes = SCOPE_BIT(SCOPE_READ)};
+	struct rpc_context ctx = by(fx, &owner);
+	char may_write[TOKEN_TEXT_SIZE], may_read[TOKEN_TEXT_SIZE];
+	pb_ResolveTokenReply answer;
+	struct bot_token token;
+	pb_UserView bot;
+
+	ck_assert_int_eq(accounts_create(&fx->api, fx->mem, &ctx, &fields, &bot, &fx->outcome), STATUS_OK);
+	ctx = by(fx, &owner);
+	ck_assert_int_eq(bot_tokens_create(&fx->api, fx->mem, &ctx, bot.id, &writing, may_write, &token, &fx->outcome),
+		STATUS_OK);
+	ctx = by(fx, &owner);
+	ck_assert_int_eq(bot_tokens_create(&fx->api, fx->mem, &ctx, bot.id, &reading, may_read, &token, &fx->outcome),
+		STATUS_OK);
+	ck_assert_int_eq(api_resolve_token(wire.client, fx->mem, &ctx, &(pb_ResolveTokenRequest){.token = may_write},
+				 &answer, &fx->outcome),
+		STATUS_FORBIDDEN);
+	ck_assert_str_eq(fx->outcome.why, "scope:read");
+	ck_assert_int_eq(api_resolve_token(wire.client, fx->mem, &ctx, &(pb_ResolveTokenRequest){.token = may_read},
+				 &answer, &fx->outcome),
+		STATUS_OK);
+	ck_assert(!answer.may_write);
+	without_wire(fx);
+}
+END_TEST
+
+static enum status announce(struct fixture *fx, const struct rpc_context *ctx, const char *title, const char *text,
+	uint64_t until_ms, pb_AnnounceReply *out)
+{
+	pb_AnnounceRequest rq = {.title = (char *)title, .text = (char *)text, .until_ms = until_ms};
+
+	return api_announce(wire.client, fx->mem, ctx, &rq, out, &fx->outcome);
+}
+
+START_TEST(the_operator_tells_everybody_and_a_repeat_says_it_once)
+{
+	struct fixture *fx = with_wire();
+	struct rpc_context ctx = by_system(fx);
+	pb_AnnounceReply first, again;
+
+	ck_assert_int_eq(announce(fx, &ctx, "Tonight", "An update.", 0, &first), STATUS_OK);
+	ck_assert_int_eq(announce(fx, &ctx, "Tonight", "An update.", 0, &again), STATUS_OK);
+	ck_assert_uint_eq(again.id, first.id);
+	ck_assert_int_eq(pg_number(fx->url, "SELECT count(*) FROM log.events WHERE rank = 3 AND id = 0 AND audience = "
+					    "'all' AND kind = 167"),
+		1);
+	without_wire(fx);
+}
+END_TEST
+
+START_TEST(what_is_announced_has_bounds_and_only_the_system_announces)
+{
+	struct fixture *fx = with_wire();
+	struct token_answer alice = person(fx, "alice", NULL);
+	struct rpc_context ctx = by_system(fx);
+	char *long_text = arena_alloc(fx->mem, 4002);
+	pb_AnnounceReply reply;
+
+	memset(long_text, 'a', 4001);
+	long_text[4001] = '\0';
+	ck_assert_int_eq(announce(fx, &ctx, "", "x", 0, &reply), STATUS_FIELD_INVALID);
+	ck_assert_str_eq(fx->outcome.field, "title");
+	ck_assert_int_eq(announce(fx, &ctx, "x", "", 0, &reply), STATUS_FIELD_INVALID);
+	ck_assert_int_eq(announce(fx, &ctx, "x", long_text, 0, &reply), STATUS_FIELD_INVALID);
+	ck_assert_str_eq(fx->outcome.field, "text");
+	ck_assert_int_eq(announce(fx, &ctx, "x", "y", 1, &reply), STATUS_FIELD_INVALID);
+	ck_assert_str_eq(fx->outcome.field, "until");
+	ctx = by(fx, &alice);
+	ck_assert_int_eq(announce(fx, &ctx, "x", "y", 0, &reply), STATUS_FORBIDDEN);
+	ck_assert_int_eq(events_of(fx, EVENT_KIND_operator_announced), 0);
+	without_wire(fx);
+}
+END_TEST
+
+TESTS("calls", a_socket_is_not_for_a_token_that_may_not_read,
+	the_operator_tells_everybody_and_a_repeat_says_it_once,
+	what_is_announced_has_bounds_and_only_the_system_announces, every_call_is_bound_once, the_system_makes_an_account_and_a_repeat_gets_the_same,
 	a_token_made_by_the_system_resolves_with_epoch_and_position, a_token_of_a_disabled_account_says_so,
 	only_the_system_makes_tokens_and_sees_epochs, a_session_is_opened_by_password,
 	a_missing_field_is_a_status_and_no_crash)

@@ -123,8 +123,23 @@ START_TEST(a_clock_read_earlier_by_another_thread_takes_nothing_away)
 }
 END_TEST
 
+START_TEST(addresses_of_one_ipv6_network_are_one)
+{
+	struct limits *l = limits_create(64);
+	uint64_t key = limits_key_address(l, "2001:db8:1:2::1");
+
+	ck_assert_uint_eq(limits_key_address(l, "2001:db8:1:2:ffff:ffff:ffff:ffff"), key);
+	ck_assert_uint_ne(limits_key_address(l, "2001:db8:1:3::1"), key);
+	ck_assert_uint_ne(limits_key_address(l, "192.0.2.1"), limits_key_address(l, "192.0.2.2"));
+	ck_assert_uint_ne(
+		limits_key_address(l, "::ffff:192.0.2.1"), limits_key_address(l, "::ffff:192.0.2.2"));
+	limits_destroy(l);
+}
+END_TEST
+
 TESTS("limits", a_burst_is_allowed_and_no_more, a_bucket_fills_again_with_time,
 	looking_takes_nothing_and_says_what_taking_would,
+	addresses_of_one_ipv6_network_are_one,
 	a_client_is_told_what_is_left_and_how_long_to_wait, keys_and_classes_have_buckets_of_their_own,
 	nought_is_no_limit, a_crowded_table_forgets_the_one_longest_untouched,
 	a_clock_read_earlier_by_another_thread_takes_nothing_away)

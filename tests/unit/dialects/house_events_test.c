@@ -116,6 +116,24 @@ static void session_revoked(pb_Event *e)
 	e->body.session_revoked =
 		(pb_SessionRevoked){.user_id = ALICE, .session_id = SESSION, .why = CLOSE_WHY_REVOKED};
 }
+static void every_other_session_revoked(pb_Event *e)
+{
+	e->body.session_revoked = (pb_SessionRevoked){
+		.user_id = ALICE, .but_session_id = SESSION, .why = CLOSE_WHY_REVOKED};
+}
+static void token_changed(pb_Event *e)
+{
+	e->body.session_revoked =
+		(pb_SessionRevoked){.user_id = ALICE, .session_id = SESSION, .why = CLOSE_WHY_CHANGED};
+}
+static void operator_announced(pb_Event *e)
+{
+	e->has_actor = false;
+	e->body.operator_announced = (pb_OperatorAnnounced){.id = TEAM,
+		.title = (char *)"Update tonight",
+		.text = (char *)"Back by 22:30.",
+		.until_ms = AT_MS + 3600000};
+}
 static void session_opened(pb_Event *e)
 {
 	e->body.session_opened = (pb_SessionOpened){.user_id = ALICE,
@@ -432,6 +450,8 @@ static const struct sample samples[] = {
 	SAMPLE("user_updated.detail", account_updated, account_updated, TO_USER, .detail = true),
 	SAMPLE("session_revoked.account", account_closed, account_closed, TO_USER),
 	SAMPLE("session_revoked", session_revoked, session_revoked, TO_USER),
+	SAMPLE("session_revoked.others", session_revoked, every_other_session_revoked, TO_USER),
+	SAMPLE("session_revoked.changed", session_revoked, token_changed, TO_USER),
 	SAMPLE("session_opened", session_opened, session_opened, TO_USER),
 	SAMPLE("team_created", team_created, team_created, TO_USER),
 	SAMPLE("team_created.detail", team_created, team_created, TO_USER, .detail = true),
@@ -495,6 +515,7 @@ static const struct sample samples[] = {
 	SAMPLE("message_updated.detail", message_updated, message_updated, IN_TEAM, .detail = true),
 	SAMPLE("message_deleted", message_deleted, message_deleted, IN_TEAM),
 	SAMPLE("unread_updated", read_state_changed, read_state_changed, TO_USER),
+	SAMPLE("operator_announcement", operator_announced, operator_announced, STREAM_GLOBAL),
 	SAMPLE("status_updated", status_changed, status_changed, IN_TEAM),
 	SAMPLE("user_typing", typing_changed, typing_changed, IN_TEAM),
 	SAMPLE("presence_updated", presence_changed, presence_changed, IN_TEAM),

@@ -54,6 +54,7 @@ static void port_ask_token(void *arg, uint64_t question, const char *token, enum
 	pb_ResolveTokenReply *reply = ARENA_NEW(mem, pb_ResolveTokenReply);
 
 	*reply = (pb_ResolveTokenReply){.has_account = true,
+		.may_write = true,
 		.account = {.id = USER, .username = arena_strdup(mem, "u")},
 		.session_id = 5};
 	loop_answer(outside->loop, question, STATUS_OK, mem, reply, NULL);

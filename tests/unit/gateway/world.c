@@ -327,6 +327,7 @@ static void serve_token(struct world *w, struct asked *asked)
 		return;
 	}
 	*reply = (pb_ResolveTokenReply){.has_account = true,
+		.may_write = true,
 		.account = {.id = user, .username = arena_printf(asked->mem, "user%u", (unsigned)user)},
 		.epoch = 1,
 		.session_id = 100 + user,

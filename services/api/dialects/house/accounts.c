@@ -44,6 +44,8 @@ enum status house_sessions_create(struct exchange *x)
 	json_str(&r, "client_label", JSON_OPTIONAL, 1, 64, &fields.client_label);
 	enum status st = house_body_end(x, &r);
 	if (st == STATUS_OK)
+		st = exchange_guess_name(x, fields.login);
+	if (st == STATUS_OK)
 		st = sessions_open(x->api, x->mem, exchange_context(x, true), &fields, opened, &x->outcome);
 	if (st != STATUS_OK)
 		return st;

@@ -2,7 +2,7 @@
  * rows. auth and cost are services/api/router.h, scope is what a bot's token must have (services/api/scopes.tbl.h).
  *
  *    method    path                                                        auth     scope     cost   handler */
-ROUTE("POST",   "/accounts",                                                NONE,    NONE,     LOGIN, accounts_create)
+ROUTE("POST",   "/accounts",                                                NONE,    NONE,     REGISTER, accounts_create)
 ROUTE("POST",   "/sessions",                                                NONE,    NONE,     LOGIN, sessions_create)
 ROUTE("GET",    "/sessions",                                                SESSION, ACCOUNT,  READ,  sessions_list)
 ROUTE("DELETE", "/sessions/current",                                        SESSION, READ,     WRITE, sessions_delete_current)
@@ -12,6 +12,16 @@ ROUTE("PATCH",  "/me",                                                      SESS
 ROUTE("DELETE", "/me",                                                      SESSION, ACCOUNT,  WRITE, me_delete)
 ROUTE("GET",    "/users",                                                   SESSION, READ,     READ,  users_search)
 ROUTE("GET",    "/users/{user}",                                            SESSION, READ,     READ,  users_get)
+
+ROUTE("POST",   "/bots",                                                    SESSION, ACCOUNT,  WRITE, bots_create)
+ROUTE("GET",    "/bots",                                                    SESSION, ACCOUNT,  READ,  bots_list)
+ROUTE("GET",    "/bots/{bot}",                                              SESSION, ACCOUNT,  READ,  bots_get)
+ROUTE("PATCH",  "/bots/{bot}",                                              SESSION, ACCOUNT,  WRITE, bots_patch)
+ROUTE("DELETE", "/bots/{bot}",                                              SESSION, ACCOUNT,  WRITE, bots_delete)
+ROUTE("POST",   "/bots/{bot}/tokens",                                       SESSION, ACCOUNT,  WRITE, bot_tokens_create)
+ROUTE("GET",    "/bots/{bot}/tokens",                                       SESSION, ACCOUNT,  READ,  bot_tokens_list)
+ROUTE("PATCH",  "/bots/{bot}/tokens/{token}",                               SESSION, ACCOUNT,  WRITE, bot_tokens_patch)
+ROUTE("DELETE", "/bots/{bot}/tokens/{token}",                               SESSION, ACCOUNT,  WRITE, bot_tokens_delete)
 
 ROUTE("POST",   "/teams",                                                   SESSION, TEAMS,    WRITE, teams_create)
 ROUTE("GET",    "/teams",                                                   SESSION, READ,     READ,  teams_list)
