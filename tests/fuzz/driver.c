@@ -6,8 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #define ROUNDS     100000
+#define CPU_MOST_S 5 /* a slow target runs fewer rounds, but all of its seeds */
 #define INPUT_MOST 4096
 
 static uint64_t state = 88172645463325252u;
@@ -86,7 +88,8 @@ int fuzz_run(int argc, char **argv, int (*target)(const uint8_t *bytes, size_t l
 	for (int i = 1; i < argc; i++)
 		if (run_file(argv[i], target) != EXIT_SUCCESS)
 			return EXIT_FAILURE;
-	for (int round = 0; argc == 1 && round < ROUNDS; round++) {
+	clock_t until = clock() + CPU_MOST_S * CLOCKS_PER_SEC;
+	for (int round = 0; argc == 1 && round < ROUNDS && (round < (int)seed_count || clock() < until); round++) {
 		const struct fuzz_seed *seed = &seeds[next_random((uint32_t)seed_count)];
 		uint8_t bytes[INPUT_MOST];
 		memcpy(bytes, seed->bytes, seed->length);
