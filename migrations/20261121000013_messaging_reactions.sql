@@ -44,6 +44,10 @@ CREATE TABLE messaging.bookmarks (
 CREATE INDEX bookmarks_newest ON messaging.bookmarks (user_id, at_ms, message_id);
 CREATE INDEX bookmarks_message ON messaging.bookmarks (message_id); -- a deletion
 
+-- A reply counts those that answer it; the top of a chain always counted all of it.
+UPDATE messaging.messages p SET reply_count = r.replies FROM (SELECT parent_id, count(*) AS replies FROM messaging.messages
+  WHERE parent_id <> root_id AND deleted_at_ms IS NULL GROUP BY parent_id) r WHERE p.id = r.parent_id;
+
 -- migrate:down
 DROP TABLE messaging.bookmarks, messaging.pins, messaging.reaction_counts, messaging.reactions;
 ALTER TABLE messaging.messages DROP COLUMN pin_seqs;

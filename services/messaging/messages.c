@@ -137,9 +137,10 @@ static const struct db_stmt blank_stmt = {
 	" UPDATE messaging.messages SET content = '', event_seqs = '{}', deleted_at_ms = $2, deleted_by = $3 "
 	"WHERE id = $1",
 };
-static const struct db_stmt uncount_root_stmt = {
+/* The top of its chain and, where that is another, what it answered. */
+static const struct db_stmt uncount_replied_stmt = {
 	"messaging_message_uncount",
-	"UPDATE messaging.messages SET reply_count = greatest(reply_count - 1, 0) WHERE id = $1",
+	"UPDATE messaging.messages SET reply_count = greatest(reply_count - 1, 0) WHERE id IN ($1, $2)",
 };
 /* Its own statement, after blank_stmt: it must not see the message any more. System messages were never
  * counted. */
@@ -166,7 +167,8 @@ static enum status deletion_rows(struct log_tx *tx, struct touch *t, uint64_t *o
 	if (st == STATUS_OK && t->message.root_id != 0) {
 		db_params_begin(&params, log_tx_mem(tx));
 		db_put_id(&params, t->message.root_id);
-		st = log_tx_query(tx, &uncount_root_stmt, &params, NULL);
+		db_put_id(&params, t->message.parent_id);
+		st = log_tx_query(tx, &uncount_replied_stmt, &params, NULL);
 	}
 	if (st != STATUS_OK)
 		return st;

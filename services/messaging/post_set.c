@@ -27,7 +27,7 @@ static const char post_sql[] =
 		" $19::text[], $20::bytea[]",
 		"message_id, channel_id, parent_id, root_id, content, nonce, made_at_ms, exempt, audience, payload")
 	", checked AS (SELECT j.*, 134 AS kind, j.message_id AS object_id, NULL::bytea AS reply, c.counted,"
-	" c.place AS channel_place, p.root_place, rs.place AS mark_place,"
+	" c.place AS channel_place, p.root_place, p.place AS parent_place, rs.place AS mark_place,"
 	" CASE WHEN c.slow_mode_s > 0 THEN coalesce(nullif(greatest("
 	"  rs.last_post_at_ms + c.slow_mode_s * 1000::int8 - j.made_at_ms, 0), 0), c.slow_mode_s * 1000::int8) END AS wait_ms,"
 	" CASE WHEN j.verdict <> 0 THEN j.verdict"
@@ -41,7 +41,7 @@ static const char post_sql[] =
 	" FROM judged j"
 	" LEFT JOIN LATERAL (SELECT c.ctid AS place, c.stream_id, c.deleted_at_ms, c.archived_at_ms, c.slow_mode_s, c.counted"
 	"  FROM messaging.channels c WHERE c.id = j.channel_id OFFSET 0) c ON true"
-	" LEFT JOIN LATERAL (SELECT p.channel_id, p.deleted_at_ms,"
+	" LEFT JOIN LATERAL (SELECT p.ctid AS place, p.channel_id, p.deleted_at_ms,"
 	"  (SELECT r.ctid FROM messaging.messages r WHERE r.id = j.root_id) AS root_place"
 	"  FROM messaging.messages p WHERE j.parent_id <> 0 AND p.id = j.parent_id OFFSET 0) p ON true"
 	" LEFT JOIN LATERAL (SELECT rs.ctid AS place, rs.last_post_at_ms FROM messaging.read_state rs"
@@ -51,16 +51,19 @@ static const char post_sql[] =
 	" SELECT message_id, channel_id, seq, actor, content, nullif(parent_id, 0), nullif(root_id, 0), nonce, made_at_ms"
 	" FROM numbered WHERE fate = 0)"
 	", posts AS MATERIALIZED (SELECT actor, channel_id, message_id, made_at_ms,"
-	" channel_place, root_place, mark_place, counted, counted + row_number() OVER of_channel AS place,"
+	" channel_place, root_place, parent_place, mark_place, counted, counted + row_number() OVER of_channel AS place,"
 	" lead(i) OVER of_channel IS NULL AS newest, lead(i) OVER of_author IS NULL AS newest_of_author"
 	" FROM numbered WHERE fate = 0"
 	" WINDOW of_channel AS (PARTITION BY channel_id ORDER BY i), of_author AS (PARTITION BY channel_id, actor ORDER BY i))"
 	", channels AS (UPDATE messaging.channels c SET last_message_id = p.message_id, counted = p.place,"
 	" message_count = c.message_count + p.place - p.counted"
 	" FROM posts p WHERE p.newest AND c.ctid = p.channel_place)"
-	", roots AS (UPDATE messaging.messages r SET reply_count = r.reply_count + w.replies"
-	" FROM (SELECT root_place, count(*)::int AS replies FROM posts WHERE root_place IS NOT NULL GROUP BY root_place) w"
-	" WHERE r.ctid = w.root_place)"
+	/* The top of the chain counts all of it, a reply those that answer it. */
+	", replied AS (UPDATE messaging.messages r SET reply_count = r.reply_count + w.replies"
+	" FROM (SELECT a.place, count(*)::int AS replies FROM (SELECT root_place AS place FROM posts WHERE root_place IS NOT NULL"
+	"  UNION ALL SELECT parent_place FROM posts WHERE parent_place IS NOT NULL AND parent_place IS DISTINCT FROM root_place) a"
+	"  GROUP BY a.place) w"
+	" WHERE r.ctid = w.place)"
 	/* Who posts has read what was there. By ctid where there is a mark: an upsert locks the row first, at twice the price.
 	 * A mark is not under the stream's lock: when its owner sets it in this very moment, his is as good as ours. */
 	", marks AS (UPDATE messaging.read_state r SET last_read_id = p.message_id, counted = p.place, last_post_at_ms = p.made_at_ms"

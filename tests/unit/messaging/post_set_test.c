@@ -347,7 +347,7 @@ START_TEST(an_epoch_that_was_raised_sends_the_post_back_alone)
 }
 END_TEST
 
-START_TEST(a_reply_counts_at_its_root_and_keeps_its_parent)
+START_TEST(a_reply_counts_at_its_root_and_at_its_parent)
 {
 	struct fixture fx;
 	struct post p, reply, deeper;
@@ -363,7 +363,7 @@ START_TEST(a_reply_counts_at_its_root_and_keeps_its_parent)
 	deeper.row.root_id = 70;
 	ck_assert_int_eq(post_run(&fx, &deeper), STATUS_OK);
 	ck_assert_int_eq(pg_number(fx.url, "SELECT reply_count FROM messaging.messages WHERE id = 70"), 2);
-	ck_assert_int_eq(pg_number(fx.url, "SELECT reply_count FROM messaging.messages WHERE id = 71"), 0);
+	ck_assert_int_eq(pg_number(fx.url, "SELECT reply_count FROM messaging.messages WHERE id = 71"), 1);
 	ck_assert_int_eq(pg_number(fx.url, "SELECT count(*) FROM messaging.messages WHERE id = 72 AND "
 					   "parent_id = 71 AND root_id = 70"),
 		1);
@@ -499,7 +499,7 @@ TESTS("post_set", a_post_writes_message_event_head_counters_mark_and_request,
 	a_repeated_request_is_answered_with_the_first_message_and_writes_nothing,
 	the_same_request_twice_in_one_batch_makes_one_message,
 	another_body_under_the_same_request_is_a_bad_field,
-	an_epoch_that_was_raised_sends_the_post_back_alone, a_reply_counts_at_its_root_and_keeps_its_parent,
+	an_epoch_that_was_raised_sends_the_post_back_alone, a_reply_counts_at_its_root_and_at_its_parent,
 	many_replies_of_one_batch_are_all_counted, a_reply_target_must_live_and_be_of_the_channel,
 	a_channel_must_live_be_open_and_of_the_locked_stream,
 	slow_mode_lets_one_post_through_and_tells_how_long_to_wait, slow_mode_holds_within_one_batch)
