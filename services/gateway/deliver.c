@@ -70,6 +70,11 @@ static bool has_copies(uint32_t kind)
 	case EVENT_KIND_message_posted:
 	case EVENT_KIND_message_updated:
 	case EVENT_KIND_message_deleted:
+	case EVENT_KIND_reaction_added:
+	case EVENT_KIND_reaction_removed:
+	case EVENT_KIND_message_pinned:
+	case EVENT_KIND_message_unpinned:
+	case EVENT_KIND_bookmark_changed:
 	case EVENT_KIND_read_state_changed:
 	case EVENT_KIND_operator_announced:
 	case EVENT_KIND_typing_changed:

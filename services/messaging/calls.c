@@ -2,12 +2,15 @@
 
 #include "common/db/log.h"
 #include "common/rpc/stubs.h"
+#include "services/messaging/bookmarks.h"
 #include "services/messaging/channel_states.h"
 #include "services/messaging/channels.h"
 #include "services/messaging/lists.h"
 #include "services/messaging/messages.h"
 #include "services/messaging/people.h"
+#include "services/messaging/pins.h"
 #include "services/messaging/post.h"
+#include "services/messaging/reactions.h"
 #include "services/messaging/read_state.h"
 #include "services/messaging/service.h"
 
@@ -44,6 +47,14 @@ const struct rpc_binding messaging_bindings[] = {
 	{&rpc_messaging_list_unread, list_unread},
 	{&rpc_messaging_put_person, put_person},
 	{&rpc_messaging_set_channel_state, set_channel_state},
+	{&rpc_messaging_add_reaction, add_reaction},
+	{&rpc_messaging_remove_reaction, remove_reaction},
+	{&rpc_messaging_list_reactions, list_reactions},
+	{&rpc_messaging_pin_message, pin_message},
+	{&rpc_messaging_unpin_message, unpin_message},
+	{&rpc_messaging_list_pins, list_pins},
+	{&rpc_messaging_set_bookmark, set_bookmark},
+	{&rpc_messaging_list_bookmarks, list_bookmarks},
 	{&rpc_messaging_fetch_events, fetch_events},
 	{&rpc_messaging_stream_heads, stream_heads},
 };

@@ -6,9 +6,23 @@
 #include "services/messaging/views.h"
 #include "services/messaging/visible.h"
 
-static uint32_t list_limit(uint32_t asked, uint32_t most)
+uint32_t list_limit(uint32_t asked, uint32_t most)
 {
 	return asked == 0 ? LIST_DEFAULT : asked > most ? most : asked;
+}
+
+void list_take(struct arena *mem, const struct db_rows *rows, int first, uint32_t limit, pb_ListMessagesReply *out)
+{
+	*out = (pb_ListMessagesReply){.messages = ARENA_ARRAY(mem, (size_t)rows->count, pb_MessageView)};
+	for (int i = 0; i < rows->count && !db_is_null(rows, i, first); i++) {
+		if (out->messages_count == limit) {
+			out->more = true;
+			return;
+		}
+		pb_MessageView *view = &out->messages[out->messages_count++];
+		message_from_row(mem, rows, i, first, view);
+		message_marks_from_row(mem, rows, i, first + MESSAGE_COLUMN_COUNT, view);
+	}
 }
 
 /* ---- messages. $4 channel, $5 limit, $6 before, $7 after; 0: none. Beside the page every row has what the
@@ -21,7 +35,8 @@ static uint32_t list_limit(uint32_t asked, uint32_t most)
 #define PAGE_SQL(with, page, order)                                                                                  \
 	"WITH e AS MATERIALIZED (SELECT e.*, coalesce(" SEQ_OF("$6") ", 0) AS before_seq, coalesce(" SEQ_OF("$7")    \
 	", 0) AS after_seq" with " FROM (" EPOCHS_SQL ") e)"                                                         \
-	" SELECT " EPOCHS_COLUMNS ", e.before_seq, e.after_seq, e.root_id, " MESSAGE_COLUMNS                         \
+	" SELECT " EPOCHS_COLUMNS ", e.before_seq, e.after_seq, e.root_id, " MESSAGE_COLUMNS ", "                    \
+	MESSAGE_MARKS("$3")                                                                                          \
 	" FROM e LEFT JOIN LATERAL (SELECT m.* FROM messaging.messages m WHERE " page " AND m.deleted_at_ms IS NULL" \
 	"  AND m.seq > e.after_seq AND m.seq < coalesce(nullif(e.before_seq, 0), 9223372036854775807)"               \
 	"  ORDER BY m.seq " order " LIMIT $5) m ON true"                                                             \
@@ -81,16 +96,7 @@ static enum status page_read(struct db_conn *conn, struct rpc_call *call, const 
 		out_no->field = "after";
 	if (out_no->field != NULL)
 		return STATUS_FIELD_INVALID;
-	*page->reply = (pb_ListMessagesReply){
-		.messages = ARENA_ARRAY(call->mem, (size_t)rows.count, pb_MessageView)};
-	for (int i = 0; i < rows.count && !db_is_null(&rows, i, PAGE_COLUMNS); i++) {
-		if (page->reply->messages_count == limit) {
-			page->reply->more = true;
-			break;
-		}
-		message_from_row(call->mem, &rows, i, PAGE_COLUMNS,
-			&page->reply->messages[page->reply->messages_count++]);
-	}
+	list_take(call->mem, &rows, PAGE_COLUMNS, limit, page->reply);
 	return STATUS_OK;
 }
 

@@ -4,6 +4,7 @@
 
 #include "services/messaging/guard.h"
 #include "services/messaging/people.h"
+#include "services/messaging/reactions.h"
 #include "services/messaging/views.h"
 
 /* ---- what edit and deletion share */
@@ -17,7 +18,7 @@ struct touch {
 	/* -- the row, read under the lock */
 	pb_MessageView message;
 	uint64_t *seqs; /* of every event that carries its content */
-	size_t seq_count;
+	size_t seq_count, edits;
 };
 
 static enum status touch_allowed(struct change *c)
@@ -31,7 +32,7 @@ static enum status touch_allowed(struct change *c)
 
 static const struct db_stmt touch_stmt = {
 	"messaging_message_row",
-	"SELECT m.event_seqs, " MESSAGE_COLUMNS
+	"SELECT m.event_seqs || m.pin_seqs, cardinality(m.event_seqs), " MESSAGE_COLUMNS ", " MESSAGE_MARKS("$3")
 	" FROM messaging.messages m LEFT JOIN messaging.people p ON p.id = m.author_id"
 	" WHERE m.id = $1 AND m.channel_id = $2 AND m.deleted_at_ms IS NULL",
 };
@@ -47,13 +48,16 @@ static enum status touch_load(struct log_tx *tx, struct touch *t)
 	db_params_begin(&params, log_tx_mem(tx));
 	db_put_id(&params, t->message_id);
 	db_put_id(&params, t->channel_id);
+	db_put_id(&params, c->call->header->actor_id);
 	enum status st = log_tx_query(tx, &touch_stmt, &params, &rows);
 	if (st != STATUS_OK)
 		return st;
 	if (rows.count == 0)
 		return STATUS_NOT_FOUND;
 	size_t count = db_i64s(&rows, 0, 0, log_tx_mem(tx), &later);
-	message_from_row(c->call->mem, &rows, 0, 1, &t->message);
+	t->edits = db_id(&rows, 0, 1);
+	message_from_row(c->call->mem, &rows, 0, 2, &t->message);
+	message_marks_from_row(c->call->mem, &rows, 0, 2 + MESSAGE_COLUMN_COUNT, &t->message);
 	t->seqs = ARENA_ARRAY(log_tx_mem(tx), count + 1, uint64_t);
 	t->seqs[0] = t->message.seq;
 	for (size_t i = 0; i < count; i++)
@@ -105,13 +109,13 @@ static enum status edit_work(struct log_tx *tx, void *arg)
 	log_tx_object(tx, t->message_id); /* no reply is stored: it would outlive the content by a day */
 	if (same)
 		return STATUS_OK;
-	if (t->seq_count > MESSAGE_EDITS_MAX) /* its posting and every edit */
+	if (t->edits >= MESSAGE_EDITS_MAX)
 		return guard_refuse(tx, STATUS_AT_LIMIT, "edits", NULL);
 	guard_event(c, EVENT_KIND_message_updated, &event);
 	event.body.message_updated = (pb_MessageUpdated){.has_channel = true,
 		.channel = t->reply->channel,
 		.has_message = true,
-		.message = t->message};
+		.message = message_for_all(log_tx_mem(tx), &t->message)};
 	st = log_tx_append(tx, c->rights.stream, c->rights.audience, &event, &seq);
 	if (st != STATUS_OK)
 		return st;
@@ -193,12 +197,16 @@ static enum status deletion_work(struct log_tx *tx, void *arg)
 	if (st != STATUS_OK)
 		return st;
 	st = deletion_rows(tx, t, &last_id);
+	if (st == STATUS_OK)
+		st = reactions_drop(tx, t->channel_id, t->message_id);
 	if (st != STATUS_OK)
 		return st;
 	st = log_tx_tombstone(tx, c->rights.stream, t->seqs, t->seq_count);
 	if (st != STATUS_OK)
 		return st;
 	t->message.content = NULL;
+	t->message.reactions_count = 0;
+	t->message.bookmarked = false;
 	t->message.deleted_at_ms = (uint64_t)log_tx_now_ms(tx);
 	guard_event(c, EVENT_KIND_message_deleted, &event);
 	event.body.message_deleted = (pb_MessageDeleted){
@@ -231,7 +239,7 @@ struct reading {
 
 static const struct db_stmt get_stmt = {
 	"messaging_message_get",
-	"WITH e AS (" EPOCHS_SQL ") SELECT " EPOCHS_COLUMNS ", " MESSAGE_COLUMNS
+	"WITH e AS (" EPOCHS_SQL ") SELECT " EPOCHS_COLUMNS ", " MESSAGE_COLUMNS ", " MESSAGE_MARKS("$3")
 	" FROM e LEFT JOIN messaging.messages m ON m.id = $5 AND m.channel_id = $4 AND m.deleted_at_ms IS "
 	"NULL"
 	" LEFT JOIN messaging.people p ON p.id = m.author_id",
@@ -239,7 +247,7 @@ static const struct db_stmt get_stmt = {
 static const struct db_stmt edits_stmt = {
 	"messaging_message_edits",
 	"WITH e AS (" EPOCHS_SQL ") SELECT " EPOCHS_COLUMNS
-	", m.id, v.no, v.content, v.edited_at_ms, v.edited_by"
+	", m.id, m.author_id, v.no, v.content, v.edited_at_ms, v.edited_by"
 	" FROM e LEFT JOIN messaging.messages m ON m.id = $5 AND m.channel_id = $4 AND m.deleted_at_ms IS "
 	"NULL"
 	" LEFT JOIN messaging.message_edits v ON v.message_id = m.id AND v.no <= $6 ORDER BY v.no",
@@ -277,6 +285,7 @@ static enum status get_read(struct db_conn *conn, struct rpc_call *call, const s
 		return st;
 	*reply = (pb_MessageReply){.has_message = true, .has_channel = true};
 	message_from_row(call->mem, &rows, 0, EPOCHS_COUNT, &reply->message);
+	message_marks_from_row(call->mem, &rows, 0, EPOCHS_COUNT + MESSAGE_COLUMN_COUNT, &reply->message);
 	rights_channel_ref(r, &reply->channel);
 	return STATUS_OK;
 }
@@ -294,7 +303,7 @@ void get_message(void *service, struct rpc_call *call, const void *request, void
 
 static const struct db_stmt written_stmt = {
 	"messaging_message_written",
-	"SELECT " MESSAGE_COLUMNS
+	"SELECT " MESSAGE_COLUMNS ", " MESSAGE_MARKS("$2")
 	" FROM messaging.messages m LEFT JOIN messaging.people p ON p.id = m.author_id"
 	" WHERE m.id = $1",
 };
@@ -311,6 +320,7 @@ enum status message_written(
 		return st;
 	db_params_begin(&params, call->mem);
 	db_put_id(&params, id);
+	db_put_id(&params, call->header->actor_id);
 	st = db_query(conn, call->mem, &written_stmt, &params, &rows);
 	db_release(conn);
 	if (st == STATUS_OK && rows.count == 0)
@@ -318,6 +328,8 @@ enum status message_written(
 	if (st != STATUS_OK)
 		return st;
 	message_from_row(call->mem, &rows, 0, 0, out);
+	if (first == NULL) /* what others put on it is for those who see it */
+		message_marks_from_row(call->mem, &rows, 0, MESSAGE_COLUMN_COUNT, out);
 	if (first != NULL && out->deleted_at_ms == 0)
 		out->content = (char *)first;
 	return STATUS_OK;
@@ -379,12 +391,20 @@ static enum status edits_read(struct db_conn *conn, struct rpc_call *call, const
 	enum status st = reading_run(conn, call, r, g, &edits_stmt, &rows, out_found);
 	if (st != STATUS_OK || rows.count == 0)
 		return st;
+	/* What somebody wrote and took back is his, and theirs who answer for what stands there. */
+	bool his = !db_is_null(&rows, 0, EPOCHS_COUNT + 1) &&
+		   db_id(&rows, 0, EPOCHS_COUNT + 1) == call->header->actor_id;
+	if (!his && !bits_has(r->bits, PERMISSION_delete_any_message)) {
+		st = rights_need(r, PERMISSION_edit_any_message, &out_no->why);
+		if (st != STATUS_OK)
+			return st;
+	}
 	*reply = (pb_ListEditsReply){.edits = ARENA_ARRAY(call->mem, (size_t)rows.count, pb_EditView)};
-	for (int i = 0; i < rows.count && !db_is_null(&rows, i, EPOCHS_COUNT + 1); i++)
+	for (int i = 0; i < rows.count && !db_is_null(&rows, i, EPOCHS_COUNT + 2); i++)
 		reply->edits[reply->edits_count++] = (pb_EditView){
-			.content = arena_strdup(call->mem, db_text(&rows, i, EPOCHS_COUNT + 2)),
-			.edited_at_ms = db_id(&rows, i, EPOCHS_COUNT + 3),
-			.edited_by = db_id(&rows, i, EPOCHS_COUNT + 4),
+			.content = arena_strdup(call->mem, db_text(&rows, i, EPOCHS_COUNT + 3)),
+			.edited_at_ms = db_id(&rows, i, EPOCHS_COUNT + 4),
+			.edited_by = db_id(&rows, i, EPOCHS_COUNT + 5),
 		};
 	return STATUS_OK;
 }

@@ -1,5 +1,6 @@
 #include "services/messaging/views.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/base/text.h"
@@ -35,6 +36,21 @@ void channel_from_row(struct arena *mem, const struct db_rows *rows, int row, in
 	out->parent_channel_id = db_id(rows, row, c++);
 }
 
+void person_from_row(struct arena *mem, const struct db_rows *rows, int row, int first, pb_UserView *out)
+{
+	int c = first;
+
+	out->username = copied(mem, rows, row, c++);
+	out->display_name = copied(mem, rows, row, c++);
+	out->avatar = copied(mem, rows, row, c++);
+	out->bot = db_bool(rows, row, c++);
+	out->system = db_bool(rows, row, c++);
+	/* Somebody nobody told us of has no name either. */
+	out->erased = out->username == NULL || db_bool(rows, row, c);
+	c++;
+	out->created_at_ms = db_id(rows, row, c++);
+}
+
 void message_from_row(struct arena *mem, const struct db_rows *rows, int row, int first, pb_MessageView *out)
 {
 	int c = first;
@@ -58,15 +74,56 @@ void message_from_row(struct arena *mem, const struct db_rows *rows, int row, in
 	out->silent = db_bool(rows, row, c++);
 	if (!out->has_author)
 		return;
-	out->author.username = copied(mem, rows, row, c++);
-	out->author.display_name = copied(mem, rows, row, c++);
-	out->author.avatar = copied(mem, rows, row, c++);
-	out->author.bot = db_bool(rows, row, c++);
-	out->author.system = db_bool(rows, row, c++);
-	/* Somebody nobody told us of has no name either. */
-	out->author.erased = out->author.username == NULL || db_bool(rows, row, c);
-	c++;
-	out->author.created_at_ms = db_id(rows, row, c++);
+	person_from_row(mem, rows, row, c, &out->author);
+}
+
+/* "emoji count me id,id,...": one line of MESSAGE_MARKS, whose end is cut off. */
+static void reaction_from_line(struct arena *mem, char *line, pb_ReactionView *out)
+{
+	char *rest = NULL;
+
+	out->emoji = strtok_r(line, " ", &rest);
+	const char *count = strtok_r(NULL, " ", &rest), *me = strtok_r(NULL, " ", &rest);
+	char *ids = strtok_r(NULL, " ", &rest);
+	out->count = count != NULL ? strtoull(count, NULL, 10) : 0;
+	out->me = me != NULL && *me == '1';
+	if (ids == NULL)
+		return;
+	size_t most = 1;
+	for (const char *at = ids; (at = strchr(at, ',')) != NULL; at++)
+		most++;
+	out->user_ids = ARENA_ARRAY(mem, most, uint64_t);
+	for (char *id = strtok_r(ids, ",", &rest); id != NULL; id = strtok_r(NULL, ",", &rest))
+		out->user_ids[out->user_ids_count++] = strtoull(id, NULL, 10);
+}
+
+void message_marks_from_row(
+	struct arena *mem, const struct db_rows *rows, int row, int first, pb_MessageView *out)
+{
+	char *text = copied(mem, rows, row, first), *rest = NULL;
+	size_t most = 1;
+
+	out->bookmarked = db_bool(rows, row, first + 1);
+	out->pinned_by = db_id(rows, row, first + 2);
+	if (text == NULL)
+		return;
+	for (const char *at = text; (at = strchr(at, '\n')) != NULL; at++)
+		most++;
+	out->reactions = ARENA_ARRAY(mem, most, pb_ReactionView);
+	for (char *line = strtok_r(text, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest))
+		reaction_from_line(mem, line, &out->reactions[out->reactions_count++]);
+}
+
+pb_MessageView message_for_all(struct arena *mem, const pb_MessageView *view)
+{
+	pb_MessageView all = *view;
+
+	all.bookmarked = false;
+	if (all.reactions_count > 0)
+		all.reactions = arena_memdup(mem, view->reactions, view->reactions_count * sizeof *view->reactions);
+	for (pb_size_t i = 0; i < all.reactions_count; i++)
+		all.reactions[i].me = false;
+	return all;
 }
 
 pb_UserView author_view(const pb_UserView *from)

@@ -27,6 +27,29 @@ void channel_from_row(struct arena *mem, const struct db_rows *rows, int row, in
 /* clang-format on */
 void message_from_row(struct arena *mem, const struct db_rows *rows, int row, int first, pb_MessageView *out);
 
+/* What is put on a message: reactions, bookmark, pin, for the reader whose id the SQL text `reader` gives ("0": for everybody, as
+ * events have it). m: messaging.messages. One probe of each table a message. */
+/* clang-format off */
+#define MESSAGE_MARKS(reader)                                                                                        \
+	"(SELECT string_agg(k.emoji || ' ' || k.count || ' ' || (EXISTS (SELECT FROM messaging.reactions r"           \
+	" WHERE r.message_id = k.message_id AND r.emoji = k.emoji AND r.user_id = " reader "))::int || ' ' ||"        \
+	" (SELECT coalesce(string_agg(w.user_id::text, ','), '') FROM (SELECT r.user_id FROM messaging.reactions r"   \
+	"  WHERE r.message_id = k.message_id AND r.emoji = k.emoji ORDER BY r.user_id LIMIT 20) w), chr(10)"          \
+	" ORDER BY k.first_at_ms, k.emoji) FROM messaging.reaction_counts k WHERE k.message_id = m.id),"              \
+	" EXISTS (SELECT FROM messaging.bookmarks b WHERE b.user_id = " reader " AND b.message_id = m.id), m.pinned_by"
+#define MESSAGE_MARKS_COUNT 3
+/* clang-format on */
+/* Into the view of the same row. */
+void message_marks_from_row(
+	struct arena *mem, const struct db_rows *rows, int row, int first, pb_MessageView *out);
+/* The view as everybody may have it: without what is its reader's own. */
+pb_MessageView message_for_all(struct arena *mem, const pb_MessageView *view);
+
+/* p: messaging.people. */
+#define PERSON_COLUMNS "p.username, p.display_name, p.avatar, p.bot, p.system, p.erased, p.created_at_ms"
+/* Fills what is not the id. */
+void person_from_row(struct arena *mem, const struct db_rows *rows, int row, int first, pb_UserView *out);
+
 /* A person as events of messages carry him: name and picture, without biography and status. Borrows. */
 pb_UserView author_view(const pb_UserView *from);
 
@@ -38,6 +61,10 @@ bool text_fits(const char *text, size_t least, size_t most);
 /* Versions that are kept beside the present one. A deletion blanks the event of each under the stream's lock,
  * and all of them are one answer: at 16 kB each, less than half of what a call may carry. */
 #define MESSAGE_EDITS_MAX  100
+#define REACTION_KINDS_MAX 20 /* of one message */
+#define PINS_PER_CHANNEL   250
+/* Of one message: each is an event with its content, which a deletion has to blank. Unpinning is always possible. */
+#define PIN_CHANGES_MAX    100
 #define CHANNEL_NAME_MAX   100
 #define CHANNEL_TOPIC_MAX  1000
 #define CHANNEL_SLOW_MAX_S 21600

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#define JUDGED_AT_ONCE 1000 /* channels in one question to moderation */
+
 static int by_channel(const void *a, const void *b)
 {
 	const struct rights *x = a, *y = b;
@@ -9,15 +11,14 @@ static int by_channel(const void *a, const void *b)
 	return x->channel_id < y->channel_id ? -1 : x->channel_id > y->channel_id;
 }
 
-static enum status gather_team(struct service *s, struct rpc_call *call, uint64_t team, struct visible *v)
+static enum status gather_judged(
+	struct service *s, struct rpc_call *call, const pb_JudgeManyRequest *request, struct visible *v)
 {
 	struct rpc_context context = rights_context(call);
-	pb_JudgeManyRequest request = {.user_id = call->header->actor_id, .team_id = team};
 	pb_JudgeManyReply reply;
 	struct rpc_outcome outcome;
 
-	enum status st =
-		moderation_judge_many(s->moderation, call->mem, &context, &request, &reply, &outcome);
+	enum status st = moderation_judge_many(s->moderation, call->mem, &context, request, &reply, &outcome);
 	if (st != STATUS_OK)
 		return st;
 	v->rights = arena_grow(call->mem, v->rights, v->count * sizeof *v->rights,
@@ -30,6 +31,40 @@ static enum status gather_team(struct service *s, struct rpc_call *call, uint64_
 			v->count++;
 	}
 	return STATUS_OK;
+}
+
+static enum status gather_team(struct service *s, struct rpc_call *call, uint64_t team, struct visible *v)
+{
+	return gather_judged(s, call,
+		&(pb_JudgeManyRequest){.user_id = call->header->actor_id, .team_id = team}, v);
+}
+
+static enum status gather_listed(
+	struct service *s, struct rpc_call *call, uint64_t *channels, size_t count, struct visible *v)
+{
+	enum status st = STATUS_OK;
+
+	*v = (struct visible){0};
+	for (size_t from = 0; st == STATUS_OK && from < count; from += JUDGED_AT_ONCE) {
+		size_t left = count - from;
+		st = gather_judged(s, call,
+			&(pb_JudgeManyRequest){.user_id = call->header->actor_id,
+				.channel_ids_count = (pb_size_t)(left < JUDGED_AT_ONCE ? left : JUDGED_AT_ONCE),
+				.channel_ids = channels + from},
+			v);
+	}
+	return st;
+}
+
+/* By channel id. */
+static void arrange(struct arena *mem, struct visible *v)
+{
+	if (v->count == 0)
+		return;
+	qsort(v->rights, v->count, sizeof *v->rights, by_channel);
+	v->channel_ids = ARENA_ARRAY(mem, v->count, uint64_t);
+	for (size_t i = 0; i < v->count; i++)
+		v->channel_ids[i] = v->rights[i].channel_id;
 }
 
 static enum status gather(struct service *s, struct rpc_call *call, uint64_t team, struct visible *v)
@@ -50,13 +85,7 @@ static enum status gather(struct service *s, struct rpc_call *call, uint64_t tea
 		if (st == STATUS_NOT_FOUND) /* left or deleted since the list was made */
 			st = STATUS_OK;
 	}
-	if (st != STATUS_OK || v->count == 0)
-		return st;
-	qsort(v->rights, v->count, sizeof *v->rights, by_channel);
-	v->channel_ids = ARENA_ARRAY(call->mem, v->count, uint64_t);
-	for (size_t i = 0; i < v->count; i++)
-		v->channel_ids[i] = v->rights[i].channel_id;
-	return STATUS_OK;
+	return st;
 }
 
 void visible_put(struct db_params *params, const struct visible *v, const struct rpc_call *call)
@@ -83,7 +112,44 @@ static bool judged_elsewhere(const struct visible *v, const struct rpc_call *cal
 	return guard_elsewhere(&v->rights[0], call, &(struct epochs){.generation = v->generation});
 }
 
-enum status visible_read(struct service *s, struct rpc_call *call, struct db *db, uint64_t team,
+void visible_keep(struct visible *v, enum permission needed)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < v->count; i++)
+		if (bits_has(v->rights[i].bits, needed)) {
+			v->rights[kept] = v->rights[i];
+			v->channel_ids[kept++] = v->channel_ids[i];
+		}
+	v->count = kept;
+}
+
+/* What a reading is over: a team (0: every team of the actor), or what `list` names. */
+struct over {
+	uint64_t team;
+	visible_list_fn *list;
+	void *arg;
+};
+
+static enum status gather_over(struct service *s, struct rpc_call *call, struct db *db, const struct over *over,
+	struct visible *v, struct refusal *out_no)
+{
+	struct db_conn *conn = NULL;
+	uint64_t *channels = NULL;
+	size_t count = 0;
+
+	if (over->list == NULL)
+		return gather(s, call, over->team, v);
+	*v = (struct visible){0};
+	enum status st = db_acquire(db, call->deadline_mono_ms, &conn);
+	if (st != STATUS_OK)
+		return st;
+	st = over->list(conn, call, over->arg, &channels, &count, out_no);
+	db_release(conn);
+	return st == STATUS_OK ? gather_listed(s, call, channels, count, v) : st;
+}
+
+static enum status read_over(struct service *s, struct rpc_call *call, struct db *db, const struct over *over,
 	visible_read_fn *fn, void *arg, struct refusal *out_no)
 {
 	for (int tries = 0; tries <= JUDGE_TRIES; tries++) {
@@ -91,11 +157,12 @@ enum status visible_read(struct service *s, struct rpc_call *call, struct db *db
 		struct db_conn *conn = NULL;
 
 		*out_no = (struct refusal){0};
-		enum status st = gather(s, call, team, &v);
+		enum status st = gather_over(s, call, db, over, &v, out_no);
 		if (st == STATUS_STALE) /* moderation's word for an ended session */
 			out_no->why = "session";
 		if (st != STATUS_OK || v.count == 0)
 			return st;
+		arrange(call->mem, &v);
 		st = db_acquire(db, call->deadline_mono_ms, &conn);
 		if (st != STATUS_OK)
 			return st;
@@ -111,4 +178,16 @@ enum status visible_read(struct service *s, struct rpc_call *call, struct db *db
 			return st;
 	}
 	return STATUS_BUSY;
+}
+
+enum status visible_read(struct service *s, struct rpc_call *call, struct db *db, uint64_t team,
+	visible_read_fn *fn, void *arg, struct refusal *out_no)
+{
+	return read_over(s, call, db, &(struct over){.team = team}, fn, arg, out_no);
+}
+
+enum status visible_read_listed(struct service *s, struct rpc_call *call, struct db *db, visible_list_fn *list,
+	visible_read_fn *fn, void *arg, struct refusal *out_no)
+{
+	return read_over(s, call, db, &(struct over){.list = list, .arg = arg}, fn, arg, out_no);
 }

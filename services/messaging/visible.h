@@ -35,3 +35,12 @@ typedef enum status visible_read_fn(
  * BUSY. */
 enum status visible_read(struct service *s, struct rpc_call *call, struct db *db, uint64_t team,
 	visible_read_fn *fn, void *arg, struct refusal *out_no);
+
+/* Only the channels in which the right is held. */
+void visible_keep(struct visible *v, enum permission needed);
+/* The same for channels that `list` names (from `db`, on the first connection of each try), wherever they are. What it returns
+ * besides STATUS_OK ends the reading. */
+typedef enum status visible_list_fn(struct db_conn *conn, struct rpc_call *call, void *arg, uint64_t **out_channels,
+	size_t *out_count, struct refusal *out_no);
+enum status visible_read_listed(struct service *s, struct rpc_call *call, struct db *db, visible_list_fn *list,
+	visible_read_fn *fn, void *arg, struct refusal *out_no);

@@ -637,7 +637,7 @@ static void message_detail(struct frame *f, const pb_MessageView *message, uint6
 {
 	if (f->detail) {
 		jw_key(&f->w, "message");
-		house_message(&f->w, message, seq);
+		house_message_told(&f->w, message, seq);
 	}
 }
 
@@ -689,6 +689,57 @@ static void render_message_deleted(struct frame *f)
 	jw_kv(w, uuid, "channel_id", e->channel.id);
 	jw_kv(w, uuid, "message_id", e->message.id);
 	message_detail(f, &e->message, 0);
+}
+
+static void reaction(struct frame *f, const pb_ReactionChanged *e)
+{
+	struct json_writer *w = frame_open(f);
+	jw_kv(w, uuid, "channel_id", e->channel.id);
+	jw_kv(w, uuid, "message_id", e->message_id);
+	who(w, e->has_user, &e->user);
+	jw_kv(w, str, "emoji", e->emoji == NULL ? "" : e->emoji);
+	jw_kv(w, u64, "count", e->count);
+}
+
+static void render_reaction_added(struct frame *f)
+{
+	reaction(f, &f->body->body.reaction_added);
+}
+
+static void render_reaction_removed(struct frame *f)
+{
+	reaction(f, &f->body->body.reaction_removed);
+}
+
+/* Who did it is the event's actor; of what the system does nobody is named. */
+static void pin(struct frame *f, const pb_MessagePinned *e)
+{
+	if (!e->has_message)
+		return;
+	struct json_writer *w = frame_open(f);
+	jw_kv(w, uuid, "channel_id", e->channel.id);
+	jw_kv(w, uuid, "message_id", e->message.id);
+	who(w, f->body->has_actor, &f->body->actor);
+	message_detail(f, &e->message, 0);
+}
+
+static void render_message_pinned(struct frame *f)
+{
+	pin(f, &f->body->body.message_pinned);
+}
+
+static void render_message_unpinned(struct frame *f)
+{
+	pin(f, &f->body->body.message_unpinned);
+}
+
+static void render_bookmark_updated(struct frame *f)
+{
+	const pb_BookmarkChanged *e = &f->body->body.bookmark_changed;
+	struct json_writer *w = frame_open(f);
+	jw_kv(w, uuid, "channel_id", e->channel.id);
+	jw_kv(w, uuid, "message_id", e->message_id);
+	jw_kv(w, bool, "bookmarked", e->set);
 }
 
 static void render_unread_updated(struct frame *f)

@@ -250,7 +250,31 @@ void house_channel_member(struct json_writer *w, const pb_ChannelMemberView *mem
 	jw_object_end(w);
 }
 
-void house_message(struct json_writer *w, const pb_MessageView *message, uint64_t seq)
+static void reaction_object(struct json_writer *w, const pb_ReactionView *reaction, bool own)
+{
+	jw_object(w);
+	jw_kv(w, str, "emoji", reaction->emoji == NULL ? "" : reaction->emoji);
+	jw_kv(w, u64, "count", reaction->count);
+	if (own)
+		jw_kv(w, bool, "me", reaction->me);
+	jw_object_end(w);
+}
+
+void house_reaction(struct json_writer *w, const pb_ReactionView *reaction)
+{
+	reaction_object(w, reaction, true);
+}
+
+void house_reactor(struct json_writer *w, const pb_ReactorView *reactor)
+{
+	jw_object(w);
+	jw_key(w, "user");
+	house_user(w, reactor->has_user ? &reactor->user : NULL);
+	jw_kv(w, time, "created_at", (int64_t)reactor->at_ms);
+	jw_object_end(w);
+}
+
+static void message_object(struct json_writer *w, const pb_MessageView *message, uint64_t seq, bool own)
 {
 	jw_object(w);
 	jw_kv(w, uuid, "id", message->id);
@@ -259,11 +283,18 @@ void house_message(struct json_writer *w, const pb_MessageView *message, uint64_
 	house_author(w, message->has_author ? &message->author : NULL);
 	jw_kv(w, str, "content", message->content == NULL ? "" : message->content);
 	jw_kv(w, uuid, "parent_message_id", message->parent_id);
+	jw_kv(w, uuid, "root_message_id", message->root_id);
 	jw_kv(w, u64, "reply_count", message->reply_count);
 	jw_key(w, "reactions");
 	jw_array(w);
+	for (size_t i = 0; i < message->reactions_count; i++)
+		reaction_object(w, &message->reactions[i], own);
 	jw_array_end(w);
 	jw_kv(w, bool, "pinned", message->pinned_at_ms != 0);
+	jw_kv(w, time, "pinned_at", (int64_t)message->pinned_at_ms);
+	jw_kv(w, uuid, "pinned_by", message->pinned_by);
+	if (own)
+		jw_kv(w, bool, "bookmarked", message->bookmarked);
 	jw_key(w, "attachments");
 	jw_array(w);
 	jw_array_end(w);
@@ -286,6 +317,16 @@ void house_message(struct json_writer *w, const pb_MessageView *message, uint64_
 	jw_kv(w, time, "edited_at", (int64_t)message->edited_at_ms);
 	jw_kv(w, u64, "seq", message->seq != 0 ? message->seq : seq);
 	jw_object_end(w);
+}
+
+void house_message(struct json_writer *w, const pb_MessageView *message, uint64_t seq)
+{
+	message_object(w, message, seq, true);
+}
+
+void house_message_told(struct json_writer *w, const pb_MessageView *message, uint64_t seq)
+{
+	message_object(w, message, seq, false);
 }
 
 void house_edit(struct json_writer *w, const pb_EditView *edit)

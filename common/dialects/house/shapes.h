@@ -60,8 +60,13 @@ void house_override(struct json_writer *w, const pb_OverrideView *override);
 /* Its keys alone, where an event has more. */
 void house_override_keys(struct json_writer *w, const pb_OverrideView *override);
 void house_channel_member(struct json_writer *w, const pb_ChannelMemberView *member);
-/* seq: of its message_posted event, when the view does not know it yet (inside that event itself); else 0. */
+/* For the one who asks: with what is his own in it (bookmarked, and me of the reactions). seq: of its message_posted event, when
+ * the view does not know it yet (inside that event itself); else 0. */
 void house_message(struct json_writer *w, const pb_MessageView *message, uint64_t seq);
+/* For everybody, inside an event: without it. */
+void house_message_told(struct json_writer *w, const pb_MessageView *message, uint64_t seq);
+void house_reaction(struct json_writer *w, const pb_ReactionView *reaction);
+void house_reactor(struct json_writer *w, const pb_ReactorView *reactor);
 void house_edit(struct json_writer *w, const pb_EditView *edit);
 void house_ban(struct json_writer *w, const pb_BanView *ban);
 /* With the team's preview when the view has it. */

@@ -402,6 +402,49 @@ static void message_deleted(pb_Event *e)
 		.has_channel = true, .channel = ref, .has_message = true, .message = message_view()};
 	e->body.message_deleted.message.content = NULL;
 }
+static pb_ReactionChanged reaction(uint64_t count)
+{
+	return (pb_ReactionChanged){.has_channel = true,
+		.channel = ref,
+		.message_id = MESSAGE,
+		.emoji = (char *)"⛵",
+		.has_user = true,
+		.user = alice,
+		.count = count};
+}
+static void reaction_added(pb_Event *e)
+{
+	e->body.reaction_added = reaction(3);
+}
+static void reaction_removed(pb_Event *e)
+{
+	e->body.reaction_removed = reaction(0);
+}
+static pb_MessagePinned pinned(bool on)
+{
+	static pb_ReactionView reactions[] = {{.emoji = (char *)"⛵", .count = 2, .me = true}};
+	pb_MessagePinned e = {.has_channel = true, .channel = ref, .has_message = true, .message = message_view()};
+
+	e.message.pinned_at_ms = on ? AT_MS : 0;
+	e.message.pinned_by = on ? BOB : 0;
+	e.message.reactions_count = 1;
+	e.message.reactions = reactions;
+	e.message.root_id = PARENT;
+	return e;
+}
+static void message_pinned(pb_Event *e)
+{
+	e->body.message_pinned = pinned(true);
+}
+static void message_unpinned(pb_Event *e)
+{
+	e->body.message_unpinned = pinned(false);
+}
+static void bookmark_changed(pb_Event *e)
+{
+	e->body.bookmark_changed = (pb_BookmarkChanged){
+		.has_channel = true, .channel = ref, .message_id = MESSAGE, .user_id = ALICE, .set = true};
+}
 static void read_state_changed(pb_Event *e)
 {
 	e->body.read_state_changed = (pb_ReadStateChanged){.has_channel = true,
@@ -514,6 +557,12 @@ static const struct sample samples[] = {
 	SAMPLE("message_updated", message_updated, message_updated, IN_TEAM),
 	SAMPLE("message_updated.detail", message_updated, message_updated, IN_TEAM, .detail = true),
 	SAMPLE("message_deleted", message_deleted, message_deleted, IN_TEAM),
+	SAMPLE("reaction_added", reaction_added, reaction_added, IN_TEAM),
+	SAMPLE("reaction_removed", reaction_removed, reaction_removed, IN_TEAM),
+	SAMPLE("message_pinned", message_pinned, message_pinned, IN_TEAM),
+	SAMPLE("message_pinned.detail", message_pinned, message_pinned, IN_TEAM, .detail = true),
+	SAMPLE("message_unpinned", message_unpinned, message_unpinned, IN_TEAM),
+	SAMPLE("bookmark_updated", bookmark_changed, bookmark_changed, TO_USER),
 	SAMPLE("unread_updated", read_state_changed, read_state_changed, TO_USER),
 	SAMPLE("operator_announcement", operator_announced, operator_announced, STREAM_GLOBAL),
 	SAMPLE("status_updated", status_changed, status_changed, IN_TEAM),

@@ -165,6 +165,32 @@ START_TEST(a_message_has_the_promised_keys)
 }
 END_TEST
 
+START_TEST(what_is_the_readers_own_is_left_out_where_everybody_reads)
+{
+	pb_ReactionView reaction = {.emoji = (char *)"+1", .count = 2, .me = true};
+	pb_MessageView view = {.id = 1, .reactions_count = 1, .reactions = &reaction, .bookmarked = true, .root_id = 3};
+
+	begin();
+	house_message(&w, &view, 0);
+	json_t *o = written();
+	ck_assert(json_is_true(json_object_get(o, "bookmarked")));
+	json_t *first = json_array_get(json_object_get(o, "reactions"), 0);
+	ck_assert_str_eq(text(first, "emoji"), "+1");
+	ck_assert_int_eq(json_integer_value(json_object_get(first, "count")), 2);
+	ck_assert(json_is_true(json_object_get(first, "me")));
+	ck_assert(json_is_string(json_object_get(o, "root_message_id")));
+	json_decref(o);
+	begin();
+	house_message_told(&w, &view, 0);
+	o = written();
+	ck_assert_ptr_null(json_object_get(o, "bookmarked"));
+	first = json_array_get(json_object_get(o, "reactions"), 0);
+	HAS_KEYS(first, "emoji", "count");
+	ck_assert_ptr_null(json_object_get(first, "me"));
+	json_decref(o);
+}
+END_TEST
+
 START_TEST(the_author_of_an_erased_account_is_null)
 {
 	begin();
@@ -226,5 +252,5 @@ TESTS("house shapes", a_user_has_the_promised_keys, an_erased_user_keeps_nothing
 	only_the_own_profile_shows_the_address, a_new_session_has_its_token_and_a_listed_one_has_not,
 	a_team_has_the_promised_keys, a_channel_has_the_promised_keys,
 	members_of_teams_and_channels_have_the_promised_keys, a_message_has_the_promised_keys,
-	the_author_of_an_erased_account_is_null, a_ban_has_the_promised_keys,
+	what_is_the_readers_own_is_left_out_where_everybody_reads, the_author_of_an_erased_account_is_null, a_ban_has_the_promised_keys,
 	what_somebody_chose_is_left_out_unless_told, a_problem_says_code_field_and_why)

@@ -164,10 +164,12 @@ static inline void fake_judge_many(void *service, struct rpc_call *call, const v
 	db_put_id(&params, rq->team_id);
 	ck_assert_int_eq(db_query(conn, call->mem, &channels, &params, &rows), STATUS_OK);
 	db_release(conn);
-	out->rights = ARENA_ARRAY(call->mem, (size_t)rows.count, pb_Rights);
-	out->rights_count = (pb_size_t)rows.count;
-	for (int i = 0; i < rows.count; i++)
-		fake_rights(fx, call, rq->user_id, db_id(&rows, i, 0), 0, &out->rights[i]);
+	bool listed = rq->channel_ids_count > 0;
+	out->rights_count = listed ? rq->channel_ids_count : (pb_size_t)rows.count;
+	out->rights = ARENA_ARRAY(call->mem, out->rights_count, pb_Rights);
+	for (int i = 0; i < out->rights_count; i++)
+		fake_rights(fx, call, rq->user_id, listed ? rq->channel_ids[i] : db_id(&rows, i, 0), 0,
+			&out->rights[i]);
 	rpc_finish(call);
 }
 
