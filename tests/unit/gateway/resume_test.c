@@ -181,7 +181,7 @@ static void speak(struct follower *f)
 static void happen(struct world *w)
 {
 	uint64_t user = 1 + (uint64_t)rand() % USERS;
-	int what = rand() % 20;
+	int what = rand() % 22;
 
 	if (w->team.head > LOG_MOST - 10)
 		return;
@@ -201,7 +201,16 @@ static void happen(struct world *w)
 		for (uint64_t u = 1; u <= USERS; u++)
 			if (rand() % 2 == 0 && rights[u] & RIGHT_TEAM)
 				rights[u] ^= RIGHT_B;
-		world_recheck(w, rights);
+		if (what < 20) {
+			world_recheck(w, rights);
+		} else if (what < 21) {
+			/* a role given or taken, and with it the channel */
+			if (rights[user] & RIGHT_TEAM)
+				rights[user] ^= RIGHT_ROLE;
+			world_recheck_people(w, 1u << user, rights);
+		} else {
+			world_recheck_role(w, rights);
+		}
 	}
 }
 

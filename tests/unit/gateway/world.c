@@ -74,7 +74,9 @@ static void port_ask_rights(
 	void *arg, uint64_t question, uint64_t user, const uint64_t *channels, size_t count)
 {
 	struct asked *asked = ask(arg, ASKED_RIGHTS, question);
+	struct world *w = arg;
 
+	w->judged++;
 	asked->users[0] = user;
 	asked->channel_count = count;
 	memcpy(asked->channels, channels, count * sizeof *channels);
@@ -264,13 +266,13 @@ uint64_t world_post(struct world *w, uint64_t channel_id)
 
 uint64_t world_change(struct world *w, uint64_t user, uint8_t rights)
 {
-	static const char *const keys[] = {"team:7", "channel:1002"};
-	char *gained[2], *lost[2];
+	static const char *const keys[] = {"team:7", "channel:1002", "role:9"};
+	char *gained[3], *lost[3];
 	pb_Event event = {0};
 	pb_AudienceChanged *change = &event.body.audience_changed;
 
 	*change = (pb_AudienceChanged){.user_id = user, .gained = gained, .lost = lost};
-	for (unsigned i = 0; i < 2; i++) {
+	for (unsigned i = 0; i < 3; i++) {
 		unsigned was = w->rights[user] >> i & 1, is = rights >> i & 1u;
 		if (is > was)
 			gained[change->gained_count++] = (char *)keys[i];
@@ -293,6 +295,43 @@ uint64_t world_recheck(struct world *w, const uint8_t rights[USERS + 1])
 	for (uint64_t u = 1; u <= USERS; u++)
 		w->team.changed[u] = seq;
 	return seq;
+}
+
+/* users: a bit for each whom it concerns. */
+static uint64_t recheck_some(struct world *w, pb_AudienceRecheck event, unsigned users, const uint8_t rights[USERS + 1])
+{
+	pb_Event body = {0};
+
+	body.body.audience_recheck = event;
+	for (uint64_t u = 1; u <= USERS; u++)
+		if (users >> u & 1)
+			w->rights[u] = rights[u];
+	uint64_t seq = world_append(w, &w->team, EVENT_KIND_audience_recheck, "", &body);
+	for (uint64_t u = 1; u <= USERS; u++)
+		if (users >> u & 1)
+			w->team.changed[u] = seq;
+	return seq;
+}
+
+uint64_t world_recheck_people(struct world *w, unsigned users, const uint8_t rights[USERS + 1])
+{
+	uint64_t ids[USERS];
+	pb_AudienceRecheck event = {.user_ids = ids};
+
+	for (uint64_t u = 1; u <= USERS; u++)
+		if (users >> u & 1)
+			ids[event.user_ids_count++] = u;
+	return recheck_some(w, event, users, rights);
+}
+
+uint64_t world_recheck_role(struct world *w, const uint8_t rights[USERS + 1])
+{
+	unsigned users = 0;
+
+	for (uint64_t u = 1; u <= USERS; u++)
+		if (w->rights[u] & RIGHT_ROLE)
+			users |= 1u << u;
+	return recheck_some(w, (pb_AudienceRecheck){.role_id = ROLE}, users, rights);
 }
 
 /* ---- the order */
@@ -341,14 +380,16 @@ static void serve_keys(struct world *w, struct asked *asked)
 	pb_ListAudiencesReply *reply = ARENA_NEW(asked->mem, pb_ListAudiencesReply);
 
 	reply->generation = arena_strdup(asked->mem, w->generation);
-	reply->key_sets_count = 4;
-	reply->key_sets = ARENA_ARRAY(asked->mem, 4, pb_KeySet);
-	for (unsigned set = 0; set < 4; set++) {
-		reply->key_sets[set].keys = ARENA_ARRAY(asked->mem, 2, char *);
+	reply->key_sets_count = 8;
+	reply->key_sets = ARENA_ARRAY(asked->mem, 8, pb_KeySet);
+	for (unsigned set = 0; set < 8; set++) {
+		reply->key_sets[set].keys = ARENA_ARRAY(asked->mem, 3, char *);
 		if (set & RIGHT_TEAM)
 			reply->key_sets[set].keys[reply->key_sets[set].keys_count++] = (char *)"team:7";
 		if (set & RIGHT_B)
 			reply->key_sets[set].keys[reply->key_sets[set].keys_count++] = (char *)"channel:1002";
+		if (set & RIGHT_ROLE)
+			reply->key_sets[set].keys[reply->key_sets[set].keys_count++] = (char *)"role:9";
 	}
 	reply->answers = ARENA_ARRAY(asked->mem, asked->count, pb_AudienceAnswer);
 	for (size_t i = 0; i < asked->count; i++) {
@@ -367,7 +408,7 @@ static void serve_keys(struct world *w, struct asked *asked)
 			.as_of = w->team.head,
 			.unchanged_since = w->team.changed[user]};
 		if (user % 2 == 0 && w->rights[user] & RIGHT_B) { /* the same by way of an exception */
-			answer->key_set = RIGHT_TEAM;
+			answer->key_set = w->rights[user] & ~(unsigned)RIGHT_B;
 			answer->gained = ARENA_ARRAY(asked->mem, 1, char *);
 			answer->gained[0] = (char *)"channel:1002";
 			answer->gained_count = 1;

@@ -23,7 +23,8 @@
 #define CLIENTS   16
 #define GOT_MOST  4096
 
-enum rights { RIGHT_TEAM = 1, RIGHT_B = 2 };
+enum rights { RIGHT_TEAM = 1, RIGHT_B = 2, RIGHT_ROLE = 4 /* has the role 9: the key role:9 and nothing else */ };
+#define ROLE UINT64_C(9)
 
 struct log_entry {
 	uint32_t kind;
@@ -104,6 +105,7 @@ struct world {
 	uint64_t hinted;
 	size_t presence_there;
 	unsigned typing_calls;
+	unsigned judged; /* how often moderation was asked about channels */
 	bool token_disabled;
 	uint64_t token_generation; /* told with the next tokens, 0: not */
 };
@@ -115,6 +117,9 @@ void world_destroy(struct world *w);
 uint64_t world_post(struct world *w, uint64_t channel_id);
 uint64_t world_change(struct world *w, uint64_t user, uint8_t rights);    /* audience_changed */
 uint64_t world_recheck(struct world *w, const uint8_t rights[USERS + 1]); /* audience_recheck of all */
+/* audience_recheck of the people named (a bit a user) or of who has the role: theirs become `rights`, nobody else's. */
+uint64_t world_recheck_people(struct world *w, unsigned users, const uint8_t rights[USERS + 1]);
+uint64_t world_recheck_role(struct world *w, const uint8_t rights[USERS + 1]);
 uint64_t world_append(
 	struct world *w, struct world_log *log, uint32_t kind, const char *audience, pb_Event *event);
 struct world_log *world_log_of(struct world *w, struct stream s);

@@ -61,6 +61,30 @@ START_TEST(a_private_channel_gives_its_creator_the_key_before_it_is_told)
 }
 END_TEST
 
+START_TEST(an_open_channel_of_a_kind_that_is_hidden_is_not_told_to_the_whole_team)
+{
+	struct fixture fx;
+	char audience[AUDIENCE_SIZE], key[AUDIENCE_SIZE];
+
+	fixture_create(&fx);
+	TELL(&fx, hidden_kind = CHANNEL_TEXT);
+	uint64_t channel = made_channel(&fx, false);
+	audience_key(key, "channel", channel);
+	pb_Event recheck = event_back(&fx, STREAM_TEAM(TEAM), 1, audience);
+	ck_assert_int_eq(recheck.which_body, EVENT_KIND_audience_recheck);
+	ck_assert(recheck.body.audience_recheck.all);
+	pb_Event created = event_back(&fx, STREAM_TEAM(TEAM), 0, audience);
+	ck_assert_int_eq(created.which_body, EVENT_KIND_channel_created);
+	ck_assert_str_eq(audience, key);
+	TELL(&fx, hidden_kind = CHANNEL_VOICE);
+	made_channel(&fx, false);
+	event_back(&fx, STREAM_TEAM(TEAM), 0, audience);
+	audience_key(key, "team", TEAM);
+	ck_assert_str_eq(audience, key);
+	fixture_destroy(&fx);
+}
+END_TEST
+
 START_TEST(creating_a_channel_twice_with_one_request_answers_the_first)
 {
 	struct fixture fx;
@@ -1257,6 +1281,7 @@ END_TEST
 
 TESTS("calls", an_open_channel_is_told_to_the_team,
 	a_private_channel_gives_its_creator_the_key_before_it_is_told,
+	an_open_channel_of_a_kind_that_is_hidden_is_not_told_to_the_whole_team,
 	creating_a_channel_twice_with_one_request_answers_the_first,
 	creating_a_channel_takes_the_right_for_its_kind, fields_of_a_channel_are_bounded,
 	a_team_has_five_hundred_channels_and_no_more, an_update_names_exactly_what_changed,

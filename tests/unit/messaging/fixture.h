@@ -51,6 +51,7 @@ struct fixture {
 	bool hidden[8];    /* the user knows of no channel */
 	int stale_answers; /* so many answers carry an epoch that is one too old */
 	const char *open_audience;
+	uint32_t hidden_kind; /* new channels of it have a key of their own */
 	/* -- how the next call goes out */
 	uint64_t user, actor_epoch;
 	uint64_t request;  /* grows with every call */
@@ -144,6 +145,7 @@ static inline void fake_judge(void *service, struct rpc_call *call, const void *
 	atomic_fetch_add(&fx->judged, 1);
 	out->has_rights = true;
 	fake_rights(fx, call, rq->user_id, rq->channel_id, rq->team_id, &out->rights);
+	out->rights.new_restricted = rq->channel_id == 0 && rq->new_kind != 0 && rq->new_kind == fx->hidden_kind;
 	rpc_finish(call);
 }
 
