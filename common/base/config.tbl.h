@@ -5,7 +5,7 @@
  *  INT(field, name, default, least, most, meaning)   STR(field, name, default, SECRET or PLAIN, meaning)
  */
 /* -- database */
-STR(db_url, "GUILDHALL_DB_URL", "", SECRET, "libpq connection string of the primary")
+STR(db_url, "GUILDHALL_DB_URL", "", SECRET, "libpq connection string of the primary; of several hosts (host=a,b) the one that accepts writes")
 STR(db_read_url, "GUILDHALL_DB_READ_URL", "", SECRET, "libpq connection string for reads; empty: the primary")
 INT(db_readers, "GUILDHALL_DB_READERS", 8, 1, 64, "read connections of this process, and threads that use them")
 /* -- where this process listens; empty: it does not */

@@ -2,16 +2,19 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/db/schema.h"
+#include "common/db/standby.h"
 #include "common/ops/ops.h"
 
 #define PROBE_UP_MS   1000
 #define PROBE_DOWN_MS 200
+#define STANDBY_TURNS 5 /* of the prober between looks at the standby */
 
 enum reach { REACH_UNKNOWN, REACH_UP, REACH_DOWN };
 
@@ -27,6 +30,8 @@ struct db {
 	bool opened_before;
 	enum reach reach;
 	uint64_t generation; /* as it was met last; what was opened under another one is not used any more */
+	struct standby standby; /* of the writing pool, as the prober saw it last */
+	bool standby_seen;
 	bool closing;
 
 	pthread_t prober;
@@ -83,11 +88,46 @@ static bool probe(struct db *db, struct db_conn **conn)
 	return st == STATUS_OK;
 }
 
+/* Prober's thread. No lock held. */
+static void look_at_standby(struct db *db, struct db_conn *conn)
+{
+	struct arena *mem = arena_create();
+	struct standby now = {0};
+
+	if (standby_look(conn, mem, &now) == STATUS_OK) {
+		pthread_mutex_lock(&db->lock);
+		bool differs = !db->standby_seen || db->standby.state != now.state;
+		db->standby = now;
+		db->standby_seen = true;
+		pthread_mutex_unlock(&db->lock);
+		metric_set(db_standbys, now.state == STANDBY_SYNCHRONOUS ? now.synchronous : 0);
+		if (differs) {
+			char words[160];
+			log_info("standby", LOG_STR("is", standby_words(&now, words, sizeof words)));
+		}
+	}
+	arena_destroy(mem);
+}
+
+bool standby_check(void *arg, char *detail, size_t detail_size)
+{
+	struct db *db = arg;
+
+	pthread_mutex_lock(&db->lock);
+	if (db->standby_seen)
+		standby_words(&db->standby, detail, detail_size);
+	else
+		snprintf(detail, detail_size, "not seen yet");
+	pthread_mutex_unlock(&db->lock);
+	return true;
+}
+
 /* The prober's thread: asks each second, and more often while the database is away. */
 static void *prober_run(void *arg)
 {
 	struct db *db = arg;
 	struct db_conn *conn = NULL;
+	unsigned turn = 0;
 
 	pthread_mutex_lock(&db->lock);
 	while (!db->closing) {
@@ -96,6 +136,8 @@ static void *prober_run(void *arg)
 		bool up = probe(db, &conn);
 		if (!up && had) /* its own connection may be all that died */
 			up = probe(db, &conn);
+		if (up && !db->options.read_only && turn++ % STANDBY_TURNS == 0)
+			look_at_standby(db, conn);
 		pthread_mutex_lock(&db->lock);
 		if (db->closing)
 			break;
@@ -113,6 +155,14 @@ static void *prober_run(void *arg)
 uint64_t db_generation(const struct db_conn *conn)
 {
 	return conn->generation;
+}
+
+uint64_t db_met_generation(struct db *db)
+{
+	pthread_mutex_lock(&db->lock);
+	uint64_t generation = db->generation;
+	pthread_mutex_unlock(&db->lock);
+	return generation;
 }
 
 bool db_up(struct db *db)

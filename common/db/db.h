@@ -36,6 +36,8 @@ void db_release(struct db_conn *conn); /* rolls back an open transaction; NULL i
  * Epochs that were read under another one say nothing about this log: it may have lost what they were raised by, and what
  * was granted without raising any. */
 uint64_t db_generation(const struct db_conn *conn);
+/* The same of the connection that this pool opened last, or that its prober has asked on since. Cheap, any thread. */
+uint64_t db_met_generation(struct db *db);
 
 /* A statement: made once as a static const; prepared lazily on each connection under its name. */
 struct db_stmt {

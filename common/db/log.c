@@ -24,6 +24,33 @@ enum status log_generation(struct db_conn *conn, struct arena *mem, const char *
 	return st;
 }
 
+/* The counter is at least the seconds since 2024: the same backup, restored twice, must not begin the same generation twice. */
+static const struct db_stmt renew_stmt = {"log_renew",
+	"UPDATE log.meta SET generation_counter = greatest(generation_counter + 1,"
+	" floor(extract(epoch FROM clock_timestamp() - timestamptz '2024-01-01 00:00:00+00'))::int)"};
+static const struct db_stmt end_sessions_stmt = {"log_end_sessions",
+	"SELECT count(*) FILTER (WHERE ended)::bigint FROM (SELECT pg_terminate_backend(pid) AS ended FROM pg_stat_activity"
+	" WHERE datname = current_database() AND usename = current_user AND pid <> pg_backend_pid()"
+	" AND backend_type = 'client backend') s"};
+
+enum status log_renew_generation(struct db_conn *conn, struct arena *mem, struct log_renewed *out)
+{
+	struct db_rows rows = {0};
+	enum status st = log_generation(conn, mem, &out->before);
+
+	if (st == STATUS_OK)
+		st = db_query(conn, mem, &renew_stmt, NULL, &rows);
+	if (st == STATUS_OK && rows.affected != 1)
+		st = STATUS_INTERNAL;
+	if (st == STATUS_OK)
+		st = log_generation(conn, mem, &out->after);
+	if (st == STATUS_OK)
+		st = db_query(conn, mem, &end_sessions_stmt, NULL, &rows);
+	if (st == STATUS_OK)
+		out->sessions = db_i64(&rows, 0, 0);
+	return st;
+}
+
 /* ---- fetch */
 
 /* Head and rows from one snapshot; one probe per leaf, merged in order of seq. Always at least one row, of NULL events

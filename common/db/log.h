@@ -21,6 +21,15 @@ enum status log_watermark(struct db_conn *conn, struct arena *mem, bool whole, c
 	struct logged_event **out_heads, size_t *out_count);
 enum status log_generation(struct db_conn *conn, struct arena *mem, const char **out_generation);
 
+/* After a restored backup: raises the counter in log.meta to a number that no earlier restore of the same backup can have come to,
+ * and ends the other sessions of this role, so that every process meets the new generation. STATUS_INTERNAL: no such table, or
+ * not allowed. */
+struct log_renewed {
+	const char *before, *after;
+	int64_t sessions;
+};
+enum status log_renew_generation(struct db_conn *conn, struct arena *mem, struct log_renewed *out);
+
 /* Handlers of the calls every owner answers: read on a pooled connection of `db`. */
 struct rpc_call;
 void log_serve_fetch_events(struct db *db, struct rpc_call *call, const pb_FetchEventsRequest *rq, pb_FetchEventsReply *reply);

@@ -22,6 +22,7 @@ COUNTER(  bus_repairs,           "guildhall_bus_repairs_total",            "",  
 GAUGE(    bus_streams,           "guildhall_bus_streams",                  "",      "streams followed")
 GAUGE(    bus_behind,            "guildhall_bus_streams_behind",           "",      "followed streams that wait for the log")
 GAUGE(    db_up,                 "guildhall_database_up",                  "",      "1 while the database answers")
+GAUGE(    db_standbys,           "guildhall_database_synchronous_standbys", "",      "synchronous standbys that commits wait for; 0: the loss of the server loses acknowledged writes")
 COUNTER(  db_queries,            "guildhall_database_queries_total",       "",      "statements run")
 COUNTER(  db_reconnects,         "guildhall_database_reconnects_total",    "",      "connections opened again")
 GAUGE(    ws_sockets,            "guildhall_gateway_sockets",              "",      "authenticated sockets")

@@ -10,6 +10,7 @@
 
 #include "common/base/log.h"
 #include "common/db/db.h"
+#include "common/db/standby.h"
 
 struct ready {
 	struct api *api;
@@ -98,6 +99,7 @@ enum status ready_start(struct api *api, struct log_upkeep *upkeep, struct ops *
 		return STATUS_INTERNAL;
 	}
 	ops_add_check(ops, "database", check_database, r);
+	ops_add_check(ops, "standby", standby_check, r->api->db);
 	ops_add_check(ops, "node", check_node, r);
 	ops_add_check(ops, "messaging", check_messaging, r);
 	ops_add_check(ops, "moderation", check_moderation, r);

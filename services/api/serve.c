@@ -6,6 +6,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/base/text.h"
+#include "common/db/db.h"
 #include "common/ops/ops.h"
 #include "services/api/exchange.h"
 #include "services/api/scopes.h"
@@ -202,6 +203,9 @@ static enum status answer(struct exchange *x)
 		return st;
 	memcpy(request_id, x->request_id, sizeof request_id);
 	st = run_handler(x, request_id);
+	/* Refused on the strength of a kept answer from a log that is not this one: perhaps nobody asked here. Nothing has happened. */
+	if (st != STATUS_OK && x->actor.generation != 0 && x->actor.generation != db_met_generation(x->api->db))
+		st = STATUS_STALE;
 	if (st == STATUS_STALE) {
 		/* Owners judge again by themselves when rights changed; what comes this far is the actor's
 		 * epoch: something of this account was revoked after the answer that was kept. Ask anew,

@@ -123,6 +123,9 @@ static bool look_up(
 			answer_copy(mem, &set[i].answer, out);
 	}
 	pthread_mutex_unlock(lock);
+	/* Of a history that is lost, perhaps with the session. */
+	if (found && out->generation != db_met_generation(t->db))
+		return false;
 	return found && (out->expires_at_ms == 0 || out->expires_at_ms > clock_wall_ms());
 }
 

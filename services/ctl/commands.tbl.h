@@ -13,6 +13,13 @@ COMMAND(migrate_status_command, "migrate status", "[--dir FOLDER]", "list schema
 	"  --dir FOLDER   as for migrate up\n"
 	"\n"
 	"Exit code 0 when everything is applied, 1 when something is pending, changed or unknown.\n")
+COMMAND(log_restored_command, "log restored", "", "say that the database was put back from a backup: its log begins a new generation",
+	"Clients keep positions in the log. After a backup was restored the same numbers stand for other events, so nobody may go on from\n"
+	"them: everything that was handed out before is void, and clients are told to fetch anew. A failover to a standby needs no\n"
+	"command, PostgreSQL's new timeline tells.\n"
+	"\n"
+	"Run it on the restored database before any Guildhall process can reach it (docs/guildhallctl.md). Ends all other sessions of\n"
+	"the same role in the database. Needs GUILDHALL_DB_URL.\n")
 COMMAND(user_create_command, "user create", "NAME [--password-stdin | --password-file FILE] [--email ADDRESS]", "make an account",
 	"  NAME                   2 to 32 characters\n"
 	"  --password-stdin       read the password (10 to 128 characters) from stdin\n"

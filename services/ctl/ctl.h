@@ -13,6 +13,7 @@
 #include "common/base/arena.h"
 #include "common/base/config.h"
 #include "common/base/status.h"
+#include "common/db/db.h"
 #include "common/json/writer.h"
 #include "common/rpc/rpc.h"
 
@@ -81,6 +82,12 @@ struct rpc_context ctl_context(struct ctl *ctl, bool changes);
 enum ctl_exit ctl_fail_account(struct ctl *ctl, const char *username, const struct rpc_outcome *outcome);
 /* An account by its name, as the system sees it. CTL_OK, or CTL_FAILED after saying why. epoch: of its user stream. */
 enum ctl_exit ctl_find_account(struct ctl *ctl, const char *username, pb_UserView *out_account, uint64_t *out_epoch);
+
+/* ---- the database */
+/* A connection to the database of GUILDHALL_DB_URL: its primary, or (read_only) any server of it that answers. Waits five seconds.
+ * STATUS_BUSY: there is none. Ended with ctl_database_end, which accepts NULLs. */
+enum status ctl_database(struct ctl *ctl, bool read_only, struct db **out_db, struct db_conn **out_conn);
+void ctl_database_end(struct db *db, struct db_conn *conn);
 
 /* ---- secrets */
 /*

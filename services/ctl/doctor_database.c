@@ -2,13 +2,11 @@
  * doctor_database - what is asked of PostgreSQL. Reads only.
  */
 #include <inttypes.h>
-#include <time.h>
 
-#include "common/base/clock.h"
 #include "common/db/db.h"
+#include "common/db/standby.h"
 #include "services/ctl/doctor.h"
 
-#define WAIT_MS          5000
 #define LEAVES_BROKEN_H  1
 #define LEAVES_NOTE_H    24 /* two days are made ahead, hourly */
 #define OLD_NOTE_S       5  /* no snapshot of ours outlives 5 s */
@@ -146,38 +144,15 @@ static void look_at_old(struct findings *f, struct db_conn *conn)
 
 static void look_at_standby(struct findings *f, struct db_conn *conn)
 {
-	static const struct db_stmt stmt = {"doctor_standby",
-		"SELECT current_setting('synchronous_standby_names') <> '',"
-		" count(*) FILTER (WHERE sync_state IN ('sync', 'quorum'))::bigint, count(*)::bigint,"
-		" coalesce(max(extract(epoch FROM replay_lag) * 1000), 0)::bigint FROM pg_stat_replication"};
-	struct db_rows rows;
+	struct standby standby = {0};
+	char words[160];
+	enum status st = standby_look(conn, f->ctl->mem, &standby);
 
-	if (!ask(f, conn, "standby", &stmt, &rows))
-		return;
-	if (!db_bool(&rows, 0, 0))
-		finding_add(f, FINDING_NOTE, "standby",
-			"no synchronous standby (%" PRId64 " others): acknowledged writes survive a crash, not the loss of the disk",
-			db_i64(&rows, 0, 2));
-	else if (db_i64(&rows, 0, 1) == 0)
-		finding_add(f, FINDING_NOTE, "standby",
-			"synchronous_standby_names is set, but no such standby is seen: commits wait, or this role may not see it");
+	if (st != STATUS_OK)
+		finding_add(f, FINDING_BROKEN, "standby", "cannot be asked (%s)", status_wire(st));
 	else
-		finding_add(f, FINDING_FINE, "standby", "%" PRId64 " synchronous, replay lag %" PRId64 " ms", db_i64(&rows, 0, 1),
-			db_i64(&rows, 0, 3));
-}
-
-/* A pool whose last attempt failed answers at once; here waiting is the point. */
-static enum status acquire(struct db *db, struct db_conn **out_conn)
-{
-	const struct timespec pause = {.tv_nsec = 50000000};
-	int64_t until_mono_ms = clock_mono_ms() + WAIT_MS;
-	enum status st = db_acquire(db, until_mono_ms, out_conn);
-
-	while (st == STATUS_BUSY && clock_mono_ms() < until_mono_ms) {
-		(void)nanosleep(&pause, NULL);
-		st = db_acquire(db, until_mono_ms, out_conn);
-	}
-	return st;
+		finding_add(f, standby.state == STANDBY_SYNCHRONOUS ? FINDING_FINE : FINDING_NOTE, "standby", "%s",
+			standby_words(&standby, words, sizeof words));
 }
 
 void doctor_database(struct findings *f)
@@ -190,10 +165,9 @@ void doctor_database(struct findings *f)
 		finding_add(f, FINDING_BROKEN, "database", "GUILDHALL_DB_URL is not set");
 		return;
 	}
-	st = db_open(&(struct db_options){.url = f->ctl->config.db_url, .service = "guildhallctl", .connections = 2, .read_only = true},
-		&db);
-	if (st == STATUS_OK)
-		st = acquire(db, &conn);
+	st = ctl_database(f->ctl, /* read_only= */ false, &db, &conn);
+	if (st != STATUS_OK) /* of several hosts none is the primary; or one standby */
+		st = ctl_database(f->ctl, true, &db, &conn);
 	if (st != STATUS_OK) {
 		finding_add(f, FINDING_BROKEN, "database",
 			"does not answer: is PostgreSQL running, and is GUILDHALL_DB_URL right (address, database, role, password)?");
@@ -206,6 +180,5 @@ void doctor_database(struct findings *f)
 		look_at_old(f, conn);
 		look_at_standby(f, conn);
 	}
-	db_release(conn);
-	db_close(db);
+	ctl_database_end(db, conn);
 }

@@ -8,6 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/db/standby.h"
+
 struct ready {
 	struct service *service;
 	struct log_upkeep *upkeep;
@@ -86,6 +88,7 @@ enum status ready_start(
 		return STATUS_INTERNAL;
 	}
 	ops_add_check(ops, "database", check_database, r);
+	ops_add_check(ops, "standby", standby_check, r->service->db);
 	ops_add_check(ops, "moderation", check_moderation, r);
 	ops_add_check(ops, "node", check_node, r);
 	*out_ready = r;

@@ -8,6 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/db/standby.h"
+
 struct ready {
 	struct moderation *service;
 	atomic_bool schema_known;
@@ -59,6 +61,7 @@ enum status ready_start(struct moderation *service, struct ops *ops, struct read
 		return STATUS_INTERNAL;
 	}
 	ops_add_check(ops, "database", check_database, r);
+	ops_add_check(ops, "standby", standby_check, r->service->db);
 	*out_ready = r;
 	return STATUS_OK;
 }

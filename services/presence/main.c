@@ -11,6 +11,7 @@
 #include "common/bus/bus.h"
 #include "common/db/committer.h"
 #include "common/db/db.h"
+#include "common/db/standby.h"
 #include "common/ops/ops.h"
 #include "common/rpc/stubs.h"
 #include "services/presence/keeper.h"
@@ -84,6 +85,7 @@ int main(int argc, char **argv)
 	presence_init(&p);
 	keeper_start(&p, true);
 	ops_add_check(ops, "database", check_database, &p);
+	ops_add_check(ops, "standby", standby_check, p.db);
 	serving.listen = config.rpc_listen;
 	serving.service = &p;
 	serving.insecure = config.bus_insecure != 0;

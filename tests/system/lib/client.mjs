@@ -141,6 +141,7 @@ export class Watcher {
     this.positions = {};     // stream -> seq
     this.generation = null;
     this.notRecovered = [];  // {stream, at, since}
+    this.story = [];         // in order of arrival: {event}, {answer, since, streams, generation}, {reconnect}, {close}
     this.connects = 0;
     this.closes = [];
     this.errors = [];
@@ -157,6 +158,7 @@ export class Watcher {
     this.live = false;
     const subscribe = () => {
       const since = this.generation ? { generation: this.generation, streams: { ...this.positions } } : undefined;
+      this.asked = since;
       ws.send(JSON.stringify({ op: 'subscribe', topics: this.topics, since, ref: 'watch' }));
     };
     ws.on('open', () => this.connects++);
@@ -169,16 +171,24 @@ export class Watcher {
     ws.on('close', (code) => {
       this.live = false;
       this.closes.push(code);
+      this.story.push({ close: code });
       if (this.running && code !== 4401 && code !== 4403) setTimeout(() => this.connect(), 20 + Math.random() * 100);
     });
   }
 
   frame(f, subscribe) {
     if (f.type === 'hello') return subscribe();
+    if (f.type === 'reconnect') {
+      this.story.push({ reconnect: f.data.after_ms });
+      return undefined;
+    }
     if (f.type === 'subscribed') {
+      this.story.push({ answer: f.data, since: this.asked });
+      const before = this.positions;
+      if (this.generation !== f.data.generation) this.positions = {}; // numbers of another log mean nothing
       for (const [stream, s] of Object.entries(f.data.streams)) {
-        const had = this.generation === f.data.generation ? this.positions[stream] : undefined;
-        if (this.generation !== null && s.recovered === false && this.positions[stream] !== undefined)
+        const had = this.positions[stream];
+        if (this.generation !== null && s.recovered === false && before[stream] !== undefined)
           this.notRecovered.push({ stream, since: had, at: s.seq });
         if (!(s.recovered && had !== undefined)) this.positions[stream] = s.seq;
       }
@@ -188,6 +198,7 @@ export class Watcher {
       return undefined;
     }
     if (f.type === 'position') {
+      if (f.data.generation !== this.generation) this.errors.push({ code: 'position_of_another_generation', ...f.data });
       for (const [stream, seq] of Object.entries(f.data.streams)) this.positions[stream] = Math.max(this.positions[stream] ?? 0, seq);
       return undefined;
     }
@@ -205,6 +216,7 @@ export class Watcher {
     if (before !== undefined && f.seq <= before) this.errors.push({ code: 'not_growing', stream: f.stream, before, seq: f.seq, type: f.type });
     this.positions[f.stream] = f.seq;
     this.events.push(f);
+    this.story.push({ event: f });
     return undefined;
   }
 

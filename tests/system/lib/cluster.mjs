@@ -101,15 +101,17 @@ function sanitizers() {
 }
 
 export class Cluster {
-  /** copies: how many of each service; environment: extra settings of every process. */
-  constructor({ copies = {}, environment = {}, supervise = false } = {}) {
+  /** copies: how many of each service; environment: extra settings of every process; servers: of PostgreSQL, of which the first
+   *  is created with the cluster and the others are the test's to make standbys of. */
+  constructor({ copies = {}, environment = {}, supervise = false, servers = 1 } = {}) {
     this.folder = mkdtempSync(join(tmpdir(), 'guildhall-test-'));
     this.run = join(this.folder, 'run');
     mkdirSync(this.run, { mode: 0o700 });
     this.extra = environment;
     this.supervise = supervise;
     this.unexpected = [];
-    this.pg = new Postgres();
+    this.servers = Array.from({ length: servers }, () => new Postgres());
+    this.pg = this.servers[0]; // the primary
     this.copies = {};
     for (const service of ['moderation', 'messaging', 'presence', 'api', 'gateway']) {
       this.copies[service] = Array.from({ length: copies[service] ?? 1 }, (_, i) => new Copy(this, service, i + 1));
@@ -128,10 +130,14 @@ export class Cluster {
     return this.copies[service].map((copy) => this.address(copy, kind)).join(',');
   }
 
+  get url() {
+    return `host=${this.servers.map((server) => server.folder).join(',')} user=guildhall dbname=guildhall`;
+  }
+
   environment(copy) {
     const publishers = ['api', 'messaging', 'moderation', 'presence'];
     const env = {
-      GUILDHALL_DB_URL: this.pg.url,
+      GUILDHALL_DB_URL: this.url,
       GUILDHALL_INSTANCE: copy?.name ?? 'ctl',
       GUILDHALL_RPC_API: this.addresses('api', 'rpc'),
       GUILDHALL_RPC_MESSAGING: this.addresses('messaging', 'rpc'),
@@ -158,8 +164,12 @@ export class Cluster {
   }
 
   ctl(...args) {
+    return this.ctlWith({}, ...args);
+  }
+
+  ctlWith(environment, ...args) {
     return execFileSync(join(build, 'services/ctl/guildhallctl'), args, {
-      env: { PATH: process.env.PATH, ...sanitizers(), ...this.environment(null), GUILDHALL_MIGRATIONS: join(root, 'migrations') },
+      env: { PATH: process.env.PATH, ...sanitizers(), ...this.environment(null), GUILDHALL_MIGRATIONS: join(root, 'migrations'), ...environment },
       stdio: ['ignore', 'pipe', 'pipe'],
     }).toString();
   }
@@ -190,7 +200,7 @@ export class Cluster {
   async destroy() {
     for (const copy of this.all()) copy.wanted = false;
     await this.stop();
-    await this.pg.destroy();
+    await Promise.all(this.servers.map((server) => server.destroy()));
     if (!process.env.GUILDHALL_KEEP_LOGS) rmSync(this.folder, { recursive: true, force: true });
     else console.error(`logs kept in ${this.folder}`);
     await sleep(10);

@@ -1,7 +1,7 @@
 // A private PostgreSQL cluster in a temporary folder: unix socket only, never the system's own cluster.
 // PostgreSQL does not run as root, so as root it runs as the user `postgres`.
 import { spawn, execFileSync } from 'node:child_process';
-import { chownSync, existsSync, mkdtempSync, openSync, readdirSync, rmSync } from 'node:fs';
+import { chownSync, existsSync, mkdirSync, mkdtempSync, openSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { sleep, until } from './wait.mjs';
@@ -27,6 +27,7 @@ export class Postgres {
     this.folder = mkdtempSync(join(tmpdir(), 'guildhall-pg-'));
     if (this.as.uid !== null) chownSync(this.folder, this.as.uid, this.as.gid);
     this.data = join(this.folder, 'data');
+    this.socket = this.folder;
     this.child = null;
   }
 
@@ -45,8 +46,52 @@ export class Postgres {
     return `host=${this.folder} user=guildhall dbname=guildhall`;
   }
 
-  async start() {
-    const command = [...this.as.prefix, join(this.bin, 'postgres'), '-D', this.data, '-k', this.folder,
+  /** A server that follows `primary`, from a fresh copy of it. Its primary_conninfo names it `name`. */
+  async follow(primary, name = 'standby') {
+    this.run('pg_basebackup', ['-h', primary.folder, '-U', 'guildhall', '-D', this.data, '-R', '-X', 'stream', '-c', 'fast', '--no-sync',
+      '-d', `application_name=${name}`]);
+    await this.start();
+  }
+
+  /** A backup to put back later with `restore`. The folder is this server's own. */
+  backup() {
+    const folder = join(this.folder, `backup-${Date.now()}`);
+    this.run('pg_basebackup', ['-h', this.folder, '-U', 'guildhall', '-D', folder, '-X', 'stream', '-c', 'fast', '--no-sync']);
+    return folder;
+  }
+
+  /** The server is stopped. */
+  restore(backup) {
+    rmSync(this.data, { recursive: true });
+    renameSync(backup, this.data);
+  }
+
+  /** A standby stops receiving: it lacks what is committed from now on. */
+  async cutOff() {
+    this.psql("ALTER SYSTEM SET primary_conninfo = ''");
+    this.psql('SELECT pg_reload_conf()');
+    await until('the standby receives no more', () => this.psql('SELECT count(*) FROM pg_stat_wal_receiver') === '0');
+  }
+
+  promote() {
+    this.psql('SELECT pg_promote(true, 60)');
+  }
+
+  /** Until the standby `other` has replayed all that this server has written. */
+  async caughtUp(other) {
+    const at = this.psql('SELECT pg_current_wal_flush_lsn()');
+    await until('the standby has caught up', () => other.psql(`SELECT coalesce(pg_last_wal_replay_lsn() >= '${at}', false)`) === 't');
+  }
+
+  /** Rows as arrays of text; no value may hold the separator. */
+  rows(sql) {
+    const text = this.psql(sql);
+    return text === '' ? [] : text.split('\n').map((line) => line.split('|'));
+  }
+
+  async start({ socket = this.folder } = {}) {
+    this.socket = socket;
+    const command = [...this.as.prefix, join(this.bin, 'postgres'), '-D', this.data, '-k', socket,
       '-c', 'listen_addresses=', '-c', 'max_connections=200', '-c', 'shared_buffers=128MB', '-c', 'fsync=on'];
     const log = openSync(join(this.folder, 'log'), 'a');
     this.child = spawn(command[0], command.slice(1), { cwd: this.folder, stdio: ['ignore', log, log] });
@@ -71,7 +116,15 @@ export class Postgres {
   }
 
   psql(sql, database = 'guildhall') {
-    return this.run('psql', ['-X', '-A', '-t', '-q', '-v', 'ON_ERROR_STOP=1', '-h', this.folder, '-U', 'guildhall', '-d', database, '-c', sql]).trim();
+    return this.run('psql', ['-X', '-A', '-t', '-q', '-v', 'ON_ERROR_STOP=1', '-h', this.socket, '-U', 'guildhall', '-d', database, '-c', sql]).trim();
+  }
+
+  /** Another folder for the socket: who knows only the usual one does not reach the server. */
+  hiddenSocket() {
+    const folder = join(this.folder, 'hidden');
+    if (!existsSync(folder)) mkdirSync(folder, { mode: 0o700 });
+    if (this.as.uid !== null) chownSync(folder, this.as.uid, this.as.gid);
+    return folder;
   }
 
   async destroy() {

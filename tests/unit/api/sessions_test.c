@@ -161,6 +161,27 @@ START_TEST(a_fresh_answer_does_not_come_from_memory)
 }
 END_TEST
 
+START_TEST(a_kept_answer_of_a_lost_history_is_not_given)
+{
+	struct fixture *fx = fixture_create();
+	char token[TOKEN_TEXT_SIZE];
+	struct token_answer again;
+
+	struct token_answer alice = person(fx, "alice", token);
+	ck_assert_uint_ne(alice.generation, 0);
+	/* The server that took over never had the session. One connection to it is all that it takes to know. */
+	pg_exec(fx->url, "UPDATE auth.sessions SET revoked_at_ms = 1");
+	pg_another_generation(fx->url);
+	for (int64_t until = deadline(); db_met_generation(fx->api.db) == alice.generation && clock_mono_ms() < until;) {
+		struct db_conn *conn = NULL;
+		if (db_acquire(fx->api.db, until, &conn) == STATUS_OK)
+			db_release(conn);
+	}
+	ck_assert_int_eq(resolve(fx, token, &again), STATUS_UNAUTHENTICATED);
+	fixture_destroy(fx);
+}
+END_TEST
+
 START_TEST(living_sessions_are_listed_newest_first)
 {
 	struct fixture *fx = fixture_create();
@@ -232,5 +253,5 @@ TESTS("sessions", a_token_resolves_to_its_account_and_session, the_database_neve
 	name_and_password_are_wrong_in_the_same_way, what_is_no_token_is_unauthenticated,
 	a_revoked_session_is_over_at_once_and_raises_the_epoch, nobody_revokes_a_strangers_session,
 	an_expired_session_is_over, an_answer_is_kept_and_dropped_with_the_account,
-	a_fresh_answer_does_not_come_from_memory, living_sessions_are_listed_newest_first,
+	a_fresh_answer_does_not_come_from_memory, a_kept_answer_of_a_lost_history_is_not_given, living_sessions_are_listed_newest_first,
 	the_system_opens_a_session_without_a_password, sessions_that_ended_long_ago_are_thrown_away)

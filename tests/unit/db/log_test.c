@@ -1,6 +1,7 @@
 #include "common/base/clock.h"
 #include "common/db/log.h"
 #include "common/db/node_lease.h"
+#include "common/db/standby.h"
 #include "tests/lib/pg.h"
 #include "tests/unit/main.h"
 
@@ -478,7 +479,57 @@ START_TEST(a_long_purge_does_not_keep_the_node_from_being_renewed)
 }
 END_TEST
 
-TESTS("log", a_fetch_gives_what_follows_in_order_and_the_head, a_fetch_at_the_head_is_complete_and_empty,
+START_TEST(a_restored_log_gets_a_generation_that_no_earlier_restore_can_have_had)
+{
+	struct reader r;
+	struct log_renewed renewed;
+
+	reader_create(&r);
+	struct pg_session *other = pg_session_open(r.url);
+	ck_assert_int_eq(log_renew_generation(r.conn, r.mem, &renewed), STATUS_OK);
+	ck_assert_str_ne(renewed.before, renewed.after);
+	ck_assert_int_ge(renewed.sessions, 1);
+	/* The backup may be put back once more, and its counter is 1 each time: the clock tells the restores apart. */
+	ck_assert_int_le(pg_number(r.url, "SELECT abs(generation_counter - extract(epoch FROM now() - timestamptz '2024-01-01 00:00Z'))"
+					  "::int FROM log.meta"),
+		60);
+	const char *before = renewed.after;
+	ck_assert_int_eq(log_renew_generation(r.conn, r.mem, &renewed), STATUS_OK);
+	ck_assert_str_eq(renewed.before, before);
+	ck_assert_str_ne(renewed.after, before);
+	pg_session_close(other);
+	reader_destroy(&r);
+}
+END_TEST
+
+START_TEST(without_a_standby_that_is_said_and_with_one_that_is_not_there_too)
+{
+	struct reader r;
+	struct standby s;
+	char words[160];
+
+	reader_create(&r);
+	ck_assert_int_eq(standby_look(r.conn, r.mem, &s), STATUS_OK);
+	ck_assert_int_eq(s.state, STANDBY_NONE);
+	ck_assert_ptr_nonnull(strstr(standby_words(&s, words, sizeof words), "no synchronous standby (0 others)"));
+	/* Of the whole cluster; a commit would wait for it, so nothing is committed in between. */
+	pg_exec(r.url, "ALTER SYSTEM SET synchronous_standby_names = 'absent'");
+	pg_exec(r.url, "SELECT pg_reload_conf()");
+	pg_await(r.url, "SELECT (current_setting('synchronous_standby_names') <> '')::int", 1);
+	for (int64_t until = clock_mono_ms() + 20000; s.state == STANDBY_NONE && clock_mono_ms() < until;)
+		ck_assert_int_eq(standby_look(r.conn, r.mem, &s), STATUS_OK);
+	ck_assert_int_eq(s.state, STANDBY_MISSING);
+	ck_assert_int_eq(db_script(r.conn, "SET synchronous_commit = local"), STATUS_OK);
+	ck_assert_int_eq(standby_look(r.conn, r.mem, &s), STATUS_OK);
+	ck_assert_int_eq(s.state, STANDBY_NOT_WAITED);
+	pg_exec(r.url, "ALTER SYSTEM RESET synchronous_standby_names");
+	pg_exec(r.url, "SELECT pg_reload_conf()");
+	reader_destroy(&r);
+}
+END_TEST
+
+TESTS("log", a_restored_log_gets_a_generation_that_no_earlier_restore_can_have_had,
+	a_fetch_gives_what_follows_in_order_and_the_head, a_fetch_at_the_head_is_complete_and_empty,
 	a_range_whose_beginning_is_not_there_any_more_is_gone, a_position_beyond_the_head_is_gone,
 	a_position_of_another_generation_is_gone, a_fetch_obeys_its_limit_and_the_size_of_an_answer,
 	a_hole_ends_an_answer_before_it, heads_come_in_the_order_they_were_asked_for,
@@ -490,4 +541,5 @@ TESTS("log", a_fetch_gives_what_follows_in_order_and_the_head, a_fetch_at_the_he
 	a_detach_that_was_interrupted_is_finished_the_next_time, request_ids_are_kept_a_day,
 	two_holders_get_two_nodes_and_one_given_back_is_free_at_once,
 	a_node_that_was_taken_over_is_not_held_any_more, a_job_is_one_holders_until_its_lease_ends,
-	the_upkeep_of_a_process_leases_a_node_and_gives_it_back, a_long_purge_does_not_keep_the_node_from_being_renewed)
+	the_upkeep_of_a_process_leases_a_node_and_gives_it_back, a_long_purge_does_not_keep_the_node_from_being_renewed,
+	without_a_standby_that_is_said_and_with_one_that_is_not_there_too)
