@@ -1,6 +1,7 @@
 // A REST caller and a websocket watcher as a careful client would write them: repeats with the same nonce, resumes.
 import { randomUUID } from 'node:crypto';
 import WebSocket from 'ws';
+import { NotAsDescribed, checkAnswer, checkFrame } from './conformance.mjs';
 import { sleep } from './wait.mjs';
 
 export class Rest {
@@ -36,7 +37,9 @@ export class Rest {
     } catch {
       json = undefined;
     }
-    return { status: response.status, headers: response.headers, text, json };
+    const answer = { status: response.status, headers: response.headers, text, json };
+    checkAnswer(method, path, body, answer);
+    return answer;
   }
 
   /** The same, and an error unless the status is 2xx. */
@@ -55,7 +58,8 @@ export class Rest {
         const answer = await this.call(method, path, body, headers);
         if (answer.status < 500) return answer;
         if (answer.status === 500) this.internal = (this.internal ?? 0) + 1;
-      } catch {
+      } catch (error) {
+        if (error instanceof NotAsDescribed) throw error;
         // the connection died: the outcome is unknown, which is what repeating is for
       }
       if (Date.now() > end) throw new Error(`${method} ${path}: no definite answer in ${ms} ms`);
@@ -82,6 +86,7 @@ export class Socket {
     this.ws = new WebSocket(url, protocols, { headers, perMessageDeflate: false });
     this.ws.on('message', (data, binary) => {
       this.frames.push(binary ? data : JSON.parse(data.toString()));
+      if (!binary) checkFrame(this.frames.at(-1));
       this.wake();
     });
     this.opened = new Promise((resolve, reject) => {
@@ -177,6 +182,7 @@ export class Watcher {
   }
 
   frame(f, subscribe) {
+    checkFrame(f);
     if (f.type === 'hello') return subscribe();
     if (f.type === 'reconnect') {
       this.story.push({ reconnect: f.data.after_ms });

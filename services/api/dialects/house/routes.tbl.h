@@ -2,6 +2,9 @@
  * rows. auth and cost are services/api/router.h, scope is what a bot's token must have (services/api/scopes.tbl.h).
  *
  *    method    path                                                        auth     scope     cost   handler */
+ROUTE("GET",    "/openapi.json",                                            NONE,    NONE,     READ,  openapi_get)
+ROUTE("GET",    "/asyncapi.json",                                           NONE,    NONE,     READ,  asyncapi_get)
+
 ROUTE("POST",   "/accounts",                                                NONE,    NONE,     REGISTER, accounts_create)
 ROUTE("POST",   "/sessions",                                                NONE,    NONE,     LOGIN, sessions_create)
 ROUTE("GET",    "/sessions",                                                SESSION, ACCOUNT,  READ,  sessions_list)
