@@ -53,8 +53,9 @@ test('the description of the calls is valid OpenAPI 3.1', async () => {
 
 test('every schema and parameter that is there is used', async () => {
   const { text, json } = await served('openapi');
+  const told = [...readFileSync(join(root, 'docs/asyncapi/house.yaml'), 'utf8').matchAll(/x-rest: (\w+)/g)].map((m) => m[1]);
   for (const kind of ['schemas', 'parameters', 'headers', 'responses'])
-    for (const name of Object.keys(json.components[kind])) assert.ok(text.includes(`"#/components/${kind}/${name}"`), `${kind} ${name}`);
+    for (const name of Object.keys(json.components[kind])) assert.ok(text.includes(`"#/components/${kind}/${name}"`) || (kind === 'schemas' && told.includes(name)), `${kind} ${name}`);
 });
 
 test('the description of the socket is valid AsyncAPI 3, in the repository and as it is served', async () => {

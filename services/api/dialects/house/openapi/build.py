@@ -60,7 +60,10 @@ PROBLEMS = {
     429: "A limit is reached; wait as told",
     503: "A dependency is overloaded or away; retry is safe",
 }
-PATH_PARAMETERS = {"code": ("string", "the code of an invite")}
+PATH_PARAMETERS = {
+    "code": ("string", "the code of an invite"),
+    "emoji": ("string 1..32", "an emoji of Unicode or a word, percent-encoded"),
+}
 
 
 class Fault(Exception):
