@@ -426,6 +426,7 @@ static pb_MessagePinned pinned(bool on)
 	pb_MessagePinned e = {.has_channel = true, .channel = ref, .has_message = true, .message = message_view()};
 
 	e.message.pinned_at_ms = on ? AT_MS : 0;
+	e.message.seq = 40;
 	e.message.pinned_by = on ? BOB : 0;
 	e.message.reactions_count = 1;
 	e.message.reactions = reactions;
