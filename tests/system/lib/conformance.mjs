@@ -1,5 +1,6 @@
 // Every answer and every frame that a system test sees is held against the descriptions that the server gives of itself: a status that
 // is not described, a key that is missing or unknown, a wrong type end the test. GUILDHALL_CONFORMANCE=off (benches) looks at nothing.
+// (No package 'ajv'? Run `npm ci` in tests/system; tests/run does.)
 import { readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
