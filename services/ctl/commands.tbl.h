@@ -49,6 +49,13 @@ COMMAND(announce_command, "announce", "--title TEXT --text TEXT [--until TIME]",
 	"  --until TIME   when clients may stop showing it, e.g. 2026-12-24T18:00:00Z; default: no end\n"
 	"\n"
 	"Everybody who watches the topic global gets the event operator_announcement at once.\n")
+COMMAND(audit_verify_command, "audit verify", "--team ID [--after NUMBER:HASH]", "check that a team's audit log is what it was",
+	"  --team ID             the team\n"
+	"  --after NUMBER:HASH   begin behind this entry, as printed by an earlier run. Who can write to the database could make\n"
+	"                        a whole new chain: one that fits a hash kept elsewhere is the old one\n"
+	"\n"
+	"Asks moderation (GUILDHALL_RPC_MODERATION). Exit code 1 when an entry was altered, taken out or put in; the first such\n"
+	"entry is named.\n")
 COMMAND(watch_command, "watch", "[--url URL] [--token T | --token-file F] [--resume] [--count N] [--raw] TOPIC...", "show events as a client gets them",
 	"  TOPIC            channel:ID, team:ID, user:ID or global; separated by blanks or commas\n"
 	"  --url URL        default: ws:// GUILDHALL_WS_LISTEN /v1/ws\n"

@@ -61,6 +61,7 @@ static bool has_copies(uint32_t kind)
 	case EVENT_KIND_roles_reordered:
 	case EVENT_KIND_override_set:
 	case EVENT_KIND_override_removed:
+	case EVENT_KIND_audit_recorded:
 	case EVENT_KIND_channel_created:
 	case EVENT_KIND_channel_updated:
 	case EVENT_KIND_channel_deleted:

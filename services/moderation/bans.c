@@ -3,6 +3,8 @@
  */
 #include "services/moderation/bans.h"
 
+#include <string.h>
+
 #include "common/base/clock.h"
 #include "services/moderation/removal.h"
 #include "services/moderation/rows.h"
@@ -99,6 +101,51 @@ enum status ban_lift(struct change *c, enum ban_scope scope, const pb_BanRequest
 	return st;
 }
 
+enum status ban_held(struct change *c, enum ban_scope scope, const pb_BanRequest *rq, struct ban_held *out_held,
+	bool *out_same)
+{
+	struct db_params p;
+	struct db_rows rows = {0};
+	pb_BanView view;
+
+	change_params(c, &p);
+	db_put_i16(&p, (int16_t)scope);
+	db_put_id(&p, rq->scope_id);
+	db_put_id(&p, rq->user_id);
+	enum status st = change_query(c, &get_stmt, &p, &rows);
+	if (st != STATUS_OK)
+		return st;
+	if (rows.count != 1)
+		return STATUS_INTERNAL;
+	ban_from_row(&rows, 0, c->mem, &view);
+	const char *asked = rq->reason != NULL && rq->reason[0] != 0 ? rq->reason : NULL;
+	*out_held = (struct ban_held){view.reason, (int64_t)view.expires_at_ms};
+	*out_same = view.expires_at_ms == rq->expires_at_ms &&
+		    (view.reason == NULL || asked == NULL ? view.reason == asked : strcmp(view.reason, asked) == 0);
+	return STATUS_OK;
+}
+
+enum status ban_record(struct change *c, enum audit_action action, uint64_t channel_id, const pb_BanRequest *rq,
+	const struct ban_held *held)
+{
+	bool lifted = action == AUDIT_member_unbanned || action == AUDIT_channel_user_unbanned;
+	struct audit_changes a;
+
+	audit_changes_begin(&a, c->mem);
+	if (channel_id != 0)
+		audit_id(&a, "channel_id", channel_id);
+	if (held != NULL) {
+		audit_time_change(&a, "expires_at", held->expires_at_ms, (int64_t)rq->expires_at_ms);
+		audit_text_change(&a, "motive", held->reason, rq->reason);
+	} else if (!lifted) {
+		audit_time(&a, "expires_at", (int64_t)rq->expires_at_ms);
+	}
+	return audit_append(c, &(struct audit_entry){.action = action,
+				       .target_id = rq->user_id,
+				       .changes = audit_changes_end(&a),
+				       .why = rq->reason});
+}
+
 /* ---- ban and unban */
 
 static enum status prepare_ban_member(struct change *c)
@@ -147,14 +194,24 @@ static enum status work_ban_member(struct change *c, struct log_tx *tx)
 	pb_BanReply *reply = c->reply;
 	struct facts *f = change_target(c, 0);
 
+	struct ban_held held;
+	bool same = false;
+
 	enum status st = rows_put_people(c);
+	if (st == STATUS_OK && f->standing.banned)
+		st = ban_held(c, BAN_TEAM, rq, &held, &same);
 	if (st == STATUS_OK)
 		st = ban_put(c, BAN_TEAM, f->team.id, rq, &reply->ban);
 	reply->has_ban = true;
-	if (st != STATUS_OK || f->standing.banned)
-		return st; /* the ban held already: a new reason, a new end, nothing to tell */
+	if (st != STATUS_OK || same)
+		return st;
+	/* It held already: a new reason, a new end, nothing to tell but those who read the audit log. */
+	if (f->standing.banned)
+		return ban_record(c, AUDIT_member_ban_changed, 0, rq, &held);
 	st = removal_write(c, f, REMOVAL_BANNED);
-	return st == STATUS_OK ? tell(c, EVENT_KIND_member_banned, rq, NULL) : st;
+	if (st == STATUS_OK)
+		st = tell(c, EVENT_KIND_member_banned, rq, NULL);
+	return st == STATUS_OK ? ban_record(c, AUDIT_member_banned, 0, rq, NULL) : st;
 }
 
 CHANGE_HANDLER(ban_member, pb_BanRequest, KNOWN_USER)
@@ -187,7 +244,9 @@ static enum status work_unban_member(struct change *c, struct log_tx *tx)
 	if (st != STATUS_OK || !lifted)
 		return st;
 	st = tell(c, EVENT_KIND_member_unbanned, rq, &seq);
-	return st == STATUS_OK ? rows_raise(c, f->team.id, rq->user_id, seq) : st;
+	if (st == STATUS_OK)
+		st = rows_raise(c, f->team.id, rq->user_id, seq);
+	return st == STATUS_OK ? ban_record(c, AUDIT_member_unbanned, 0, rq, NULL) : st;
 }
 
 CHANGE_HANDLER(unban_member, pb_BanRequest, NULL)

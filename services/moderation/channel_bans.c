@@ -88,12 +88,19 @@ static enum status work_ban_channel_user(struct change *c, struct log_tx *tx)
 	uint64_t seq = 0;
 	char key[AUDIENCE_SIZE];
 
+	struct ban_held held;
+	bool same = false;
+
 	enum status st = rows_put_people(c);
+	if (st == STATUS_OK && f->place.banned)
+		st = ban_held(c, BAN_CHANNEL, rq, &held, &same);
 	if (st == STATUS_OK)
 		st = ban_put(c, BAN_CHANNEL, f->team.id, rq, &reply->ban);
 	reply->has_ban = true;
-	if (st != STATUS_OK || f->place.banned)
-		return st; /* it held already */
+	if (st != STATUS_OK || same)
+		return st;
+	if (f->place.banned)
+		return ban_record(c, AUDIT_channel_user_ban_changed, f->channel.id, rq, &held);
 	audience_key(key, "channel", f->channel.id);
 	st = f->restricted ? change_audience(c, f->stream, rq->user_id, NULL, key, &seq)
 			   : own_key(c, f, &seq);
@@ -101,7 +108,9 @@ static enum status work_ban_channel_user(struct change *c, struct log_tx *tx)
 		st = rows_channel_leave(c, f, rq->user_id);
 	if (st == STATUS_OK)
 		st = rows_raise(c, f->team.id, rq->user_id, seq);
-	return st == STATUS_OK ? tell(c, EVENT_KIND_channel_user_banned, rq, was_member, NULL) : st;
+	if (st == STATUS_OK)
+		st = tell(c, EVENT_KIND_channel_user_banned, rq, was_member, NULL);
+	return st == STATUS_OK ? ban_record(c, AUDIT_channel_user_banned, f->channel.id, rq, NULL) : st;
 }
 
 CHANGE_HANDLER(ban_channel_user, pb_BanRequest, KNOWN_USER)
@@ -139,7 +148,9 @@ static enum status work_unban_channel_user(struct change *c, struct log_tx *tx)
 	}
 	if (st == STATUS_OK)
 		st = rows_raise(c, f->team.id, rq->user_id, seq);
-	return st == STATUS_OK ? tell(c, EVENT_KIND_channel_user_unbanned, rq, false, NULL) : st;
+	if (st == STATUS_OK)
+		st = tell(c, EVENT_KIND_channel_user_unbanned, rq, false, NULL);
+	return st == STATUS_OK ? ban_record(c, AUDIT_channel_user_unbanned, f->channel.id, rq, NULL) : st;
 }
 
 CHANGE_HANDLER(unban_channel_user, pb_BanRequest, NULL)

@@ -5,6 +5,7 @@
  */
 #include "services/moderation/channel_members.h"
 
+#include "services/moderation/audit.h"
 #include "services/moderation/channel_rank.h"
 #include "services/moderation/conversation_members.h"
 #include "services/moderation/rows.h"
@@ -69,6 +70,22 @@ enum status channel_tell_joined(struct change *c, const struct facts *f, uint32_
 	facts_audience(f, key);
 	enum status st = change_append(c, f->stream, key, ev, NULL);
 	return st == STATUS_OK ? change_append_user(c, f->person.id, ev) : st;
+}
+
+/* What one does with oneself is not recorded. role: CHANNEL_ROLE_NONE to leave it out. */
+static enum status record(struct change *c, enum audit_action action, uint32_t role)
+{
+	const struct facts *f = change_target(c, 0);
+	struct audit_changes a;
+
+	if (change_actor_id(c) == f->person.id)
+		return STATUS_OK;
+	audit_changes_begin(&a, c->mem);
+	audit_id(&a, "channel_id", f->channel.id);
+	if (role != CHANNEL_ROLE_NONE)
+		audit_text(&a, "role", channel_role_word(role));
+	return audit_append(
+		c, &(struct audit_entry){.action = action, .target_id = f->person.id, .changes = audit_changes_end(&a)});
 }
 
 /* ---- joining and being added */
@@ -163,7 +180,8 @@ static enum status work_join_channel(struct change *c, struct log_tx *tx)
 	f->place_added_by = change_actor_id(c) == f->person.id ? 0 : change_actor_id(c);
 	channel_member_view(f, as.role, &reply->member);
 	reply->created = true;
-	return channel_tell_joined(c, f, as.role, as.promoted);
+	st = channel_tell_joined(c, f, as.role, as.promoted);
+	return st == STATUS_OK ? record(c, AUDIT_channel_member_added, as.role) : st;
 }
 #define work_add_channel_member work_join_channel
 
@@ -244,7 +262,12 @@ static enum status end_place(struct change *c, uint32_t which)
 		ev->body.channel_member_kicked = body;
 	facts_audience(f, key);
 	st = change_append(c, f->stream, key, ev, NULL);
-	return st == STATUS_OK ? change_append_user(c, f->person.id, ev) : st;
+	if (st == STATUS_OK)
+		st = change_append_user(c, f->person.id, ev);
+	if (st != STATUS_OK)
+		return st;
+	return record(c, which == EVENT_KIND_channel_member_left ? AUDIT_channel_member_removed : AUDIT_channel_member_kicked,
+		CHANNEL_ROLE_NONE);
 }
 
 static enum status work_leave_channel(struct change *c, struct log_tx *tx)
@@ -302,6 +325,7 @@ static enum status work_set_channel_role(struct change *c, struct log_tx *tx)
 	struct facts *f = change_target(c, 0);
 	static char *const changed[] = {"role"};
 	bool same = f->place.known && f->place.role == rq->role;
+	uint32_t was = role_now(f);
 	char key[AUDIENCE_SIZE];
 	struct db_params p;
 	uint64_t seq = 0;
@@ -339,7 +363,16 @@ static enum status work_set_channel_role(struct change *c, struct log_tx *tx)
 		.has_member = true,
 		.member = reply->member};
 	facts_audience(f, key);
-	return change_append(c, f->stream, key, ev, NULL);
+	st = change_append(c, f->stream, key, ev, NULL);
+	if (st != STATUS_OK || change_actor_id(c) == rq->user_id)
+		return st;
+	struct audit_changes a;
+	audit_changes_begin(&a, c->mem);
+	audit_id(&a, "channel_id", f->channel.id);
+	audit_text_change(&a, "role", channel_role_word(was), channel_role_word(rq->role));
+	return audit_append(c, &(struct audit_entry){.action = AUDIT_channel_role_changed,
+				       .target_id = rq->user_id,
+				       .changes = audit_changes_end(&a)});
 }
 
 CHANGE_HANDLER(set_channel_role, pb_ChannelMemberRequest, KNOWN_USER)

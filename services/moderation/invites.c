@@ -5,6 +5,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/ids.h"
+#include "services/moderation/audit.h"
 #include "services/moderation/joining.h"
 #include "services/moderation/rows.h"
 #include "services/moderation/teams.h"
@@ -89,6 +90,12 @@ static enum status invite_find(struct db_conn *conn, struct arena *mem, const ch
 	return STATUS_OK;
 }
 
+/* What the audit log says of a code: enough to know it again, too little to use it. */
+static const char *code_begins(struct arena *mem, const pb_InviteView *invite)
+{
+	return arena_strndup(mem, invite->code, 6);
+}
+
 static enum status tell(struct change *c, uint32_t which, const pb_InviteView *invite)
 {
 	const struct facts *f = change_actor(c);
@@ -161,7 +168,16 @@ static enum status work_create_invite(struct change *c, struct log_tx *tx)
 	st = change_query(c, &create_stmt, &p, NULL);
 	if (st == STATUS_OK)
 		st = rows_put_people(c);
-	return st == STATUS_OK ? tell(c, EVENT_KIND_invite_created, &reply->invite) : st;
+	if (st == STATUS_OK)
+		st = tell(c, EVENT_KIND_invite_created, &reply->invite);
+	if (st != STATUS_OK)
+		return st;
+	struct audit_changes a;
+	audit_changes_begin(&a, c->mem);
+	audit_text(&a, "code_begins", code_begins(c->mem, &reply->invite));
+	audit_time(&a, "expires_at", (int64_t)rq->expires_at_ms);
+	audit_number(&a, "max_uses", (int64_t)rq->max_uses);
+	return audit_append(c, &(struct audit_entry){.action = AUDIT_invite_created, .changes = audit_changes_end(&a)});
 }
 
 void serve_create_invite(void *service, struct rpc_call *call, const void *request, void *reply)
@@ -220,7 +236,15 @@ static enum status work_delete_invite(struct change *c, struct log_tx *tx)
 	if (rows.count == 0)
 		return change_refuse(c, STATUS_NOT_FOUND, NULL, NULL);
 	invite->view.uses = db_id(&rows, 0, 0);
-	return tell(c, EVENT_KIND_invite_deleted, &invite->view);
+	st = tell(c, EVENT_KIND_invite_deleted, &invite->view);
+	if (st != STATUS_OK || c->call == NULL)
+		return st; /* what ends by itself is nobody's doing */
+	struct audit_changes a;
+	audit_changes_begin(&a, c->mem);
+	audit_text(&a, "code_begins", code_begins(c->mem, &invite->view));
+	audit_id(&a, "made_by", invite->view.by.id);
+	audit_number(&a, "uses", (int64_t)invite->view.uses);
+	return audit_append(c, &(struct audit_entry){.action = AUDIT_invite_deleted, .changes = audit_changes_end(&a)});
 }
 
 void serve_delete_invite(void *service, struct rpc_call *call, const void *request, void *reply)

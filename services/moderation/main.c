@@ -93,7 +93,7 @@ static enum status start(struct process *p)
 	if (st == STATUS_OK)
 		st = log_upkeep_start(config, m->db, m->instance, &p->ids, &p->upkeep);
 	if (st == STATUS_OK)
-		st = ready_start(m, p->ops, &p->ready);
+		st = ready_start(m, p->upkeep, p->ops, &p->ready);
 	if (st == STATUS_OK)
 		st = expiry_start(m, &p->expiry);
 	return st;

@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "services/moderation/audit.h"
 #include "services/moderation/joining.h"
 #include "services/moderation/removal.h"
 #include "services/moderation/rows.h"
@@ -113,8 +114,13 @@ static enum status work_join_team(struct change *c, struct log_tx *tx)
 	pb_MemberReply *reply = c->reply;
 	uint64_t by = change_actor_id(c) == f->person.id ? 0 : change_actor_id(c);
 
-	if (!f->standing.member)
-		return joining_write(c, f, (struct joining_by){.invited_by = by}, reply);
+	if (!f->standing.member) {
+		enum status st = joining_write(c, f, (struct joining_by){.invited_by = by}, reply);
+		if (st != STATUS_OK || by == 0)
+			return st;
+		return audit_append(
+			c, &(struct audit_entry){.action = AUDIT_member_added, .target_id = f->person.id});
+	}
 	reply->has_member = true;
 	member_view(f, c->mem, &reply->member);
 	return STATUS_OK;
@@ -166,6 +172,7 @@ static enum status work_update_member(struct change *c, struct log_tx *tx)
 	enum status st = change_query(c, &nickname_stmt, &p, &rows);
 	if (st != STATUS_OK)
 		return st;
+	const char *was = f->nickname;
 	f->nickname = nickname;
 	reply->has_member = true;
 	member_view(f, c->mem, &reply->member);
@@ -177,7 +184,15 @@ static enum status work_update_member(struct change *c, struct log_tx *tx)
 	ev->body.member_updated = (pb_MemberUpdated){
 		.has_member = true, .member = reply->member, .changed_count = 1, .changed = (char **)changed};
 	audience_key(key, "team", f->team.id);
-	return change_append(c, f->stream, key, ev, NULL);
+	st = change_append(c, f->stream, key, ev, NULL);
+	if (st != STATUS_OK || rq->user_id == change_actor_id(c))
+		return st;
+	struct audit_changes a;
+	audit_changes_begin(&a, c->mem);
+	audit_text_change(&a, "nickname", was, nickname);
+	return audit_append(c, &(struct audit_entry){.action = AUDIT_member_nickname_changed,
+				       .target_id = rq->user_id,
+				       .changes = audit_changes_end(&a)});
 }
 
 CHANGE_HANDLER(update_member, pb_UpdateMemberRequest, NULL)
@@ -260,9 +275,14 @@ static enum status work_remove_member(struct change *c, struct log_tx *tx)
 	const pb_MemberRequest *rq = c->request;
 	struct facts *f = change_target(c, 0);
 
+	bool leaves = rq->user_id == change_actor_id(c);
+
 	if (!f->standing.member)
 		return STATUS_OK;
-	return removal_write(c, f, rq->user_id == change_actor_id(c) ? REMOVAL_LEFT : REMOVAL_KICKED);
+	enum status st = removal_write(c, f, leaves ? REMOVAL_LEFT : REMOVAL_KICKED);
+	if (st != STATUS_OK || leaves)
+		return st;
+	return audit_append(c, &(struct audit_entry){.action = AUDIT_member_kicked, .target_id = rq->user_id});
 }
 
 CHANGE_HANDLER(remove_member, pb_MemberRequest, NULL)

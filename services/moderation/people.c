@@ -3,6 +3,7 @@
  */
 #include "common/base/clock.h"
 #include "services/moderation/conversation_members.h"
+#include "services/moderation/ownership.h"
 #include "services/moderation/removal.h"
 #include "services/moderation/rows.h"
 
@@ -54,7 +55,8 @@ void serve_put_person(void *service, struct rpc_call *call, const void *request,
 		rpc_fail(call, st, NULL, NULL, NULL);
 }
 
-/* ---- erase_person: his name goes first, then membership after membership, each a commit that a repeat finds done. */
+/* ---- erase_person: his name goes first, then membership after membership, a team that is his after it was handed on;
+ * each a commit that a repeat finds done. */
 
 static const struct db_stmt erase_stmt = {"moderation_erase_person",
 	"INSERT INTO moderation.people (id, erased, created_at_ms) VALUES ($1, true, 0) ON CONFLICT (id) DO UPDATE"
@@ -131,7 +133,9 @@ void serve_erase_person(void *service, struct rpc_call *call, const void *reques
 				.data = &l,
 				.rows_repeat = true};
 			after = l.team_id;
-			st = change_commit(&c, &result);
+			st = ownership_leave(service, call, l.team_id, l.user_id);
+			if (st == STATUS_OK)
+				st = change_commit(&c, &result);
 			if (st == STATUS_NOT_FOUND)
 				st = STATUS_OK; /* the team went meanwhile */
 		}

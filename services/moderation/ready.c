@@ -12,6 +12,7 @@
 
 struct ready {
 	struct moderation *service;
+	struct log_upkeep *upkeep;
 	atomic_bool schema_known;
 	sem_t stop;
 	pthread_t thread;
@@ -24,6 +25,15 @@ static bool check_database(void *arg, char *detail, size_t detail_size)
 
 	snprintf(detail, detail_size, "%s", !up ? "no answer" : !known ? "schema not seen yet" : "answers");
 	return up && known;
+}
+
+static bool check_node(void *arg, char *detail, size_t detail_size)
+{
+	struct ready *r = arg;
+	bool leased = log_upkeep_has_node(r->upkeep);
+
+	snprintf(detail, detail_size, "%s", leased ? "leased" : "no node leased: no ids can be made");
+	return leased;
 }
 
 static void *schema_thread(void *arg)
@@ -47,13 +57,14 @@ static void *schema_thread(void *arg)
 	return NULL;
 }
 
-enum status ready_start(struct moderation *service, struct ops *ops, struct ready **out_ready)
+enum status ready_start(struct moderation *service, struct log_upkeep *upkeep, struct ops *ops, struct ready **out_ready)
 {
 	struct ready *r = calloc(1, sizeof *r);
 
 	if (r == NULL)
 		return STATUS_INTERNAL;
 	r->service = service;
+	r->upkeep = upkeep;
 	sem_init(&r->stop, 0, 0);
 	if (pthread_create(&r->thread, NULL, schema_thread, r) != 0) {
 		sem_destroy(&r->stop);
@@ -62,6 +73,7 @@ enum status ready_start(struct moderation *service, struct ops *ops, struct read
 	}
 	ops_add_check(ops, "database", check_database, r);
 	ops_add_check(ops, "standby", standby_check, r->service->db);
+	ops_add_check(ops, "node", check_node, r);
 	*out_ready = r;
 	return STATUS_OK;
 }

@@ -56,6 +56,7 @@ rpc_handler serve_claim_conversation, serve_list_conversations;
 rpc_handler serve_put_person, serve_erase_person, serve_list_team_ids;
 rpc_handler serve_create_invite, serve_list_invites, serve_get_invite, serve_delete_invite, serve_use_invite;
 rpc_handler serve_set_timeout, serve_clear_timeout;
+rpc_handler serve_list_audit, serve_transfer_team, serve_verify_audit;
 rpc_handler serve_create_role, serve_update_role, serve_delete_role, serve_list_roles, serve_reorder_roles;
 rpc_handler serve_add_member_role, serve_remove_member_role;
 rpc_handler serve_set_override, serve_remove_override, serve_list_overrides, serve_explain;

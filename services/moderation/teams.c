@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/base/ids.h"
+#include "services/moderation/audit.h"
 #include "services/moderation/rows.h"
 #include "services/moderation/teams.h"
 
@@ -280,15 +281,40 @@ static bool is_cleared(const pb_UpdateTeamRequest *rq, const char *name)
 	return false;
 }
 
+static bool differ(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a != b : strcmp(a, b) != 0;
+}
+
 /* The new value of a text that may be absent; notes the name when it differs. */
 static char *merge_text(const pb_UpdateTeamRequest *rq, const char *name, char *now, char *asked, char **changed,
 	pb_size_t *changed_count)
 {
 	char *next = is_cleared(rq, name) ? NULL : asked != NULL ? (char *)text_or_null(asked) : now;
-	bool same = next == NULL || now == NULL ? next == now : strcmp(next, now) == 0;
-	if (!same)
+	if (differ(next, now))
 		changed[(*changed_count)++] = (char *)name;
 	return next;
+}
+
+static enum status record_update(struct change *c, const pb_TeamView *was, const pb_TeamView *is)
+{
+	struct audit_changes a;
+
+	audit_changes_begin(&a, c->mem);
+	if (was->default_channel_id != is->default_channel_id)
+		audit_id_change(&a, "default_channel_id", was->default_channel_id, is->default_channel_id);
+	if (differ(was->description, is->description))
+		audit_text_change(&a, "description", was->description, is->description);
+	if (differ(was->icon, is->icon))
+		audit_text_change(&a, "icon_url", was->icon, is->icon);
+	if (was->joining != is->joining)
+		audit_text_change(&a, "joining", joining_word(was->joining), joining_word(is->joining));
+	if (differ(was->name, is->name))
+		audit_text_change(&a, "name", was->name, is->name);
+	if (was->public_read != is->public_read)
+		audit_flag_change(&a, "public_read", was->public_read, is->public_read);
+	return audit_append(c, &(struct audit_entry){
+				       .action = AUDIT_team_updated, .target_id = is->id, .changes = audit_changes_end(&a)});
 }
 
 static enum status work_update_team(struct change *c, struct log_tx *tx)
@@ -307,6 +333,7 @@ static enum status work_update_team(struct change *c, struct log_tx *tx)
 	if (st != STATUS_OK)
 		return st;
 	reply->has_team = true;
+	const pb_TeamView was = *team;
 
 	if (rq->name != NULL && strcmp(rq->name, team->name) != 0) {
 		team->name = rq->name;
@@ -365,7 +392,8 @@ static enum status work_update_team(struct change *c, struct log_tx *tx)
 	ev->body.team_updated =
 		(pb_TeamUpdated){.has_team = true, .team = *team, .changed_count = count, .changed = changed};
 	audience_key(key, "team", team->id);
-	return change_append(c, change_actor(c)->stream, key, ev, NULL);
+	st = change_append(c, change_actor(c)->stream, key, ev, NULL);
+	return st == STATUS_OK ? record_update(c, &was, team) : st;
 }
 
 CHANGE_HANDLER(update_team, pb_UpdateTeamRequest, NULL)
@@ -397,20 +425,28 @@ static const struct db_stmt delete_team_stmt = {"moderation_delete_team",
  * follows it in this stream: the epoch is raised in the same commit, so whatever was judged before is STALE, and from
  * now on every judge says NOT_FOUND. Gateways drop the stream when they have delivered it.
  */
-static enum status work_delete_team(struct change *c, struct log_tx *tx)
+enum status team_delete_write(struct change *c)
 {
 	const struct facts *f = change_actor(c);
+	struct audit_changes a;
 	struct db_params p;
 	char key[AUDIENCE_SIZE];
 	uint64_t seq = 0;
 
+	audit_changes_begin(&a, c->mem);
+	audit_text(&a, "name", f->team_name);
+	enum status st = audit_append(c, &(struct audit_entry){.action = AUDIT_team_deleted,
+						 .target_id = f->team.id,
+						 .changes = audit_changes_end(&a)});
+	if (st != STATUS_OK)
+		return st;
 	pb_Event *ev = change_event(c, EVENT_KIND_team_deleted);
 	ev->body.team_deleted = (pb_TeamDeleted){.team_id = f->team.id, .name = (char *)f->team_name};
 	audience_key(key, "team", f->team.id);
-	enum status st = change_append(c, f->stream, key, ev, &seq);
+	st = change_append(c, f->stream, key, ev, &seq);
 	if (st != STATUS_OK)
 		return st;
-	log_tx_raise_epoch(tx, f->stream);
+	log_tx_raise_epoch(c->tx, f->stream);
 	change_params(c, &p);
 	db_put_id(&p, f->team.id);
 	db_put_i64(&p, c->now_ms);
@@ -422,6 +458,11 @@ static enum status work_delete_team(struct change *c, struct log_tx *tx)
 	change_params(c, &p);
 	db_put_id(&p, f->team.id);
 	return change_query(c, &delete_invites_stmt, &p, NULL);
+}
+
+static enum status work_delete_team(struct change *c, struct log_tx *tx)
+{
+	return team_delete_write(c);
 }
 
 CHANGE_HANDLER(delete_team, pb_DeleteTeamRequest, NULL)

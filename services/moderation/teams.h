@@ -9,3 +9,6 @@
 enum status team_view_read(struct db_conn *conn, struct arena *mem, uint64_t team_id, pb_TeamView *out);
 /* The same in work, under the lock of its stream. */
 enum status team_view_locked(struct change *c, uint64_t team_id, pb_TeamView *out);
+
+/* In work: the team of change_load ends, with its invites and its stream. */
+enum status team_delete_write(struct change *c);

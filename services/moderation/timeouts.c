@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "services/moderation/audiences.h"
+#include "services/moderation/audit.h"
 #include "services/moderation/removal.h"
 #include "services/moderation/rows.h"
 
@@ -52,7 +53,19 @@ static enum status tell(struct change *c, const struct facts *f, struct timeout_
 	member_view(f, c->mem, &body->member);
 	audience_key(key, "team", f->team.id);
 	enum status st = change_append(c, f->stream, key, ev, NULL);
-	return st == STATUS_OK ? change_append_user(c, f->person.id, ev) : st;
+	if (st == STATUS_OK)
+		st = change_append_user(c, f->person.id, ev);
+	if (st != STATUS_OK)
+		return st;
+	struct audit_changes a;
+	audit_changes_begin(&a, c->mem);
+	if (row.until_ms != 0)
+		audit_time(&a, "until", row.until_ms);
+	return audit_append(c, &(struct audit_entry){.action = row.until_ms != 0 ? AUDIT_member_timed_out
+									     : AUDIT_member_timeout_lifted,
+				       .target_id = f->person.id,
+				       .changes = audit_changes_end(&a),
+				       .why = row.reason});
 }
 
 static enum status load_target(struct change *c, const pb_TimeoutRequest *rq)

@@ -265,6 +265,29 @@ static void render_invite_deleted(struct frame *f)
 	invite_event(f, &f->body->body.invite_deleted);
 }
 
+static void render_audit_recorded(struct frame *f)
+{
+	const pb_AuditRecorded *e = &f->body->body.audit_recorded;
+	const pb_AuditView *entry = &e->entry;
+
+	if (!e->has_entry)
+		return;
+	struct json_writer *w = frame_open(f);
+	jw_kv(w, uuid, "team_id", entry->team_id);
+	jw_kv(w, uuid, "entry_id", entry->id);
+	jw_kv(w, u64, "no", entry->no);
+	jw_kv(w, uuid, "user_id", entry->actor_id);
+	jw_key(w, "username");
+	house_username(w, entry->has_actor ? &entry->actor : NULL);
+	jw_kv(w, str, "action", entry->action);
+	house_audit_target(w, entry);
+	jw_kv(w, str, "why", entry->why);
+	if (f->detail) {
+		jw_key(w, "entry");
+		house_audit(w, entry);
+	}
+}
+
 /* ---- members of channels. The given moderation events name the person in the channel's copy only: on his
  * own topic the topic says who he is. */
 

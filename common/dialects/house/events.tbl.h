@@ -40,6 +40,7 @@ EVENT_IN_CHANNEL(channel_user_banned,      "user_banned",          PLACE_CHANNEL
 EVENT_IN_CHANNEL(channel_user_unbanned,    "user_unbanned",        PLACE_CHANNEL | PLACE_TEAM | OWN, render_user_unbanned)
 EVENT(           invite_created,           "invite_created",       PLACE_TEAM,                  render_invite_created)
 EVENT(           invite_deleted,           "invite_deleted",       PLACE_TEAM,                  render_invite_deleted)
+EVENT(           audit_recorded,           "audit_recorded",       PLACE_TEAM,                  render_audit_recorded)
 EVENT_IN_CHANNEL(channel_created,          "channel_created",      PLACE_TEAM | PLACE_GLOBAL,   render_channel_created)
 EVENT_IN_CHANNEL(channel_updated,          "channel_updated",      PLACE_CHANNEL | PLACE_TEAM,  render_channel_updated)
 EVENT_IN_CHANNEL(channel_deleted,          "channel_deleted",      PLACE_CHANNEL | PLACE_TEAM,  render_channel_deleted)

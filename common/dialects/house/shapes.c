@@ -1,5 +1,7 @@
 #include "common/dialects/house/shapes.h"
 
+#include <string.h>
+
 #include "common/events/kinds.h"
 
 /* Names of an erased account are gone even where an old snapshot still holds them. */
@@ -376,6 +378,53 @@ void house_invite(struct json_writer *w, const pb_InviteView *invite)
 		jw_kv(w, u64, "member_count", invite->team.member_count);
 		jw_object_end(w);
 	}
+	jw_object_end(w);
+}
+
+void house_audit_target(struct json_writer *w, const pb_AuditView *entry)
+{
+	jw_key(w, "target");
+	jw_object(w);
+	jw_kv(w, str, "kind", entry->target_kind);
+	jw_kv(w, uuid, "id", entry->target_id);
+	jw_object_end(w);
+}
+
+static void hex(struct json_writer *w, const char *key, const pb_bytes_array_t *bytes)
+{
+	static const char digits[] = "0123456789abcdef";
+	char text[2 * 64 + 1];
+	size_t length = 0;
+
+	for (size_t i = 0; bytes != NULL && i < bytes->size && length + 2 < sizeof text; i++) {
+		text[length++] = digits[bytes->bytes[i] >> 4];
+		text[length++] = digits[bytes->bytes[i] & 15];
+	}
+	jw_key(w, key);
+	jw_strn(w, text, length);
+}
+
+void house_audit(struct json_writer *w, const pb_AuditView *entry)
+{
+	jw_object(w);
+	jw_kv(w, u64, "no", entry->no);
+	jw_kv(w, uuid, "id", entry->id);
+	jw_kv(w, uuid, "team_id", entry->team_id);
+	jw_kv(w, time, "at", (int64_t)entry->at_ms);
+	jw_kv(w, uuid, "actor_id", entry->actor_id);
+	jw_key(w, "actor");
+	house_author(w, entry->has_actor ? &entry->actor : NULL);
+	jw_kv(w, str, "action", entry->action);
+	house_audit_target(w, entry);
+	jw_key(w, "changes");
+	if (entry->changes != NULL)
+		jw_raw(w, entry->changes, strlen(entry->changes));
+	else
+		jw_null(w);
+	jw_kv(w, str, "why", entry->why);
+	jw_kv(w, u64, "cause_seq", entry->cause_seq);
+	hex(w, "prev_hash", entry->prev_hash);
+	hex(w, "hash", entry->hash);
 	jw_object_end(w);
 }
 

@@ -71,6 +71,10 @@ void house_edit(struct json_writer *w, const pb_EditView *edit);
 void house_ban(struct json_writer *w, const pb_BanView *ban);
 /* With the team's preview when the view has it. */
 void house_invite(struct json_writer *w, const pb_InviteView *invite);
+/* Everything that its hash is made of, in the spelling that is hashed. */
+void house_audit(struct json_writer *w, const pb_AuditView *entry);
+/* The key `target` with kind and id. */
+void house_audit_target(struct json_writer *w, const pb_AuditView *entry);
 void house_presence(struct json_writer *w, const pb_PresenceView *presence);
 void house_unread(struct json_writer *w, const pb_UnreadView *unread);
 

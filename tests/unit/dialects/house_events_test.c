@@ -209,6 +209,31 @@ static void invite_deleted(pb_Event *e)
 {
 	e->body.invite_deleted = invite_event(0);
 }
+static void audit_recorded(pb_Event *e)
+{
+	static PB_BYTES_ARRAY_T(32) prev = {32, {0}}, hash = {32, {0xab, 0x01}};
+	e->body.audit_recorded = (pb_AuditRecorded){.has_entry = true,
+		.entry = {.team_id = TEAM,
+			.no = 7,
+			.id = MESSAGE,
+			.at_ms = AT_MS,
+			.actor_id = BOB,
+			.has_actor = true,
+			.actor = bob,
+			.action = (char *)"member_banned",
+			.target_kind = (char *)"user",
+			.target_id = ALICE,
+			.changes = (char *)"{\"expires_at\":null}",
+			.why = (char *)"spam",
+			.prev_hash = (pb_bytes_array_t *)&prev,
+			.hash = (pb_bytes_array_t *)&hash}};
+}
+static void audit_recorded_by_the_system(pb_Event *e)
+{
+	audit_recorded(e);
+	e->body.audit_recorded.entry.actor_id = 0;
+	e->body.audit_recorded.entry.has_actor = false;
+}
 static void member_banned(pb_Event *e)
 {
 	e->body.member_banned = (pb_MemberBanned){.team_id = TEAM,
@@ -511,6 +536,9 @@ static const struct sample samples[] = {
 	SAMPLE("invite_created", invite_created, invite_created, IN_TEAM),
 	SAMPLE("invite_created.detail", invite_created, invite_created, IN_TEAM, .detail = true),
 	SAMPLE("invite_deleted", invite_deleted, invite_deleted, IN_TEAM),
+	SAMPLE("audit_recorded", audit_recorded, audit_recorded, IN_TEAM),
+	SAMPLE("audit_recorded.detail", audit_recorded, audit_recorded, IN_TEAM, .detail = true),
+	SAMPLE("audit_recorded.system", audit_recorded, audit_recorded_by_the_system, IN_TEAM),
 	SAMPLE("team_member_roles_updated", member_roles_changed, member_roles_changed, IN_TEAM),
 	SAMPLE("team_member_roles_updated.detail", member_roles_changed, member_roles_changed, TO_USER,
 		.detail = true),

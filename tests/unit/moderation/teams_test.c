@@ -238,7 +238,7 @@ START_TEST(one_kicks_only_those_below)
 	ck_assert_uint_eq(t[1].body.body.member_removed.reason, REMOVAL_KICKED);
 	ck_assert_uint_eq(t[1].body.body.member_removed.by, bob->id);
 	OK(h, bob, remove_member, NEVERMIND(remove_member), .team_id = team, .user_id = cid->id); /* gone already */
-	ck_assert_uint_eq(head(h, STREAM_TEAM(team)), before + 2);
+	ck_assert_uint_eq(head(h, STREAM_TEAM(team)), before + 3); /* they and the audit entry */
 	house_close(h);
 }
 END_TEST
@@ -303,7 +303,7 @@ START_TEST(a_change_of_a_team_names_what_changed_and_nothing_otherwise)
 	ck_assert_uint_eq(t[0].body.body.team_updated.changed_count, 1);
 	ck_assert_str_eq(t[0].body.body.team_updated.changed[0], "description");
 	OK(h, ann, update_team, &reply, .team_id = team, .description = "new");
-	ck_assert_uint_eq(head(h, STREAM_TEAM(team)), before + 1);
+	ck_assert_uint_eq(head(h, STREAM_TEAM(team)), before + 2); /* it and the audit entry */
 	ck_assert_int_eq(stream_epoch(h, team), 0);
 	char *cleared[] = {"description"};
 	OK(h, ann, update_team, &reply, .team_id = team, .cleared_count = 1, .cleared = cleared);
@@ -366,7 +366,7 @@ START_TEST(a_deleted_team_tells_its_members_last_and_is_gone)
 	REFUSED(h, STATUS_NOT_FOUND, NULL, the_system, remove_member, NEVERMIND(remove_member), .team_id = team,
 		.user_id = bob->id);
 	OK(h, the_system, erase_person, NEVERMIND(erase_person), .user_id = bob->id);
-	ck_assert_uint_eq(head(h, STREAM_TEAM(team)), before + 1); /* nothing follows team_deleted */
+	ck_assert_uint_eq(head(h, STREAM_TEAM(team)), before + 2); /* nothing follows team_deleted */
 	pb_ListTeamsReply list;
 	OK(h, ann, list_teams, &list, .user_id = ann->id);
 	ck_assert_uint_eq(list.teams_count, 0);

@@ -42,6 +42,7 @@ ROUTE("PUT",    "/teams/{team}/bans/{user}",                                SESS
 ROUTE("DELETE", "/teams/{team}/bans/{user}",                                SESSION, MODERATE, WRITE, team_bans_delete)
 ROUTE("PUT",    "/teams/{team}/members/{user}/timeout",                     SESSION, MODERATE, WRITE, timeouts_put)
 ROUTE("DELETE", "/teams/{team}/members/{user}/timeout",                     SESSION, MODERATE, WRITE, timeouts_delete)
+ROUTE("GET",    "/teams/{team}/audit",                                      SESSION, MODERATE, READ,  audit_list)
 ROUTE("POST",   "/teams/{team}/invites",                                    SESSION, TEAMS,    WRITE, invites_create)
 ROUTE("GET",    "/teams/{team}/invites",                                    SESSION, TEAMS,    READ,  invites_list)
 ROUTE("GET",    "/invites/{code}",                                          SESSION, READ,     READ,  invites_get)

@@ -88,6 +88,14 @@ enum status house_teams_get(struct exchange *x)
 	return st == STATUS_OK ? HOUSE_OBJECT(x, 200, house_team, &reply.team) : st;
 }
 
+static enum status transfer(struct exchange *x, uint64_t team, uint64_t owner)
+{
+	pb_TeamReply reply;
+	enum status st = CALL(x, moderation, transfer_team, team, &((pb_TransferTeamRequest){team, owner}), &reply);
+
+	return st == STATUS_OK ? HOUSE_OBJECT(x, 200, house_team, &reply.team) : st;
+}
+
 enum status house_teams_patch(struct exchange *x)
 {
 	pb_UpdateTeamRequest request = {0};
@@ -120,9 +128,19 @@ enum status house_teams_patch(struct exchange *x)
 		cleared[request.cleared_count++] = (char *)"default_channel_id";
 	else if (has_default)
 		json_uuid(&r, "default_channel_id", JSON_REQUIRED, &default_channel);
+	/* Handing the team on is a change of its own, of rights: not one among others. */
+	uint64_t owner = 0;
+	bool has_owner = json_has(&r, "owner_id");
+	if (has_owner)
+		json_uuid(&r, "owner_id", JSON_REQUIRED, &owner);
+	if (has_owner && (name != NULL || request.cleared_count > 0 || description != NULL || icon != NULL || has_joining ||
+				 has_public_read || has_default))
+		json_fail(&r, STATUS_FIELD_INVALID, "owner_id", "comes alone");
 	st = house_body_end(x, &r);
 	if (st != STATUS_OK)
 		return st;
+	if (has_owner)
+		return transfer(x, request.team_id, owner);
 	request.name = (char *)name;
 	request.description = (char *)description;
 	request.icon = (char *)icon;

@@ -1,0 +1,24 @@
+/* What the audit log records, one row each. Words are permanent: they are hashed. target is the kind of thing that
+ * target_id names; SCOPE means that the entry says which (an override's team, category or channel).
+ *
+ *     action                    target    what happened, and what `changes` says beside */
+AUDIT(team_updated,              TEAM)     /* from and to of each field */
+AUDIT(team_deleted,              TEAM)     /* name */
+AUDIT(owner_transferred,         TEAM)     /* owner_id from and to */
+AUDIT(member_added,              USER)
+AUDIT(member_kicked,             USER)
+AUDIT(member_banned,             USER)     /* expires_at */
+AUDIT(member_ban_changed,        USER)     /* expires_at, motive from and to */
+AUDIT(member_unbanned,           USER)
+AUDIT(member_timed_out,          USER)     /* until */
+AUDIT(member_timeout_lifted,     USER)
+AUDIT(member_nickname_changed,   USER)     /* nickname from and to */
+AUDIT(invite_created,            INVITE)   /* code_begins, expires_at, max_uses */
+AUDIT(invite_deleted,            INVITE)   /* code_begins, made_by, uses */
+AUDIT(channel_member_added,      USER)     /* channel_id, role */
+AUDIT(channel_member_removed,    USER)     /* channel_id */
+AUDIT(channel_member_kicked,     USER)     /* channel_id */
+AUDIT(channel_role_changed,      USER)     /* channel_id, role from and to */
+AUDIT(channel_user_banned,       USER)     /* channel_id, expires_at */
+AUDIT(channel_user_ban_changed,  USER)     /* channel_id, expires_at, motive from and to */
+AUDIT(channel_user_unbanned,     USER)     /* channel_id */
