@@ -166,7 +166,14 @@ void audit_time_change(struct audit_changes *a, const char *key, int64_t from_ms
 
 void audit_permissions_change(struct audit_changes *a, const char *key, struct bits from, struct bits to)
 {
-	FROM_TO(a, key, write_permissions, from, to);
+	struct json_writer *w = named(a, key);
+
+	jw_object(w);
+	jw_key(w, "added");
+	write_permissions(w, bits_minus(to, from));
+	jw_key(w, "removed");
+	write_permissions(w, bits_minus(from, to));
+	jw_object_end(w);
 }
 
 /* ---- the hash */

@@ -44,6 +44,7 @@ void audit_id_change(struct audit_changes *a, const char *key, uint64_t from, ui
 void audit_number_change(struct audit_changes *a, const char *key, int64_t from, int64_t to);
 void audit_flag_change(struct audit_changes *a, const char *key, bool from, bool to);
 void audit_time_change(struct audit_changes *a, const char *key, int64_t from_ms, int64_t to_ms);
+/* {"added":[...],"removed":[...]}: shorter than both sets would be. */
 void audit_permissions_change(struct audit_changes *a, const char *key, struct bits from, struct bits to);
 
 /* ---- recording */

@@ -15,6 +15,14 @@ AUDIT(member_timeout_lifted,     USER)
 AUDIT(member_nickname_changed,   USER)     /* nickname from and to */
 AUDIT(invite_created,            INVITE)   /* code_begins, expires_at, max_uses */
 AUDIT(invite_deleted,            INVITE)   /* code_begins, made_by, uses */
+AUDIT(role_created,              ROLE)     /* name, permissions, position */
+AUDIT(role_updated,              ROLE)     /* from and to of each field, permissions added and removed */
+AUDIT(role_deleted,              ROLE)     /* name, permissions */
+AUDIT(roles_reordered,           TEAM)     /* role_ids, highest first */
+AUDIT(member_role_added,         USER)     /* role_id, role_name */
+AUDIT(member_role_removed,       USER)     /* role_id, role_name */
+AUDIT(override_set,              SCOPE)    /* subject_id, subject_kind, allow and deny: what was added and removed */
+AUDIT(override_removed,          SCOPE)    /* the same */
 AUDIT(channel_member_added,      USER)     /* channel_id, role */
 AUDIT(channel_member_removed,    USER)     /* channel_id */
 AUDIT(channel_member_kicked,     USER)     /* channel_id */

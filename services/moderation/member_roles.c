@@ -5,6 +5,7 @@
  */
 #include <string.h>
 
+#include "services/moderation/audit.h"
 #include "services/moderation/hierarchy.h"
 #include "services/moderation/rows.h"
 
@@ -144,7 +145,17 @@ static enum status work(struct change *c, bool gives)
 		return st;
 	take_over(c, f, &h, rq->role_id, gives);
 	member_view(f, c->mem, &reply->member);
-	return tell(c, &reply->member, role, gives);
+	st = tell(c, &reply->member, role, gives);
+	/* What is there for everybody to take is everybody's own business. */
+	if (st != STATUS_OK || (role->self_assignable && rq->user_id == change_actor_id(c)))
+		return st;
+	struct audit_changes a;
+	audit_changes_begin(&a, c->mem);
+	audit_id(&a, "role_id", role->id);
+	audit_text(&a, "role_name", role->name);
+	return audit_append(c, &(struct audit_entry){.action = gives ? AUDIT_member_role_added : AUDIT_member_role_removed,
+				       .target_id = rq->user_id,
+				       .changes = audit_changes_end(&a)});
 }
 
 static enum status work_add_member_role(struct change *c, struct log_tx *tx)

@@ -5,6 +5,7 @@
  * first; otherwise it concerns who has the role, or the person.
  */
 #include "services/moderation/audiences.h"
+#include "services/moderation/audit.h"
 #include "services/moderation/change.h"
 #include "services/moderation/hierarchy.h"
 #include "services/moderation/rows.h"
@@ -357,6 +358,22 @@ static enum status tell(struct change *c, const struct moving *m)
 	return change_append(c, f->stream, key, ev, NULL);
 }
 
+static enum status record(struct change *c, const struct moving *m)
+{
+	const pb_OverrideRequest *rq = m->rq;
+	struct audit_changes a;
+
+	audit_changes_begin(&a, c->mem);
+	audit_permissions_change(&a, "allow", m->before.allow, m->after.allow);
+	audit_permissions_change(&a, "deny", m->before.deny, m->after.deny);
+	audit_id(&a, "subject_id", rq->subject_id);
+	audit_text(&a, "subject_kind", rq->subject_kind == OVERRIDE_OF_ROLE ? "role" : "user");
+	return audit_append(c, &(struct audit_entry){.action = empty(&m->after) ? AUDIT_override_removed : AUDIT_override_set,
+				       .target_id = rq->scope_id != 0 ? rq->scope_id : change_actor(c)->team.id,
+				       .target_kind = override_scope_word(rq->scope),
+				       .changes = audit_changes_end(&a)});
+}
+
 static enum status work(struct change *c, struct log_tx *tx)
 {
 	const struct override_change *oc = c->data;
@@ -401,7 +418,9 @@ static enum status work(struct change *c, struct log_tx *tx)
 		log_tx_raise_epoch(tx, f->stream);
 	else
 		st = rows_raise(c, f->team.id, m.rq->subject_id, m.seq);
-	return st == STATUS_OK ? tell(c, &m) : st;
+	if (st == STATUS_OK)
+		st = tell(c, &m);
+	return st == STATUS_OK ? record(c, &m) : st;
 }
 
 static void serve(struct moderation *service, struct rpc_call *call, const void *request, void *reply,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "services/moderation/audiences.h"
+#include "services/moderation/audit.h"
 #include "services/moderation/hierarchy.h"
 #include "services/moderation/rows.h"
 
@@ -84,6 +85,20 @@ static enum status tell(struct change *c, uint32_t which, const struct hierarchy
 		ev->body.role_deleted = body;
 	audience_key(key, "team", role->team_id);
 	return change_append(c, change_actor(c)->stream, key, ev, NULL);
+}
+
+/* A role made or deleted, as it is or was. */
+static enum status record(struct change *c, enum audit_action action, const pb_RoleView *role)
+{
+	struct audit_changes a;
+
+	audit_changes_begin(&a, c->mem);
+	audit_text(&a, "name", role->name);
+	audit_permissions(&a, "permissions", bits_of(&role->permissions));
+	if (action == AUDIT_role_created)
+		audit_number(&a, "position", role->position);
+	return audit_append(
+		c, &(struct audit_entry){.action = action, .target_id = role->id, .changes = audit_changes_end(&a)});
 }
 
 /* ---- create */
@@ -167,7 +182,8 @@ static enum status work_create_role(struct change *c, struct log_tx *tx)
 		return st;
 	log_tx_raise_epoch(tx, change_actor(c)->stream);
 	log_tx_object(tx, reply->role.id);
-	return tell(c, EVENT_KIND_role_created, &h, &reply->role, NULL, 0);
+	st = tell(c, EVENT_KIND_role_created, &h, &reply->role, NULL, 0);
+	return st == STATUS_OK ? record(c, AUDIT_role_created, &reply->role) : st;
 }
 
 CHANGE_HANDLER(create_role, pb_CreateRoleRequest, NULL)
@@ -295,6 +311,29 @@ static enum status update_refused(struct change *c, const struct hierarchy *h, c
 	return st;
 }
 
+static enum status record_update(struct change *c, const pb_RoleView *was, const pb_RoleView *is)
+{
+	struct audit_changes a;
+
+	audit_changes_begin(&a, c->mem);
+	if (was->color != is->color)
+		audit_number_change(&a, "color", was->color, is->color);
+	if (was->mentionable != is->mentionable)
+		audit_flag_change(&a, "mentionable", was->mentionable, is->mentionable);
+	if (strcmp(was->name, is->name) != 0)
+		audit_text_change(&a, "name", was->name, is->name);
+	if (was->permissions.low != is->permissions.low || was->permissions.high != is->permissions.high)
+		audit_permissions_change(&a, "permissions", bits_of(&was->permissions), bits_of(&is->permissions));
+	if (was->position != is->position)
+		audit_number_change(&a, "position", was->position, is->position);
+	if (was->self_assignable != is->self_assignable)
+		audit_flag_change(&a, "self_assignable", was->self_assignable, is->self_assignable);
+	if (was->separate != is->separate)
+		audit_flag_change(&a, "separate", was->separate, is->separate);
+	return audit_append(c, &(struct audit_entry){
+				       .action = AUDIT_role_updated, .target_id = is->id, .changes = audit_changes_end(&a)});
+}
+
 static enum status work_update_role(struct change *c, struct log_tx *tx)
 {
 	const pb_UpdateRoleRequest *rq = c->request;
@@ -313,7 +352,7 @@ static enum status work_update_role(struct change *c, struct log_tx *tx)
 	st = update_refused(c, &h, role);
 	if (st != STATUS_OK)
 		return st;
-	struct bits before = bits_of(&role->permissions);
+	const pb_RoleView was = *role;
 	apply(rq, role, &u);
 	size_t at = (size_t)role->position;
 	if (rq->has_position && rq->position != at) {
@@ -330,7 +369,7 @@ static enum status work_update_role(struct change *c, struct log_tx *tx)
 	reply->role = *role;
 	if (u.count == 0)
 		return STATUS_OK;
-	st = recheck(c, role, before, &seq);
+	st = recheck(c, role, bits_of(&was.permissions), &seq);
 	if (st == STATUS_OK)
 		st = write(c, role, role->is_base ? 0 : seq);
 	if (st == STATUS_OK && rq->has_position)
@@ -340,7 +379,8 @@ static enum status work_update_role(struct change *c, struct log_tx *tx)
 	if (u.rights)
 		log_tx_raise_epoch(tx, f->stream);
 	char **changed = arena_memdup(c->mem, u.changed, sizeof u.changed);
-	return tell(c, EVENT_KIND_role_updated, &h, role, changed, u.count);
+	st = tell(c, EVENT_KIND_role_updated, &h, role, changed, u.count);
+	return st == STATUS_OK ? record_update(c, &was, role) : st;
 }
 
 CHANGE_HANDLER(update_role, pb_UpdateRoleRequest, NULL)
@@ -444,7 +484,8 @@ static enum status work_delete_role(struct change *c, struct log_tx *tx)
 	if (st != STATUS_OK)
 		return st;
 	log_tx_raise_epoch(tx, f->stream);
-	return tell(c, EVENT_KIND_role_deleted, &h, &role, NULL, 0);
+	st = tell(c, EVENT_KIND_role_deleted, &h, &role, NULL, 0);
+	return st == STATUS_OK ? record(c, AUDIT_role_deleted, &role) : st;
 }
 
 CHANGE_HANDLER(delete_role, pb_DeleteRoleRequest, NULL)
@@ -486,6 +527,20 @@ static bool ordered(struct change *c, const pb_ReorderRolesRequest *rq, const st
 	return true;
 }
 
+static enum status record_order(struct change *c, const pb_RolesReply *order)
+{
+	uint64_t *ids = ARENA_ARRAY(c->mem, order->roles_count, uint64_t);
+	struct audit_changes a;
+
+	for (size_t i = 0; i < order->roles_count; i++)
+		ids[i] = order->roles[i].id;
+	audit_changes_begin(&a, c->mem);
+	audit_ids(&a, "role_ids", ids, order->roles_count);
+	return audit_append(c, &(struct audit_entry){.action = AUDIT_roles_reordered,
+				       .target_id = change_actor(c)->team.id,
+				       .changes = audit_changes_end(&a)});
+}
+
 static enum status work_reorder_roles(struct change *c, struct log_tx *tx)
 {
 	const pb_ReorderRolesRequest *rq = c->request;
@@ -521,7 +576,8 @@ static enum status work_reorder_roles(struct change *c, struct log_tx *tx)
 	ev->body.roles_reordered = (pb_RolesReordered){
 		.team_id = rq->team_id, .roles = reply->roles, .roles_count = reply->roles_count};
 	audience_key(key, "team", rq->team_id);
-	return change_append(c, f->stream, key, ev, NULL);
+	st = change_append(c, f->stream, key, ev, NULL);
+	return st == STATUS_OK ? record_order(c, reply) : st;
 }
 
 CHANGE_HANDLER(reorder_roles, pb_ReorderRolesRequest, NULL)

@@ -198,6 +198,84 @@ START_TEST(what_is_done_to_people_in_channels_is_recorded)
 }
 END_TEST
 
+START_TEST(roles_and_overrides_are_recorded)
+{
+	struct house *h = house_open();
+	pb_UserView *ann = person(h, "ann"), *bob = person(h, "bob");
+	uint64_t team = team_of(h, ann);
+	joins(h, team, bob);
+	uint64_t channel = channel_in(h, team, .created_by = ann->id);
+	struct bits bans = bits_with((struct bits){0}, PERMISSION_ban_members);
+	struct bits kicks = bits_with((struct bits){0}, PERMISSION_kick_members);
+	struct bits sends = bits_with((struct bits){0}, PERMISSION_send_messages);
+	pb_RoleReply role, low;
+
+	OK(h, ann, create_role, &low, .team_id = team, .name = "low");
+	OK(h, ann, create_role, &role, .team_id = team, .name = "mods", .has_permissions = true,
+		.permissions = {bans.low, bans.high});
+	uint64_t id = role.role.id;
+	expect_latest(h, team, "role_created", "role", id,
+		"{\"name\":\"mods\",\"permissions\":[\"ban_members\"],\"position\":1}", NULL);
+	OK(h, ann, update_role, &role, .role_id = id, .name = "guards", .has_permissions = true,
+		.permissions = {kicks.low, kicks.high}, .has_mentionable = true, .mentionable = true);
+	expect_latest(h, team, "role_updated", "role", id,
+		"{\"mentionable\":{\"from\":false,\"to\":true},\"name\":{\"from\":\"mods\",\"to\":\"guards\"},"
+		"\"permissions\":{\"added\":[\"kick_members\"],\"removed\":[\"ban_members\"]}}",
+		NULL);
+	uint64_t order[] = {id, low.role.id};
+	OK(h, ann, reorder_roles, NEVERMIND(reorder_roles), .team_id = team, .role_ids_count = 2, .role_ids = order);
+	pb_AuditView e = latest(h, team);
+	ck_assert_str_eq(e.action, "roles_reordered");
+	ck_assert(strncmp(e.changes, arena_printf(h->mem, "{\"role_ids\":[\"%s\",\"%s\",", uuid(h, id), uuid(h, low.role.id)), 90) == 0);
+	const char *given = arena_printf(h->mem, "{\"role_id\":\"%s\",\"role_name\":\"guards\"}", uuid(h, id));
+	OK(h, ann, add_member_role, NEVERMIND(add_member_role), .team_id = team, .user_id = bob->id, .role_id = id);
+	expect_latest(h, team, "member_role_added", "user", bob->id, given, NULL);
+	OK(h, ann, remove_member_role, NEVERMIND(remove_member_role), .team_id = team, .user_id = bob->id, .role_id = id);
+	expect_latest(h, team, "member_role_removed", "user", bob->id, given, NULL);
+
+	const char *subject = arena_printf(h->mem, "\"subject_id\":\"%s\",\"subject_kind\":\"user\"}", uuid(h, bob->id));
+	OK(h, ann, set_override, NEVERMIND(set_override), .scope = OVERRIDE_CHANNEL, .scope_id = channel,
+		.subject_kind = OVERRIDE_OF_USER, .subject_id = bob->id, .has_deny = true, .deny = {sends.low, sends.high});
+	expect_latest(h, team, "override_set", "channel", channel,
+		arena_printf(h->mem,
+			"{\"allow\":{\"added\":[],\"removed\":[]},\"deny\":{\"added\":[\"send_messages\"],\"removed\":[]},%s", subject),
+		NULL);
+	OK(h, ann, remove_override, NEVERMIND(remove_override), .scope = OVERRIDE_CHANNEL, .scope_id = channel,
+		.subject_kind = OVERRIDE_OF_USER, .subject_id = bob->id);
+	expect_latest(h, team, "override_removed", "channel", channel,
+		arena_printf(h->mem,
+			"{\"allow\":{\"added\":[],\"removed\":[]},\"deny\":{\"added\":[],\"removed\":[\"send_messages\"]},%s", subject),
+		NULL);
+	OK(h, ann, set_override, NEVERMIND(set_override), .scope = OVERRIDE_TEAM, .scope_id = team,
+		.subject_kind = OVERRIDE_OF_ROLE, .subject_id = id, .has_allow = true, .allow = {kicks.low, kicks.high});
+	e = latest(h, team);
+	ck_assert_str_eq(e.target_kind, "team");
+	ck_assert_uint_eq(e.target_id, team);
+	OK(h, ann, delete_role, NEVERMIND(delete_role), .role_id = id);
+	expect_latest(h, team, "role_deleted", "role", id, "{\"name\":\"guards\",\"permissions\":[\"kick_members\"]}", NULL);
+	ck_assert_ptr_null(verified(h, team).broken);
+	house_close(h);
+}
+END_TEST
+
+START_TEST(a_role_that_is_there_for_everybody_is_taken_unrecorded)
+{
+	struct house *h = house_open();
+	pb_UserView *ann = person(h, "ann"), *bob = person(h, "bob");
+	uint64_t team = team_of(h, ann);
+	pb_RoleReply role;
+	joins(h, team, bob);
+	OK(h, ann, create_role, &role, .team_id = team, .name = "players", .self_assignable = true);
+
+	OK(h, bob, add_member_role, NEVERMIND(add_member_role), .team_id = team, .user_id = bob->id, .role_id = role.role.id);
+	expect_latest(h, team, "role_created", "role", role.role.id,
+		"{\"name\":\"players\",\"permissions\":[],\"position\":1}", NULL);
+	OK(h, ann, remove_member_role, NEVERMIND(remove_member_role), .team_id = team, .user_id = bob->id, .role_id = role.role.id);
+	ck_assert_str_eq(latest(h, team).action, "member_role_removed");
+	house_close(h);
+}
+END_TEST
+
 START_TEST(what_people_do_with_themselves_is_not_recorded)
 {
 	struct house *h = house_open();
@@ -629,6 +707,7 @@ END_TEST
 
 TESTS("moderation audit", an_entry_is_told_behind_the_other_events_to_those_who_may_read_the_log,
 	what_is_done_in_a_team_is_recorded_with_what_changed, what_is_done_to_people_in_channels_is_recorded,
+	roles_and_overrides_are_recorded, a_role_that_is_there_for_everybody_is_taken_unrecorded,
 	what_people_do_with_themselves_is_not_recorded, what_changed_nothing_or_was_refused_or_is_a_repeat_is_not_recorded,
 	what_the_job_ends_is_the_systems_doing, a_deleted_team_is_recorded_before_its_last_event,
 	long_texts_are_cut_at_a_character_and_an_entry_stays_small,
