@@ -172,7 +172,7 @@ START_TEST(secrets_are_masked_when_printed)
 	fclose(out);
 	ck_assert_ptr_null(strstr(printed, "hunter2"));
 	ck_assert_ptr_nonnull(
-		strstr(printed, "GUILDHALL_DB_URL=**** # libpq connection string of the primary\n"));
+		strstr(printed, "GUILDHALL_DB_URL=**** # libpq connection string of the primary"));
 	ck_assert_ptr_nonnull(strstr(printed, "GUILDHALL_DB_READ_URL= # "));
 	ck_assert_ptr_nonnull(strstr(printed, "GUILDHALL_HTTP_WORKERS=256 # "));
 }
