@@ -205,9 +205,10 @@ static enum status work_ban_member(struct change *c, struct log_tx *tx)
 	reply->has_ban = true;
 	if (st != STATUS_OK || same)
 		return st;
-	/* It held already: a new reason, a new end, nothing to tell but those who read the audit log. */
-	if (f->standing.banned)
-		return ban_record(c, AUDIT_member_ban_changed, 0, rq, &held);
+	if (f->standing.banned) { /* it held already, and has another reason or end now */
+		st = tell(c, EVENT_KIND_member_banned, rq, NULL);
+		return st == STATUS_OK ? ban_record(c, AUDIT_member_ban_changed, 0, rq, &held) : st;
+	}
 	st = removal_write(c, f, REMOVAL_BANNED);
 	if (st == STATUS_OK)
 		st = tell(c, EVENT_KIND_member_banned, rq, NULL);

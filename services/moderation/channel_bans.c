@@ -99,8 +99,10 @@ static enum status work_ban_channel_user(struct change *c, struct log_tx *tx)
 	reply->has_ban = true;
 	if (st != STATUS_OK || same)
 		return st;
-	if (f->place.banned)
-		return ban_record(c, AUDIT_channel_user_ban_changed, f->channel.id, rq, &held);
+	if (f->place.banned) { /* it held already, and has another motive or end now */
+		st = tell(c, EVENT_KIND_channel_user_banned, rq, false, NULL);
+		return st == STATUS_OK ? ban_record(c, AUDIT_channel_user_ban_changed, f->channel.id, rq, &held) : st;
+	}
 	audience_key(key, "channel", f->channel.id);
 	st = f->restricted ? change_audience(c, f->stream, rq->user_id, NULL, key, &seq)
 			   : own_key(c, f, &seq);
