@@ -92,6 +92,26 @@ enum status channel_create(struct exchange *x, const pb_CreateChannelRequest *re
 	return st;
 }
 
+enum status channel_clone(struct exchange *x, uint64_t channel_id, const char *name, pb_ChannelReply *out)
+{
+	pb_ChannelReply draft;
+	pb_Empty nothing;
+
+	enum status st = CALL(x, messaging, clone_channel, channel_id,
+		&((pb_CloneChannelRequest){.channel_id = channel_id, .name = (char *)name, .own = true}), &draft);
+	if (st != STATUS_OK)
+		return st;
+	exchange_next_step(x, "copy");
+	st = CALL(x, moderation, copy_channel_overrides, channel_id,
+		&((pb_CopyChannelOverridesRequest){.from_channel_id = channel_id, .channel_id = draft.channel.id}),
+		&nothing);
+	if (st != STATUS_OK)
+		return st;
+	exchange_next_step(x, "open");
+	return CALL(x, messaging, set_channel_state, channel_id,
+		&((pb_SetChannelStateRequest){.channel_id = draft.channel.id, .change = CHANNEL_OPEN}), out);
+}
+
 enum status typing_set(struct exchange *x, uint64_t channel_id, bool is_typing)
 {
 	pb_JudgeReply judged;

@@ -5,6 +5,7 @@
 #include "services/messaging/bookmarks.h"
 #include "services/messaging/channel_states.h"
 #include "services/messaging/channels.h"
+#include "services/messaging/clone.h"
 #include "services/messaging/lists.h"
 #include "services/messaging/messages.h"
 #include "services/messaging/people.h"
@@ -47,6 +48,7 @@ const struct rpc_binding messaging_bindings[] = {
 	{&rpc_messaging_list_unread, list_unread},
 	{&rpc_messaging_put_person, put_person},
 	{&rpc_messaging_set_channel_state, set_channel_state},
+	{&rpc_messaging_clone_channel, clone_channel},
 	{&rpc_messaging_add_reaction, add_reaction},
 	{&rpc_messaging_remove_reaction, remove_reaction},
 	{&rpc_messaging_list_reactions, list_reactions},

@@ -70,8 +70,9 @@ static enum status state_allowed(struct change *c)
 	case CHANNEL_REOPEN:
 		return rights_deleted(&c->rights) ? undelete_allowed(c) : restore_allowed(c);
 	case CHANNEL_UNDELETE:
-	case CHANNEL_OPEN:
 		return undelete_allowed(c);
+	case CHANNEL_OPEN: /* his own draft, or the row says that it is none */
+		return rights_deleted(&c->rights) ? STATUS_OK : undelete_allowed(c);
 	}
 	return STATUS_FIELD_INVALID;
 }

@@ -78,6 +78,7 @@ static const struct rpc_binding bindings[] = {
 	CALL(remove_override),
 	CALL(list_overrides),
 	CALL(explain),
+	CALL(copy_channel_overrides),
 	CALL(fetch_events),
 	CALL(stream_heads),
 };

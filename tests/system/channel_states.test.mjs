@@ -173,3 +173,66 @@ describe('bringing back', () => {
     again.end();
   });
 });
+
+describe('duplicating', () => {
+  test('copies what the channel is and none of its messages, behind it, and is told on global', async () => {
+    const channel = await make({ name: 'original', topic: 'about' });
+    const path = `/v1/channels/${channel.id}`;
+    await owner.rest.ok('PATCH', path, { slow_mode_s: 5 });
+    await member.rest.ok('POST', `${path}/messages`, { content: 'stays' });
+    const s = await socket(member, ['global']);
+    const detailed = await socket(member, ['global'], { gateway: 1, query: '?detail=1' });
+    await refused(member.rest.call('POST', `${path}/duplicate`), 403, 'forbidden');
+    await refused(owner.rest.call('POST', `${path}/duplicate`, { name: '' }), 422, 'field_invalid');
+    await refused(owner.rest.call('POST', `${path}/duplicate`, { title: 'x' }), 422, 'field_invalid');
+    const key = { 'idempotency-key': 'the same clone' };
+    const answer = await owner.rest.call('POST', `${path}/duplicate`, { name: 'copy' }, key);
+    assert.equal(answer.status, 201, answer.text);
+    const copy = answer.json;
+    assert.equal(answer.headers.get('location'), `/v1/channels/${copy.id}`);
+    assert.equal(copy.slow_mode_s, 5);
+    for (const field of ['kind', 'topic', 'category_id', 'position', 'private', 'team_id']) assert.equal(copy[field], channel[field], field);
+    assert.equal(copy.name, 'copy');
+    assert.equal(copy.last_message_id, null);
+    const again = await owner.rest.call('POST', `${path}/duplicate`, { name: 'copy' }, key);
+    assert.equal(again.json.id, copy.id, 'a repeat is the same copy');
+    assert.deepEqual((await s.frame(of(copy, 'channel_created'))).data, { channel_id: copy.id, channel_name: 'copy' });
+    assert.equal((await detailed.frame(of(copy, 'channel_created'))).data.cloned_from, channel.id);
+    assert.deepEqual((await member.rest.ok('GET', `/v1/channels/${copy.id}/messages`)).items, []);
+    const members = (await owner.rest.ok('GET', `/v1/channels/${copy.id}/members`)).items;
+    assert.deepEqual(members.map((m) => [m.user.id, m.role]), [[owner.id, 'owner']]);
+    assert.equal((await owner.rest.ok('POST', `${path}/duplicate`)).name, 'original');
+    await refused(owner.rest.call('POST', '/v1/channels/00000000-0000-8000-8000-000000000000/duplicate'), 404, 'not_found');
+    for (const x of [s, detailed]) x.end();
+  });
+
+  test('a private channel with its members, and nobody else hears of the copy', async () => {
+    const secret = await make({ name: 'private original', private: true, members: [member.id] });
+    const [inside, outside] = [await socket(member, [`team:${team.id}`, 'global']), await socket(other, [`team:${team.id}`, 'global'], { gateway: 1 })];
+    const copy = await owner.rest.ok('POST', `/v1/channels/${secret.id}/duplicate`, { name: 'private copy' });
+    assert.equal(copy.private, true);
+    await inside.frame(of(copy, 'channel_created'));
+    await member.rest.ok('POST', `/v1/channels/${copy.id}/messages`, { content: 'in the copy' });
+    await inside.frame((f) => f.type === 'channel_message' && f.data.channel_id === copy.id);
+    await refused(other.rest.call('GET', `/v1/channels/${copy.id}`), 404, 'not_found');
+    await refused(other.rest.call('POST', `/v1/channels/${secret.id}/duplicate`), 404, 'not_found');
+    await marker([outside]);
+    assert.equal(outside.frames.some((f) => f.data?.channel_id === copy.id), false);
+    for (const x of [inside, outside]) x.end();
+  });
+
+  test('a channel that overrides hide is not shown by its copy for a moment either', async () => {
+    const hidden = await make({ name: 'hidden by overrides' });
+    const roles = (await owner.rest.ok('GET', `/v1/teams/${team.id}/roles`)).items;
+    const base = roles.find((r) => r.base);
+    await owner.rest.ok('PUT', `/v1/channels/${hidden.id}/overrides/${base.id}`, { deny: ['view_text'] });
+    const outside = await socket(other, [`team:${team.id}`, 'global']);
+    const copy = await owner.rest.ok('POST', `/v1/channels/${hidden.id}/duplicate`);
+    await refused(other.rest.call('GET', `/v1/channels/${copy.id}`), 404, 'not_found');
+    const overrides = (await owner.rest.ok('GET', `/v1/channels/${copy.id}/overrides`)).items;
+    assert.deepEqual(overrides.map((o) => [o.role_id, o.deny]), [[base.id, ['view_text']]]);
+    await marker([outside]);
+    assert.equal(outside.frames.some((f) => f.data?.channel_id === copy.id), false);
+    outside.end();
+  });
+});

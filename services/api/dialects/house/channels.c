@@ -167,6 +167,27 @@ enum status house_channels_restore(struct exchange *x)
 	return set_state(x, CHANNEL_REOPEN);
 }
 
+enum status house_channels_duplicate(struct exchange *x)
+{
+	const char *name = NULL;
+	struct json_reader r;
+	pb_ChannelReply reply;
+	uint64_t channel;
+	enum status st = house_path_id(x, "channel", &channel);
+
+	if (st != STATUS_OK)
+		return st;
+	house_body(x, &r);
+	json_str(&r, "name", JSON_OPTIONAL, 1, NAME_MOST, &name);
+	st = house_body_end(x, &r);
+	if (st == STATUS_OK)
+		st = channel_clone(x, channel, name, &reply);
+	if (st != STATUS_OK)
+		return st;
+	house_location(x, "/channels/%s", house_uuid(x, reply.channel.id));
+	return HOUSE_OBJECT(x, 201, house_channel, &reply.channel);
+}
+
 /* ---- read marks */
 
 enum status house_channels_read(struct exchange *x)

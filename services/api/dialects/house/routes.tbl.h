@@ -62,6 +62,7 @@ ROUTE("GET",    "/channels",                                                SESS
 ROUTE("GET",    "/channels/{channel}",                                      SESSION, READ,     READ,  channels_get)
 ROUTE("PATCH",  "/channels/{channel}",                                      SESSION, CHANNELS, WRITE, channels_patch)
 ROUTE("DELETE", "/channels/{channel}",                                      SESSION, CHANNELS, WRITE, channels_delete)
+ROUTE("POST",   "/channels/{channel}/duplicate",                            SESSION, CHANNELS, WRITE, channels_duplicate)
 ROUTE("POST",   "/channels/{channel}/archive",                              SESSION, CHANNELS, WRITE, channels_archive)
 ROUTE("POST",   "/channels/{channel}/restore",                              SESSION, CHANNELS, WRITE, channels_restore)
 ROUTE("GET",    "/channels/{channel}/members",                              SESSION, READ,     READ,  channel_members_list)
