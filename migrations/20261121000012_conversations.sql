@@ -12,11 +12,13 @@ CREATE TABLE moderation.conversations (
 CREATE INDEX channel_members_conversations ON moderation.channel_members (user_id, channel_id)
   WHERE left_at_ms IS NULL AND team_id IS NULL;
 
--- People whose own streams have no copy of conversation_created yet: a commit has at most 16 streams.
+-- People whose own streams have no copy of conversation_created yet: a commit has at most 16 streams. A row goes with the
+-- last copy.
 CREATE TABLE messaging.conversation_untold (
-  channel_id bigint NOT NULL,
-  user_id bigint NOT NULL,
-  PRIMARY KEY (channel_id, user_id)
+  channel_id bigint PRIMARY KEY,
+  user_ids bigint[] NOT NULL,
+  event bytea NOT NULL,             -- as the others got it
+  created_at_ms bigint NOT NULL
 );
 
 -- migrate:down

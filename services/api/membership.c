@@ -3,7 +3,8 @@
 #include "common/events/kinds.h"
 #include "services/api/accounts.h"
 
-#define SEEDED_MOST 200 /* a channel's members given at its creation: domain model, 6 */
+#define SEEDED_MOST       200 /* a channel's members given at its creation: domain model, 6 */
+#define CONVERSATION_MOST 50  /* people of a conversation, the actor among them */
 
 static enum status person(struct exchange *x, uint64_t user_id, pb_UserView *out)
 {
@@ -110,6 +111,49 @@ enum status channel_clone(struct exchange *x, uint64_t channel_id, const char *n
 	exchange_next_step(x, "open");
 	return CALL(x, messaging, set_channel_state, channel_id,
 		&((pb_SetChannelStateRequest){.channel_id = draft.channel.id, .change = CHANNEL_OPEN}), out);
+}
+
+static enum status no_such_set(struct exchange *x, const char *detail)
+{
+	return exchange_fail(x, STATUS_FIELD_INVALID, NULL, "user_ids", detail);
+}
+
+enum status conversation_open(struct exchange *x, const uint64_t *user_ids, size_t count, const char *name,
+	pb_OpenConversationReply *out)
+{
+	uint64_t *others = ARENA_ARRAY(x->mem, count, uint64_t), pick = x->actor.id;
+	size_t other_count = 0, found_count = 0;
+	pb_UserView *found = NULL;
+
+	for (size_t i = 0; i < count; i++) {
+		for (size_t k = 0; k < i; k++)
+			if (user_ids[k] == user_ids[i])
+				return no_such_set(x, "names somebody twice");
+		if (user_ids[i] == x->actor.id)
+			continue;
+		others[other_count++] = user_ids[i];
+		if (user_ids[i] < pick)
+			pick = user_ids[i]; /* the same for whoever opens it */
+	}
+	if (other_count == 0)
+		return no_such_set(x, "names nobody else");
+	if (other_count >= CONVERSATION_MOST)
+		return no_such_set(x, "a conversation has at most 50 people");
+	if (other_count == 1 && name != NULL)
+		return exchange_fail(x, STATUS_FIELD_INVALID, NULL, "name", "only a group has a name");
+	enum status st = accounts_get_many(
+		x->api, x->mem, others, other_count, x->deadline_mono_ms, &found, NULL, &found_count);
+	if (st != STATUS_OK)
+		return exchange_fail(x, st, NULL, NULL, NULL);
+	bool all = found_count == other_count;
+	for (size_t i = 0; i < found_count; i++)
+		all = all && !found[i].erased;
+	if (!all)
+		return no_such_set(x, "names somebody who does not exist");
+	return CALL(x, messaging, open_conversation, pick,
+		&((pb_OpenConversationRequest){
+			.users_count = (pb_size_t)other_count, .users = found, .name = (char *)name}),
+		out);
 }
 
 enum status typing_set(struct exchange *x, uint64_t channel_id, bool is_typing)

@@ -27,6 +27,11 @@ enum status channel_create(struct exchange *x, const pb_CreateChannelRequest *re
 /* A copy of the channel without its messages, the actor as its owner: three steps of one change. Repeating completes it. name: or
  * NULL for the same. */
 enum status channel_clone(struct exchange *x, uint64_t channel_id, const char *name, pb_ChannelReply *out);
+/* The one conversation of the actor with these people (himself or not among them), with its people. name: of a group
+ * that is made, or NULL. STATUS_FIELD_INVALID with field user_ids: nobody else, somebody twice, too many, or somebody
+ * who does not exist. */
+enum status conversation_open(struct exchange *x, const uint64_t *user_ids, size_t count, const char *name,
+	pb_OpenConversationReply *out);
 
 /* Tells those who read the channel, if the actor may write there. */
 enum status typing_set(struct exchange *x, uint64_t channel_id, bool is_typing);

@@ -42,6 +42,7 @@ static bool has_copies(uint32_t kind)
 	case EVENT_KIND_channel_member_updated:
 	case EVENT_KIND_channel_user_banned:
 	case EVENT_KIND_channel_user_unbanned:
+	case EVENT_KIND_conversation_created:
 	case EVENT_KIND_status_changed:
 		return true;
 	case EVENT_KIND_none:

@@ -6,6 +6,7 @@
 #include "services/messaging/channel_states.h"
 #include "services/messaging/channels.h"
 #include "services/messaging/clone.h"
+#include "services/messaging/conversations.h"
 #include "services/messaging/lists.h"
 #include "services/messaging/messages.h"
 #include "services/messaging/people.h"
@@ -57,6 +58,8 @@ const struct rpc_binding messaging_bindings[] = {
 	{&rpc_messaging_list_pins, list_pins},
 	{&rpc_messaging_set_bookmark, set_bookmark},
 	{&rpc_messaging_list_bookmarks, list_bookmarks},
+	{&rpc_messaging_open_conversation, open_conversation},
+	{&rpc_messaging_list_conversations, list_conversations},
 	{&rpc_messaging_fetch_events, fetch_events},
 	{&rpc_messaging_stream_heads, stream_heads},
 };

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "common/base/clock.h"
+#include "services/messaging/conversations.h"
 #include "services/messaging/guard.h"
 #include "services/messaging/people.h"
 #include "services/messaging/views.h"
@@ -226,7 +227,11 @@ void get_channel(void *service, struct rpc_call *call, const void *request, void
 	const pb_GetChannelRequest *rq = request;
 	struct refusal no;
 
+	pb_ChannelReply *out = reply;
+
 	enum status st = guard_read(s, call, s->reads, rq->channel_id, GUARD_VIEW, get_read, reply, &no);
+	if (st == STATUS_OK)
+		st = conversations_fill(s, call, &out->channel, 1);
 	guard_answer(call, st, &no);
 }
 
@@ -327,6 +332,14 @@ static enum status update_write(
 	return log_tx_query(tx, &update_stmt, &params, NULL);
 }
 
+/* A conversation has a name, which may be empty, and a topic, and nothing else that could be set. */
+static const char *update_unfit(const pb_UpdateChannelRequest *rq, const pb_ChannelView *view)
+{
+	if (view->team_id != 0)
+		return rq->name != NULL && *rq->name == '\0' ? "name" : NULL;
+	return rq->has_private ? "private" : rq->has_slow_mode_s ? "slow_mode_s" : rq->has_position ? "position" : NULL;
+}
+
 static enum status update_work(struct log_tx *tx, void *arg)
 {
 	struct update *u = arg;
@@ -339,6 +352,9 @@ static enum status update_work(struct log_tx *tx, void *arg)
 	enum status st = live_row(tx, c->call->mem, u->rq->channel_id, view);
 	if (st != STATUS_OK)
 		return st;
+	const char *unfit = update_unfit(u->rq, view);
+	if (unfit != NULL)
+		return guard_refuse(tx, STATUS_FIELD_INVALID, NULL, unfit);
 	u->reply->has_channel = true;
 	const char *old_name = view->name;
 	bool was_private = view->private;
@@ -377,7 +393,7 @@ static enum status update_work(struct log_tx *tx, void *arg)
 
 static const char *update_wrong_field(const pb_UpdateChannelRequest *rq)
 {
-	if (rq->name != NULL && !text_fits(rq->name, 1, CHANNEL_NAME_MAX))
+	if (rq->name != NULL && !text_fits(rq->name, 0, CHANNEL_NAME_MAX))
 		return "name";
 	if (rq->topic != NULL && !text_fits(rq->topic, 0, CHANNEL_TOPIC_MAX))
 		return "topic";
@@ -399,6 +415,8 @@ void update_channel(void *service, struct rpc_call *call, const void *request, v
 	u.change.no.field = update_wrong_field(u.rq);
 	enum status st = u.change.no.field != NULL ? STATUS_FIELD_INVALID
 						   : guard_change(service, &u.change, reply, &replayed);
+	if (st == STATUS_OK)
+		st = conversations_fill(service, call, &u.reply->channel, 1);
 	guard_answer_change(call, st, &u.change.no, replayed);
 }
 

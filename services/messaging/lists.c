@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "services/messaging/conversations.h"
 #include "services/messaging/guard.h"
 #include "services/messaging/views.h"
 #include "services/messaging/visible.h"
@@ -179,5 +180,7 @@ void list_channels(void *service, struct rpc_call *call, const void *request, vo
 	struct refusal no = {0};
 
 	enum status st = visible_read(s, call, s->reads, list.rq->team_id, channels_read, &list, &no);
+	if (st == STATUS_OK)
+		st = conversations_fill(s, call, list.reply->channels, list.reply->channels_count);
 	guard_answer(call, st, &no);
 }

@@ -15,6 +15,7 @@
 #include "common/ops/ops.h"
 #include "common/rpc/stubs.h"
 #include "services/messaging/calls.h"
+#include "services/messaging/conversation_copies.h"
 #include "services/messaging/followup.h"
 #include "services/messaging/people.h"
 #include "services/messaging/purge.h"
@@ -28,7 +29,7 @@
 #define PEOPLE_SLOTS      65536 /* fingerprints kept, 8 bytes each */
 #define FOLLOWUP_THREADS  4
 #define CONTEXTS          1024 /* calls in flight: posts wait for their commit without a thread */
-#define WRITE_CONNECTIONS 4    /* of the primary when reads go elsewhere: people, purge, upkeep, replies */
+#define WRITE_CONNECTIONS 5    /* of the primary when reads go elsewhere: people, purge, copies, upkeep, replies */
 #define WATERMARK_WAIT_MS 500
 
 struct process {
@@ -41,6 +42,7 @@ struct process {
 	struct ops *ops;
 	struct ready *ready;
 	struct purge *purge;
+	struct copies *copies;
 };
 
 /* Publisher's thread, once a second. */
@@ -137,6 +139,8 @@ static enum status start(struct process *p)
 		st = ready_start(s, p->upkeep, p->ops, &p->ready);
 	if (st == STATUS_OK)
 		st = purge_start(s, &p->purge);
+	if (st == STATUS_OK)
+		st = copies_start(s, &p->copies);
 	return st;
 }
 
@@ -144,6 +148,7 @@ static void stop(struct process *p)
 {
 	struct service *s = &p->service;
 
+	copies_stop(p->copies);
 	purge_stop(p->purge);
 	if (s->committer != NULL)
 		committer_drain(s->committer, (int)p->config.drain_ms);

@@ -174,6 +174,6 @@ void list_unread(void *service, struct rpc_call *call, const void *request, void
 	struct service *s = service;
 	struct refusal no = {0};
 
-	enum status st = visible_read(s, call, s->reads, 0, unread_read, reply, &no);
+	enum status st = visible_read(s, call, s->reads, VISIBLE_EVERYTHING, unread_read, reply, &no);
 	guard_answer(call, st, &no);
 }

@@ -35,8 +35,13 @@ static enum status gather_judged(
 
 static enum status gather_team(struct service *s, struct rpc_call *call, uint64_t team, struct visible *v)
 {
+	bool conversations = team == VISIBLE_CONVERSATIONS;
+
 	return gather_judged(s, call,
-		&(pb_JudgeManyRequest){.user_id = call->header->actor_id, .team_id = team}, v);
+		&(pb_JudgeManyRequest){.user_id = call->header->actor_id,
+			.team_id = conversations ? 0 : team,
+			.conversations = conversations},
+		v);
 }
 
 static enum status gather_listed(
@@ -76,9 +81,11 @@ static enum status gather(struct service *s, struct rpc_call *call, uint64_t tea
 	enum status st = STATUS_OK;
 
 	*v = (struct visible){0};
-	if (team != 0)
+	if (team != VISIBLE_EVERYTHING)
 		st = gather_team(s, call, team, v);
 	else
+		st = gather_team(s, call, VISIBLE_CONVERSATIONS, v);
+	if (team == VISIBLE_EVERYTHING && st == STATUS_OK)
 		st = moderation_list_team_ids(s->moderation, call->mem, &context, &request, &teams, &outcome);
 	for (pb_size_t i = 0; st == STATUS_OK && i < teams.team_ids_count; i++) {
 		st = gather_team(s, call, teams.team_ids[i], v);

@@ -1,6 +1,6 @@
 /*
- * visible - readings over many channels at once: every channel that the actor can view, in one team or in all
- * of his, each with the epochs its right was judged by.
+ * visible - readings over many channels at once: every channel that the actor can view, in one team, in all
+ * of his and his conversations, or in these alone, each with the epochs its right was judged by.
  */
 #pragma once
 
@@ -31,7 +31,10 @@ enum status visible_compare(const struct visible *v, const struct rpc_call *call
 /* Runs one statement; returns STALE when a row does not fit the judgement it was asked by. */
 typedef enum status visible_read_fn(
 	struct db_conn *conn, struct rpc_call *call, struct visible *v, void *arg, struct refusal *out_no);
-/* Judges (team 0: every team of the actor) and reads, again while STALE, JUDGE_TRIES times at most, then
+/* Instead of a team. */
+#define VISIBLE_EVERYTHING    UINT64_C(0) /* every team of the actor, and his conversations */
+#define VISIBLE_CONVERSATIONS UINT64_MAX
+/* Judges and reads, again while STALE, JUDGE_TRIES times at most, then
  * BUSY. */
 enum status visible_read(struct service *s, struct rpc_call *call, struct db *db, uint64_t team,
 	visible_read_fn *fn, void *arg, struct refusal *out_no);

@@ -412,6 +412,24 @@ static void render_channel_undeleted(struct frame *f)
 	channel_appears(f, &f->body->body.channel_undeleted.channel);
 }
 
+static void render_conversation_created(struct frame *f)
+{
+	const pb_ConversationCreated *e = &f->body->body.conversation_created;
+	struct json_writer *w = frame_open(f);
+
+	jw_kv(w, uuid, "channel_id", e->channel.id);
+	jw_kv(w, str, "kind", channel_kind_word(e->channel.kind));
+	jw_key(w, "user_ids");
+	jw_array(w);
+	for (size_t i = 0; i < e->users_count; i++)
+		jw_uuid(w, e->users[i].id);
+	jw_array_end(w);
+	pb_ChannelView channel = e->channel;
+	channel.users = e->users;
+	channel.users_count = e->users_count;
+	channel_detail(f, &channel);
+}
+
 static void render_channel_updated(struct frame *f)
 {
 	const pb_ChannelUpdated *e = &f->body->body.channel_updated;
@@ -684,6 +702,10 @@ bool house_event_topics(const struct logged_event *ev, const pb_Event *body, str
 	if (house_copy_of(ev->stream) == HOUSE_COPY_USER) {
 		if (classes & OWN)
 			out->user_id = ev->stream.id;
+	} else if (strncmp(ev->audience, "conversation:", sizeof "conversation:" - 1) == 0) {
+		if (classes & PLACE_CHANNEL)
+			out->channel_id = place.channel_id;
+		out->direct = (classes & (PLACE_CHANNEL | PLACE_TEAM)) != 0;
 	} else {
 		if (classes & PLACE_CHANNEL)
 			out->channel_id = place.channel_id;
@@ -691,7 +713,7 @@ bool house_event_topics(const struct logged_event *ev, const pb_Event *body, str
 			out->team_id = place.team_id;
 		out->global = (classes & PLACE_GLOBAL) != 0;
 	}
-	return out->channel_id != 0 || out->team_id != 0 || out->user_id != 0 || out->global;
+	return out->channel_id != 0 || out->team_id != 0 || out->user_id != 0 || out->global || out->direct;
 }
 
 const char *house_render_event(struct arena *mem, const struct logged_event *ev, const pb_Event *body,

@@ -34,13 +34,14 @@ struct house_topics {
 	uint64_t team_id;    /* team:{id} */
 	uint64_t user_id;    /* user:{id} */
 	bool global;         /* global */
+	bool direct;         /* user:{id} of everybody in the conversation that it happens in */
 };
 
 /*
  * house_event_topics - where an event is shown. False: nowhere in this dialect (out is zeroed).
  *
- * ev  its stream, kind and at_ms are read. For an ephemeral event the caller sets `stream` to the stream of
- * the target it delivers for and asks once per target.
+ * ev  its stream, audience, kind and at_ms are read. For an ephemeral event the caller sets `stream` and
+ * `audience` to those of the target it delivers for and asks once per target.
  */
 bool house_event_topics(const struct logged_event *ev, const pb_Event *body, struct house_topics *out);
 

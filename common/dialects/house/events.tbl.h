@@ -6,7 +6,8 @@
  * EVENT_NOT_SENT   with the reason: [private] between servers or for moderators only, [refetch] clients ask by REST
  *
  * topics: PLACE_CHANNEL, PLACE_TEAM and PLACE_GLOBAL show the copy in the stream of the team or conversation, OWN the copy in
- * a user's stream on that user's topic. The types of given events may not change.
+ * a user's stream on that user's topic. What PLACE_CHANNEL or PLACE_TEAM shows of a conversation is also on the topics of its
+ * people. The types of given events may not change.
  *
  *               event                     wire name               topics                       renderer               */
 EVENT_NOT_SENT(  account_created,                                                               "[private] its user has no socket yet")
@@ -42,6 +43,7 @@ EVENT(           invite_created,           "invite_created",       PLACE_TEAM,  
 EVENT(           invite_deleted,           "invite_deleted",       PLACE_TEAM,                  render_invite_deleted)
 EVENT(           audit_recorded,           "audit_recorded",       PLACE_TEAM,                  render_audit_recorded)
 EVENT_IN_CHANNEL(channel_created,          "channel_created",      PLACE_TEAM | PLACE_GLOBAL,   render_channel_created)
+EVENT_IN_CHANNEL(conversation_created,     "conversation_created", OWN,                         render_conversation_created)
 EVENT_IN_CHANNEL(channel_updated,          "channel_updated",      PLACE_CHANNEL | PLACE_TEAM,  render_channel_updated)
 EVENT_IN_CHANNEL(channel_deleted,          "channel_deleted",      PLACE_CHANNEL | PLACE_TEAM,  render_channel_deleted)
 EVENT_IN_CHANNEL(channel_undeleted,        "channel_created",      PLACE_TEAM | PLACE_GLOBAL,   render_channel_undeleted)

@@ -155,6 +155,13 @@ void house_channel(struct json_writer *w, const pb_ChannelView *channel)
 	jw_kv(w, uuid, "last_message_id", channel->last_message_id);
 	jw_kv(w, uuid, "created_by", channel->created_by);
 	jw_kv(w, time, "created_at", (int64_t)channel->created_at_ms);
+	if (channel->users_count > 0) {
+		jw_key(w, "members");
+		jw_array(w);
+		for (size_t i = 0; i < channel->users_count; i++)
+			house_user(w, &channel->users[i]);
+		jw_array_end(w);
+	}
 	jw_object_end(w);
 }
 

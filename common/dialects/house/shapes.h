@@ -50,6 +50,7 @@ struct house_session {
 void house_session(struct json_writer *w, const struct house_session *session);
 
 void house_team(struct json_writer *w, const pb_TeamView *team);
+/* With members where the view has users: of a conversation. */
 void house_channel(struct json_writer *w, const pb_ChannelView *channel);
 void house_member(struct json_writer *w, const pb_MemberView *member);
 /* A set of permissions as the list of their names, in the order of their numbers. */

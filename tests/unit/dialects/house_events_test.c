@@ -372,6 +372,20 @@ static void channel_created(pb_Event *e)
 {
 	e->body.channel_created = (pb_ChannelCreated){.has_channel = true, .channel = channel};
 }
+static pb_UserView both[2];
+static void conversation_created(pb_Event *e)
+{
+	both[0] = alice;
+	both[1] = bob;
+	e->body.conversation_created = (pb_ConversationCreated){.has_channel = true,
+		.channel = {.id = CHANNEL,
+			.kind = CHANNEL_DIRECT,
+			.name = (char *)"",
+			.created_at_ms = AT_MS,
+			.created_by = BOB},
+		.users_count = 2,
+		.users = both};
+}
 static void channel_updated(pb_Event *e)
 {
 	e->body.channel_updated = (pb_ChannelUpdated){
@@ -573,6 +587,8 @@ static const struct sample samples[] = {
 	SAMPLE("channel_created.detail", channel_created, channel_created, IN_TEAM, .detail = true),
 	SAMPLE("channel_created.cloned", channel_created, channel_cloned, IN_TEAM, .detail = true),
 	SAMPLE("channel_created.undeleted", channel_undeleted, channel_undeleted, IN_TEAM),
+	SAMPLE("conversation_created", conversation_created, conversation_created, TO_USER),
+	SAMPLE("conversation_created.detail", conversation_created, conversation_created, TO_USER, .detail = true),
 	SAMPLE("channel_archived", channel_archived, channel_archived, IN_TEAM),
 	SAMPLE("channel_archived.detail", channel_archived, channel_archived, IN_TEAM, .detail = true),
 	SAMPLE("channel_restored", channel_restored, channel_restored, IN_TEAM),
@@ -837,11 +853,37 @@ START_TEST(a_conversation_has_a_channel_and_no_team)
 	pb_Event event = {.which_body = pb_Event_message_posted_tag};
 	struct logged_event logged = {.stream = {RANK_TEAM, CHANNEL}, .seq = 1};
 
+	audience_key(logged.audience, "conversation", CHANNEL);
 	message_posted(&event);
 	event.body.message_posted.channel.team_id = 0;
 	ck_assert(house_event_topics(&logged, &event, &t));
 	ck_assert_uint_eq(t.channel_id, CHANNEL);
 	ck_assert_uint_eq(t.team_id, 0);
+	ck_assert(t.direct);
+}
+END_TEST
+
+START_TEST(whoever_is_in_a_conversation_is_shown_there_as_present)
+{
+	struct house_topics t;
+	pb_Event event = {.which_body = pb_Event_presence_changed_tag};
+	struct logged_event logged = {.stream = {RANK_TEAM, CHANNEL}};
+
+	audience_key(logged.audience, "conversation", CHANNEL);
+	presence_changed(&event);
+	ck_assert(house_event_topics(&logged, &event, &t));
+	ck_assert(t.direct);
+	ck_assert_uint_eq(t.team_id, 0);
+}
+END_TEST
+
+START_TEST(a_new_conversation_is_told_to_its_people_and_not_in_it)
+{
+	struct house_topics t;
+
+	ck_assert(topics_of("conversation_created", TO_USER, &t));
+	ck_assert_uint_eq(t.user_id, ALICE);
+	ck_assert(!topics_of("conversation_created", (struct stream){RANK_TEAM, CHANNEL}, &t));
 }
 END_TEST
 
@@ -897,6 +939,8 @@ int main(void)
 		the_users_copy_of_a_ban_belongs_to_him_only,
 		joining_a_channel_is_not_told_on_ones_own_topic,
 		an_override_belongs_to_its_channel_or_to_the_team, a_conversation_has_a_channel_and_no_team,
+		whoever_is_in_a_conversation_is_shown_there_as_present,
+		a_new_conversation_is_told_to_its_people_and_not_in_it,
 		what_deletion_blanked_is_not_shown,
 		a_system_line_is_not_a_message_here,
 		changes_of_rights_are_for_gateways_only,

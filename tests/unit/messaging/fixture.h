@@ -34,6 +34,13 @@
 	} while (0)
 #define OWNED_ROLES ((struct bits){UINT64_MAX, UINT64_MAX})
 
+/* One that moderation was asked to find or make. */
+struct fake_conversation {
+	uint64_t id, user_ids[50], created_by;
+	size_t user_count;
+	const char *avatar; /* everybody's */
+};
+
 struct fixture {
 	char url[PG_URL_SIZE], directory[64], moderation_at[96], messaging_at[96];
 	struct arena *mem;
@@ -52,6 +59,8 @@ struct fixture {
 	int stale_answers; /* so many answers carry an epoch that is one too old */
 	const char *open_audience;
 	uint32_t hidden_kind; /* new channels of it have a key of their own */
+	struct fake_conversation conversations[8]; /* ids from 9001 */
+	size_t conversation_count;
 	/* -- how the next call goes out */
 	uint64_t user, actor_epoch;
 	uint64_t request;  /* grows with every call */
@@ -128,11 +137,164 @@ static inline void fake_answer(struct fixture *fx, struct rpc_call *call, uint64
 	out->open_audience = (char *)fx->open_audience;
 }
 
+/* ---- conversations */
+
+static inline struct fake_conversation *fake_conversation(struct fixture *fx, uint64_t id)
+{
+	for (size_t i = 0; i < fx->conversation_count; i++)
+		if (fx->conversations[i].id == id)
+			return &fx->conversations[i];
+	return NULL;
+}
+
+static inline bool fake_is_in(const struct fake_conversation *c, uint64_t user)
+{
+	for (size_t i = 0; i < c->user_count; i++)
+		if (c->user_ids[i] == user)
+			return true;
+	return false;
+}
+
+/* Not there until its row is. */
+static inline void fake_conversation_rights(
+	struct fixture *fx, struct rpc_call *call, const struct fake_conversation *c, uint64_t user, pb_Rights *out)
+{
+	const char *url = fx->url;
+	bool there = pg_number(url, arena_printf(call->mem,
+					   "SELECT count(*) FROM messaging.channels WHERE id = %lu AND deleted_at_ms IS NULL",
+					   (unsigned long)c->id)) == 1;
+
+	*out = (pb_Rights){.channel_id = c->id, .status = STATUS_NOT_FOUND};
+	if (!there || !fake_is_in(c, user))
+		return;
+	*out = (pb_Rights){.channel_id = c->id,
+		.has_bits = true,
+		.bits = {fx->bits[user % 8].low, fx->bits[user % 8].high},
+		.rank = RANK_TEAM,
+		.stream_id = c->id,
+		.stream_epoch = (uint64_t)pg_number(url, arena_printf(call->mem,
+								 "SELECT authz_epoch FROM log.streams WHERE rank = 1 AND id = %lu",
+								 (unsigned long)c->id)),
+		.member_epoch = 1,
+		.member = true,
+		.has_channel = true,
+		.channel = {.id = c->id, .kind = c->user_count == 2 ? CHANNEL_DIRECT : CHANNEL_GROUP, .name = (char *)""},
+		.audience = arena_printf(call->mem, "conversation:%lu", (unsigned long)c->id)};
+}
+
+static inline pb_UserView *fake_people(struct rpc_call *call, const struct fake_conversation *c)
+{
+	pb_UserView *users = ARENA_ARRAY(call->mem, c->user_count, pb_UserView);
+
+	for (size_t i = 0; i < c->user_count; i++)
+		users[i] = (pb_UserView){.id = c->user_ids[i],
+			.username = arena_printf(call->mem, "user%lu", (unsigned long)c->user_ids[i]),
+			.avatar = (char *)c->avatar};
+	return users;
+}
+
+static inline bool fake_same_people(
+	const struct fake_conversation *c, uint64_t actor, const pb_ClaimConversationRequest *rq)
+{
+	bool same = c->user_count == (size_t)rq->users_count + 1 && fake_is_in(c, actor);
+
+	for (size_t i = 0; i < rq->users_count && same; i++)
+		same = fake_is_in(c, rq->users[i].id);
+	return same;
+}
+
+/* The stream, the audience events' number and the epochs, as moderation leaves them. */
+static inline struct fake_conversation *fake_made(
+	struct fixture *fx, uint64_t actor, const pb_ClaimConversationRequest *rq)
+{
+	struct fake_conversation *c = &fx->conversations[fx->conversation_count];
+	char sql[512];
+
+	ck_assert_uint_lt(fx->conversation_count, 8);
+	*c = (struct fake_conversation){.id = 9001 + fx->conversation_count++, .created_by = actor};
+	c->user_ids[c->user_count++] = actor;
+	for (size_t i = 0; i < rq->users_count; i++)
+		c->user_ids[c->user_count++] = rq->users[i].id;
+	snprintf(sql, sizeof sql, "INSERT INTO log.streams (rank, id) VALUES (1, %lu)", (unsigned long)c->id);
+	pg_exec(fx->url, sql);
+	for (size_t i = 0; i < c->user_count; i++) {
+		snprintf(sql, sizeof sql,
+			"INSERT INTO log.streams (rank, id) VALUES (2, %lu) ON CONFLICT DO NOTHING;"
+			"INSERT INTO moderation.members (team_id, user_id, joined_at_ms, left_at_ms, epoch) VALUES (%lu, %lu, 1, 1, 1)",
+			(unsigned long)c->user_ids[i], (unsigned long)c->id, (unsigned long)c->user_ids[i]);
+		pg_exec(fx->url, sql);
+	}
+	return c;
+}
+
+static inline void fake_claim(void *service, struct rpc_call *call, const void *request, void *reply)
+{
+	struct fixture *fx = service;
+	const pb_ClaimConversationRequest *rq = request;
+	pb_ClaimConversationReply *out = reply;
+	struct fake_conversation *c = NULL;
+
+	pthread_mutex_lock(&fx->lock);
+	for (size_t i = 0; i < fx->conversation_count && c == NULL; i++)
+		if (fake_same_people(&fx->conversations[i], call->header->actor_id, rq))
+			c = &fx->conversations[i];
+	*out = (pb_ClaimConversationReply){.created = c == NULL};
+	if (c == NULL)
+		c = fake_made(fx, call->header->actor_id, rq);
+	out->channel_id = c->id;
+	out->kind = c->user_count == 2 ? CHANNEL_DIRECT : CHANNEL_GROUP;
+	out->created_by = c->created_by;
+	out->stream_epoch = (uint64_t)pg_number(fx->url,
+		arena_printf(call->mem, "SELECT authz_epoch FROM log.streams WHERE rank = 1 AND id = %lu", (unsigned long)c->id));
+	out->member_epoch = 1;
+	out->users_count = (pb_size_t)c->user_count;
+	out->users = fake_people(call, c);
+	pthread_mutex_unlock(&fx->lock);
+	rpc_finish(call);
+}
+
+static inline void fake_list_conversations(
+	void *service, struct rpc_call *call, const void *request, void *reply)
+{
+	struct fixture *fx = service;
+	const pb_ConversationMembersRequest *rq = request;
+	pb_ConversationMembersReply *out = reply;
+
+	pthread_mutex_lock(&fx->lock);
+	out->conversations = ARENA_ARRAY(call->mem, rq->channel_ids_count, pb_ConversationMembers);
+	for (size_t i = 0; i < rq->channel_ids_count; i++) {
+		const struct fake_conversation *c = fake_conversation(fx, rq->channel_ids[i]);
+		if (c == NULL || !fake_is_in(c, call->header->actor_id))
+			continue;
+		out->conversations[out->conversations_count++] = (pb_ConversationMembers){
+			.channel_id = c->id, .users_count = (pb_size_t)c->user_count, .users = fake_people(call, c)};
+	}
+	pthread_mutex_unlock(&fx->lock);
+	rpc_finish(call);
+}
+
+static inline void fake_judge_conversations(
+	struct fixture *fx, struct rpc_call *call, uint64_t user, pb_JudgeManyReply *out)
+{
+	pthread_mutex_lock(&fx->lock);
+	out->rights = ARENA_ARRAY(call->mem, fx->conversation_count, pb_Rights);
+	for (size_t i = 0; i < fx->conversation_count; i++) {
+		pb_Rights *r = &out->rights[out->rights_count];
+		fake_conversation_rights(fx, call, &fx->conversations[i], user, r);
+		out->rights_count += r->status == STATUS_OK;
+	}
+	pthread_mutex_unlock(&fx->lock);
+}
+
 static inline void fake_rights(struct fixture *fx, struct rpc_call *call, uint64_t user, uint64_t channel,
 	uint64_t team, pb_Rights *out)
 {
 	pthread_mutex_lock(&fx->lock);
-	fake_answer(fx, call, user, channel, team, out);
+	const struct fake_conversation *c = channel != 0 ? fake_conversation(fx, channel) : NULL;
+	if (c != NULL)
+		fake_conversation_rights(fx, call, c, user, out);
+	else
+		fake_answer(fx, call, user, channel, team, out);
 	pthread_mutex_unlock(&fx->lock);
 }
 
@@ -161,6 +323,11 @@ static inline void fake_judge_many(void *service, struct rpc_call *call, const v
 	struct db_params params;
 	struct db_rows rows = {0};
 
+	if (rq->conversations) {
+		fake_judge_conversations(fx, call, rq->user_id, out);
+		rpc_finish(call);
+		return;
+	}
 	ck_assert_int_eq(db_acquire(fx->facts, clock_mono_ms() + PATIENCE_MS, &conn), STATUS_OK);
 	db_params_begin(&params, call->mem);
 	db_put_id(&params, rq->team_id);
@@ -200,7 +367,9 @@ static inline void fixture_create(struct fixture *fx)
 {
 	static const struct rpc_binding moderation[] = {{&rpc_moderation_judge, fake_judge},
 		{&rpc_moderation_judge_many, fake_judge_many},
-		{&rpc_moderation_list_team_ids, fake_team_ids}};
+		{&rpc_moderation_list_team_ids, fake_team_ids},
+		{&rpc_moderation_claim_conversation, fake_claim},
+		{&rpc_moderation_list_conversations, fake_list_conversations}};
 	struct service *s = &fx->service;
 
 	*fx = (struct fixture){.mem = arena_create(), .user = 5};
@@ -221,7 +390,7 @@ static inline void fixture_create(struct fixture *fx)
 		STATUS_OK);
 	ck_assert_int_eq(rpc_server_start(&(struct rpc_server_options){.listen = fx->moderation_at,
 						  .bindings = moderation,
-						  .binding_count = 3,
+						  .binding_count = sizeof moderation / sizeof *moderation,
 						  .service = fx,
 						  .workers = 4},
 				 &fx->moderation),

@@ -102,7 +102,7 @@ enum status house_channels_patch(struct exchange *x)
 	request.cleared = cleared;
 	house_body(x, &r);
 	if (json_has(&r, "name"))
-		json_str(&r, "name", JSON_REQUIRED, 1, NAME_MOST, &name);
+		json_str(&r, "name", JSON_REQUIRED, 0, NAME_MOST, &name); /* empty: of conversations */
 	if (house_nullable(&r, "topic", 0, TOPIC_MOST, &topic) && topic == NULL)
 		cleared[request.cleared_count++] = (char *)"topic";
 	bool private = false;

@@ -80,6 +80,9 @@ ROUTE("PUT",    "/channels/{channel}/overrides/{subject}",                  SESS
 ROUTE("DELETE", "/channels/{channel}/overrides/{subject}",                  SESSION, CHANNELS, WRITE, overrides_delete)
 ROUTE("GET",    "/channels/{channel}/permissions",                          SESSION, READ,     READ,  permissions_get)
 
+ROUTE("POST",   "/direct",                                                  SESSION, CHANNELS, WRITE, direct_create)
+ROUTE("GET",    "/direct",                                                  SESSION, READ,     READ,  direct_list)
+
 ROUTE("POST",   "/channels/{channel}/messages",                             SESSION, WRITE,    POST,  messages_create)
 ROUTE("GET",    "/channels/{channel}/messages",                             SESSION, READ,     READ,  messages_list)
 ROUTE("GET",    "/channels/{channel}/messages/{message}",                   SESSION, READ,     READ,  messages_get)
