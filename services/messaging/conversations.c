@@ -203,7 +203,8 @@ static enum status open_commit(struct opening *o, struct commit_result *result)
 		.stream_epoch = o->claimed.stream_epoch,
 		.check_stream = true,
 		.user_id = call->header->actor_id,
-		.member_epoch = o->claimed.member_epoch};
+		.member_epoch = o->claimed.member_epoch,
+		.generation = o->claimed.generation};
 	op.keeps_rights = true; /* nobody was judged in a channel that was not there */
 	op.work = open_work;
 	op.arg = o;

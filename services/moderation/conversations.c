@@ -103,6 +103,7 @@ void serve_list_conversations(void *service, struct rpc_call *call, const void *
 
 struct claim {
 	uint64_t id; /* of a new one */
+	uint64_t generation;
 	uint64_t ids[CONVERSATION_MEMBERS_MAX];
 	size_t count;
 	const pb_UserView **users; /* those that are described */
@@ -167,6 +168,7 @@ static enum status prepare_claim_conversation(struct change *c)
 	st = db_query(c->conn, c->mem, &known_stmt, &p, &rows);
 	if (st != STATUS_OK)
 		return st;
+	claim->generation = db_generation(c->conn);
 	if (db_id(&rows, 0, 0) != claim->count)
 		return change_refuse(c, STATUS_FIELD_INVALID, "unknown", "user_ids");
 	change_stream(c, conversation_key_stream(claim->ids, claim->count));
@@ -278,6 +280,7 @@ static enum status work_claim_conversation(struct change *c, struct log_tx *tx)
 	conversation_people(&rows, c->mem, &people);
 	if (people.conversations_count != 1)
 		return STATUS_INTERNAL;
+	reply->generation = claim->generation;
 	reply->users = people.conversations[0].users;
 	reply->users_count = people.conversations[0].users_count;
 	return STATUS_OK;
