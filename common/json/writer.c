@@ -167,6 +167,14 @@ void jw_strn(struct json_writer *w, const char *text, size_t n)
 	put_char(w, '"');
 }
 
+void jw_key_text(struct json_writer *w, const char *key)
+{
+	assert(!w->after_key);
+	jw_str(w, key);
+	put_char(w, ':');
+	w->after_key = true;
+}
+
 static void put_u64(struct json_writer *w, uint64_t value)
 {
 	char digits[20];

@@ -29,7 +29,8 @@ void jw_object(struct json_writer *w);
 void jw_object_end(struct json_writer *w);
 void jw_array(struct json_writer *w);
 void jw_array_end(struct json_writer *w);
-void jw_key(struct json_writer *w, const char *key); /* key needs no escaping */
+void jw_key(struct json_writer *w, const char *key); /* key needs no escaping: it is ours */
+void jw_key_text(struct json_writer *w, const char *key); /* a key from outside */
 
 void jw_str(struct json_writer *w, const char *text);             /* NULL writes null */
 void jw_strn(struct json_writer *w, const char *text, size_t n);

@@ -103,6 +103,13 @@ static void position_set(struct positions *p, const char *stream, uint64_t seq)
 	p->list[p->count++] = (struct position){arena_strdup(p->mem, stream), seq};
 }
 
+static void position_forget(struct positions *p, const char *stream)
+{
+	for (size_t i = 0; i < p->count; i++)
+		if (strcmp(p->list[i].stream, stream) == 0)
+			p->list[i] = p->list[--p->count];
+}
+
 /* Of another generation no position means anything. */
 static void generation_set(struct positions *p, json_t *generation)
 {
@@ -131,6 +138,11 @@ void positions_take(struct positions *positions, const struct frame *frame)
 		bool replayed = json_is_object(value) && json_is_true(json_object_get(value, "recovered"));
 		bool known = false;
 
+		/* Not open here: there is nothing to go on from. */
+		if (json_is_object(value) && seq == NULL) {
+			position_forget(positions, stream);
+			continue;
+		}
 		for (size_t i = 0; i < positions->count; i++)
 			known = known || strcmp(positions->list[i].stream, stream) == 0;
 		if (json_is_integer(seq) && !(replayed && known))

@@ -22,8 +22,9 @@ struct topic_wish {
 };
 
 struct position {
-	struct stream stream;
+	struct stream stream; /* rank 0: as it is spelled it is none of ours */
 	uint64_t seq;
+	const char *text; /* as the client spells it */
 };
 
 struct stream_answer {

@@ -102,6 +102,23 @@ static void house_position(struct client *client, const char *generation, const 
 	arena_destroy(mem);
 }
 
+/* Streams that were named and that no accepted topic opened: not there, not his, spelled wrong, or just not asked for. All the
+ * same to the client, who is told plainly, and not where they stand. */
+static void answer_others(struct json_writer *w, const struct subscribe *sub)
+{
+	for (size_t i = 0; i < sub->since_count; i++) {
+		bool answered = false;
+		for (size_t k = 0; k < sub->answer_count && !answered; k++)
+			answered = stream_compare(sub->answers[k].stream, sub->since[i].stream) == 0;
+		if (answered)
+			continue;
+		jw_key_text(w, sub->since[i].text);
+		jw_object(w);
+		jw_kv(w, bool, "recovered", false);
+		jw_object_end(w);
+	}
+}
+
 static void house_subscribed(struct client *client, struct subscribe *sub)
 {
 	size_t accepted = 0;
@@ -136,6 +153,7 @@ static void house_subscribed(struct client *client, struct subscribe *sub)
 			jw_kv(&w, bool, "recovered", sub->answers[i].recovered);
 			jw_object_end(&w);
 		}
+		answer_others(&w, sub);
 		jw_object_end(&w);
 	}
 	envelope_send(&w, client, sub->ref);
@@ -326,11 +344,10 @@ static void since_take(struct op *op, struct subscribe *sub)
 			json_fail(op->fields, STATUS_FIELD_INVALID, "since", "a position is a number");
 			return;
 		}
-		/* A stream that is spelled wrong cannot be one of ours: it is not recovered, as any that is
-		 * not named. */
 		if (stream_from_text(stream, &position->stream) != STATUS_OK)
-			continue;
+			position->stream = (struct stream){0};
 		position->seq = (uint64_t)json_integer_value(seq);
+		position->text = arena_strdup(sub->mem, stream);
 		sub->since_count++;
 	}
 }

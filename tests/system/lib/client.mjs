@@ -196,7 +196,8 @@ export class Watcher {
         const had = this.positions[stream];
         if (this.generation !== null && s.recovered === false && before[stream] !== undefined)
           this.notRecovered.push({ stream, since: had, at: s.seq });
-        if (!(s.recovered && had !== undefined)) this.positions[stream] = s.seq;
+        if (s.seq === undefined) delete this.positions[stream]; // not open on this socket
+        else if (!(s.recovered && had !== undefined)) this.positions[stream] = s.seq;
       }
       this.generation = f.data.generation;
       this.live = true;

@@ -90,6 +90,10 @@ export async function assertSawAll(watcher, pg, entitled, { ms = 60000 } = {}) {
   watcher.story.forEach((entry, i) => {
     for (const [stream, said] of Object.entries(entry.answer?.streams ?? {})) {
       if (said.recovered && from.has(stream)) continue;
+      if (said.seq === undefined) { // not open any more
+        from.delete(stream);
+        continue;
+      }
       from.set(stream, said.seq);
       begin = i;
     }

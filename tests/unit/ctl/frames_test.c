@@ -120,6 +120,22 @@ START_TEST(another_generation_forgets_every_position)
 }
 END_TEST
 
+START_TEST(a_stream_that_is_not_open_has_no_position)
+{
+	struct arena *mem = arena_create();
+	struct positions p = {.mem = mem};
+
+	take(&p, mem, "{\"type\":\"subscribed\",\"data\":{\"generation\":\"g\",\"streams\":{\"1-a\":{\"seq\":4,\"recovered\":true},"
+		      "\"1-b\":{\"seq\":5,\"recovered\":true}}}}");
+	take(&p, mem, "{\"type\":\"subscribed\",\"data\":{\"generation\":\"g\",\"streams\":{\"1-b\":{\"seq\":6,\"recovered\":false},"
+		      "\"1-a\":{\"recovered\":false}}}}");
+	ck_assert_uint_eq(p.count, 1);
+	ck_assert_str_eq(p.list[0].stream, "1-b");
+	ck_assert_uint_eq(p.list[0].seq, 6);
+	arena_destroy(mem);
+}
+END_TEST
+
 START_TEST(streams_that_were_missed_are_named)
 {
 	struct arena *mem = arena_create();
@@ -151,4 +167,4 @@ END_TEST
 TESTS("ctl-frames", an_event_becomes_one_line, the_servers_own_frames_are_no_events, what_is_no_frame_is_malformed,
 	without_positions_a_subscription_names_topics_only, resuming_names_the_latest_position_of_each_stream,
 	the_answer_to_a_resume_does_not_move_a_stream_past_what_is_still_to_come, another_generation_forgets_every_position,
-	streams_that_were_missed_are_named, many_streams_are_kept)
+	a_stream_that_is_not_open_has_no_position, streams_that_were_missed_are_named, many_streams_are_kept)

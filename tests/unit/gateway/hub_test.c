@@ -554,6 +554,32 @@ START_TEST(what_cannot_be_recovered_is_said_plainly)
 }
 END_TEST
 
+START_TEST(a_stream_that_is_named_and_not_open_is_answered_without_its_place)
+{
+	struct world *w = world_create();
+	char text[512], a[64];
+	struct world_client *c = world_connect(w, 1, "");
+
+	world_settle(w);
+	snprintf(text, sizeof text,
+		"{\"op\":\"subscribe\",\"topics\":[\"%s\"],\"since\":{\"generation\":\"one/1/1\",\"streams\":{"
+		"\"1-%016x\":0,\"2-0000000000000002\":0,\"1-ffffffffffffffff\":7,\"a \\\"b\":1}}}",
+		world_topic(a, "channel", CHANNEL_A), (unsigned)TEAM);
+	world_say(c, text);
+	world_settle(w);
+	json_t *streams = json_object_get(world_data(c, "subscribed", 0), "streams");
+	ck_assert_uint_eq(json_object_size(streams), 4);
+	ck_assert(json_is_true(json_object_get(json_object_get(streams, "1-0000000000000007"), "recovered")));
+	static const char *const others[] = {"2-0000000000000002", "1-ffffffffffffffff", "a \"b"};
+	for (size_t i = 0; i < 3; i++) {
+		json_t *answer = json_object_get(streams, others[i]);
+		ck_assert(json_is_false(json_object_get(answer, "recovered")));
+		ck_assert_uint_eq(json_object_size(answer), 1);
+	}
+	world_destroy(w);
+}
+END_TEST
+
 START_TEST(a_long_replay_waits_for_a_client_that_reads_slowly)
 {
 	struct world *w = world_create();
@@ -993,6 +1019,7 @@ TESTS("hub", hello_comes_first_and_events_of_a_topic_follow,
 	a_long_replay_waits_for_a_client_that_reads_slowly,
 	a_heartbeat_tells_the_position_of_streams_that_moved_in_silence, silence_for_two_heartbeats_is_4408,
 	a_reader_that_does_not_read_is_closed_with_4409, another_generation_sends_everybody_away,
+	a_stream_that_is_named_and_not_open_is_answered_without_its_place,
 	a_position_bears_the_name_of_its_own_generation_though_the_bus_is_a_step_ahead,
 	a_token_of_a_log_that_the_bus_does_not_speak_of_is_asked_about_again,
 	before_the_generation_is_known_nothing_is_recovered,

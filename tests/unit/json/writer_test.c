@@ -53,6 +53,22 @@ START_TEST(strings_are_escaped_no_more_than_needed)
 }
 END_TEST
 
+START_TEST(keys_from_outside_are_escaped)
+{
+	struct json_writer w = fresh(0);
+
+	jw_object(&w);
+	jw_kv(&w, bool, "own", true);
+	jw_key_text(&w, "a \"b\\\n");
+	jw_object(&w);
+	jw_object_end(&w);
+	jw_key_text(&w, "");
+	jw_null(&w);
+	jw_object_end(&w);
+	check_ends_as(&w, "{\"own\":true,\"a \\\"b\\\\\\n\":{},\"\":null}");
+}
+END_TEST
+
 START_TEST(numbers_read_back_as_they_were)
 {
 	struct json_writer w = fresh(0);
@@ -124,5 +140,6 @@ START_TEST(sixty_four_levels_fit)
 END_TEST
 
 TESTS("json writer", commas_stand_where_they_belong, strings_are_escaped_no_more_than_needed,
+	keys_from_outside_are_escaped,
 	numbers_read_back_as_they_were, nothing_is_null, the_buffer_grows_while_others_allocate,
 	sixty_four_levels_fit)
