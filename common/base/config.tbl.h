@@ -51,6 +51,7 @@ INT(drain_ms, "GUILDHALL_DRAIN_MS", 5000, 0, 600000, "how long SIGTERM lets clie
 INT(log_retention_h, "GUILDHALL_LOG_RETENTION", 72, 1, 8760, "hours of events that can be resumed from")
 INT(purge_after_days, "GUILDHALL_PURGE_AFTER", 30, 1, 3650, "days after which deleted rows are purged")
 STR(log_level, "GUILDHALL_LOG_LEVEL", "info", PLAIN, "debug, info, warn or error")
+STR(search_config, "GUILDHALL_SEARCH_CONFIG", "simple", PLAIN, "messaging: text search configuration of the database (simple, english, german, ...); another one makes the index anew")
 /* -- guildhallctl */
 STR(migrations, "GUILDHALL_MIGRATIONS", "", PLAIN, "guildhallctl: folder of the migration files; empty: the installed one, else ./migrations")
 STR(token, "GUILDHALL_TOKEN", "", SECRET, "guildhallctl watch: the token to sign in with")

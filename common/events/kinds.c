@@ -63,6 +63,13 @@ static const struct word presences[] = {
 	{0, NULL},
 };
 
+static const struct word message_kinds[] = {
+	{MESSAGE_TEXT, "text"},
+	{MESSAGE_ME, "me"},
+	{MESSAGE_SYSTEM, "system"},
+	{0, NULL},
+};
+
 static const struct word override_scopes[] = {
 	{OVERRIDE_TEAM, "team"},
 	{OVERRIDE_CATEGORY, "category"},
@@ -110,6 +117,11 @@ const char *presence_word(uint32_t state)
 	return word_of(presences, state);
 }
 
+const char *message_kind_word(uint32_t kind)
+{
+	return word_of(message_kinds, kind);
+}
+
 const char *override_scope_word(uint32_t scope)
 {
 	return word_of(override_scopes, scope);
@@ -133,6 +145,11 @@ bool joining_from_word(const char *word, uint32_t *out_joining)
 bool presence_from_word(const char *word, uint32_t *out_state)
 {
 	return number_of(presences, word, out_state);
+}
+
+bool message_kind_from_word(const char *word, uint32_t *out_kind)
+{
+	return number_of(message_kinds, word, out_kind);
 }
 
 const char *permission_name(enum permission n)

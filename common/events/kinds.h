@@ -66,12 +66,14 @@ const char *channel_kind_word(uint32_t kind);
 const char *channel_role_word(uint32_t role);
 const char *joining_word(uint32_t joining);
 const char *presence_word(uint32_t state);
+const char *message_kind_word(uint32_t kind);
 const char *override_scope_word(uint32_t scope);
 /* The other way: false when the word is none of them. */
 bool channel_kind_from_word(const char *word, uint32_t *out_kind);
 bool channel_role_from_word(const char *word, uint32_t *out_role);
 bool joining_from_word(const char *word, uint32_t *out_joining);
 bool presence_from_word(const char *word, uint32_t *out_state);
+bool message_kind_from_word(const char *word, uint32_t *out_kind);
 
 /* Permissions: a set is 128 bits. */
 enum permission {

@@ -14,6 +14,7 @@
 #include "services/messaging/post.h"
 #include "services/messaging/reactions.h"
 #include "services/messaging/read_state.h"
+#include "services/messaging/search.h"
 #include "services/messaging/service.h"
 
 static void fetch_events(void *service, struct rpc_call *call, const void *request, void *reply)
@@ -58,6 +59,7 @@ const struct rpc_binding messaging_bindings[] = {
 	{&rpc_messaging_list_pins, list_pins},
 	{&rpc_messaging_set_bookmark, set_bookmark},
 	{&rpc_messaging_list_bookmarks, list_bookmarks},
+	{&rpc_messaging_search_messages, search_messages},
 	{&rpc_messaging_open_conversation, open_conversation},
 	{&rpc_messaging_list_conversations, list_conversations},
 	{&rpc_messaging_fetch_events, fetch_events},

@@ -21,6 +21,7 @@
 #include "services/messaging/purge.h"
 #include "services/messaging/ready.h"
 #include "services/messaging/rights.h"
+#include "services/messaging/search_index.h"
 #include "services/messaging/service.h"
 
 #define EXIT_FAILED       1
@@ -29,7 +30,7 @@
 #define PEOPLE_SLOTS      65536 /* fingerprints kept, 8 bytes each */
 #define FOLLOWUP_THREADS  4
 #define CONTEXTS          1024 /* calls in flight: posts wait for their commit without a thread */
-#define WRITE_CONNECTIONS 5    /* of the primary when reads go elsewhere: people, purge, copies, upkeep, replies */
+#define WRITE_CONNECTIONS 6    /* of the primary when reads go elsewhere: people, purge, copies, upkeep, replies, search index */
 #define WATERMARK_WAIT_MS 500
 
 struct process {
@@ -43,6 +44,7 @@ struct process {
 	struct ready *ready;
 	struct purge *purge;
 	struct copies *copies;
+	struct search_index *search;
 };
 
 /* Publisher's thread, once a second. */
@@ -102,6 +104,14 @@ static enum status open_databases(struct process *p)
 	return db_open(&reads, &s->reads);
 }
 
+/* Committer's threads. */
+static void committed(void *arg, const struct logged_event *events, size_t count)
+{
+	struct process *p = arg;
+
+	search_index_note(p->search, events, count);
+}
+
 /* Everything but the server, in the order of what needs what. */
 static enum status start(struct process *p)
 {
@@ -122,11 +132,15 @@ static enum status start(struct process *p)
 			&p->publisher);
 	if (st == STATUS_OK)
 		st = rpc_client_create("moderation", config->rpc_moderation, insecure, &s->moderation);
-	if (st == STATUS_OK)
+	if (st == STATUS_OK) {
+		search_index_create(s, &p->search);
 		st = committer_create(&(struct committer_options){.config = config,
 					      .service = "guildhall-messaging",
-					      .publisher = p->publisher},
+					      .publisher = p->publisher,
+					      .committed = committed,
+					      .committed_arg = p},
 			&s->committer);
+	}
 	if (st == STATUS_OK)
 		st = followup_create(FOLLOWUP_THREADS, &s->followup);
 	s->rights = rights_cache_create(RIGHTS_ENTRIES);
@@ -141,6 +155,8 @@ static enum status start(struct process *p)
 		st = purge_start(s, &p->purge);
 	if (st == STATUS_OK)
 		st = copies_start(s, &p->copies);
+	if (st == STATUS_OK)
+		search_index_start(p->search);
 	return st;
 }
 
@@ -150,6 +166,7 @@ static void stop(struct process *p)
 
 	copies_stop(p->copies);
 	purge_stop(p->purge);
+	search_index_stop(p->search);
 	if (s->committer != NULL)
 		committer_drain(s->committer, (int)p->config.drain_ms);
 	if (p->server != NULL)
@@ -157,6 +174,7 @@ static void stop(struct process *p)
 	followup_destroy(s->followup); /* a commit that ends late still hands its call over */
 	if (s->committer != NULL)
 		committer_destroy(s->committer); /* until its threads have ended it publishes */
+	search_index_destroy(p->search); /* the committer's threads told it what they wrote */
 	if (p->publisher != NULL)
 		bus_publisher_destroy(
 			p->publisher); /* "leaving" for 300 ms: what was committed is on the way */

@@ -18,7 +18,7 @@
 #define MARKS_PAGE    5000
 #define CHANNELS_PAGE 100
 
-/* Edits, reactions and the pin went with the deletion already. A bookmark is not under the stream's lock: one may have been set
+/* Edits, reactions, the pin and what the search knew went with the deletion already. A bookmark is not under the stream's lock: one may have been set
  * while the message was being deleted. */
 static const struct db_stmt messages_stmt = {
 	"messaging_purge_messages",
@@ -43,7 +43,10 @@ static const struct db_stmt channel_messages_stmt = {
 	" reactions AS (DELETE FROM messaging.reactions r USING gone g WHERE r.message_id = g.id),"
 	" counts AS (DELETE FROM messaging.reaction_counts k USING gone g WHERE k.message_id = g.id),"
 	" pins AS (DELETE FROM messaging.pins p USING gone g WHERE p.channel_id = $1 AND p.message_id = g.id),"
-	" bookmarks AS (DELETE FROM messaging.bookmarks b USING gone g WHERE b.message_id = g.id)"
+	" bookmarks AS (DELETE FROM messaging.bookmarks b USING gone g WHERE b.message_id = g.id),"
+	" found AS (DELETE FROM messaging.search s USING gone g WHERE s.message_id = g.id RETURNING s.segment),"
+	" segments AS (UPDATE messaging.search_segments t SET rows = t.rows - f.n"
+	"  FROM (SELECT segment, count(*)::int4 AS n FROM found GROUP BY segment) f WHERE t.id = f.segment)"
 	" SELECT count(*) FROM gone",
 };
 /* Marks have no index by channel: one pass over the primary key for all channels of a round. */
@@ -68,6 +71,12 @@ struct purge {
 	pthread_cond_t changed;
 	bool stopping;
 	pthread_t thread;
+};
+
+/* Nobody needs the number of an empty segment again; who is about to fill one has it locked. */
+static const struct db_stmt segments_stmt = {
+	"messaging_purge_segments",
+	"DELETE FROM messaging.search_segments WHERE rows <= 0",
 };
 
 static enum status purge_messages(
@@ -168,7 +177,7 @@ enum status purge_round(
 	enum status st = purge_messages(conn, mem, deleted_before_ms, out_rows);
 	while (st == STATUS_OK && more)
 		st = purge_channels(conn, mem, deleted_before_ms, out_rows, &more);
-	return st;
+	return st == STATUS_OK ? db_query(conn, mem, &segments_stmt, NULL, NULL) : st;
 }
 
 static void purge_once(struct service *s)

@@ -9,6 +9,9 @@
 #include <unistd.h>
 
 #include "common/db/standby.h"
+#include "services/messaging/search_index.h"
+
+#define EXIT_SETTING 2
 
 struct ready {
 	struct service *service;
@@ -51,6 +54,7 @@ static bool check_node(void *arg, char *detail, size_t detail_size)
 	return leased;
 }
 
+/* What this build needs of the database: its schema, and the configuration of the search. */
 static void *schema_thread(void *arg)
 {
 	struct ready *r = arg;
@@ -61,6 +65,10 @@ static void *schema_thread(void *arg)
 
 		if (st == STATUS_CONFLICT)
 			_exit(EXIT_SCHEMA); /* db_check_schema has logged what to run */
+		if (st == STATUS_OK)
+			st = search_config_check(r->service->db, r->service->config->search_config);
+		if (st == STATUS_FIELD_INVALID)
+			_exit(EXIT_SETTING); /* it has logged what to set */
 		if (st == STATUS_OK)
 			break;
 		clock_gettime(CLOCK_REALTIME, &until);

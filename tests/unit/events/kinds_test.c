@@ -30,6 +30,10 @@ START_TEST(words_of_kinds_roles_joinings_and_presences_go_both_ways)
 		ck_assert(joining_from_word(joining_word(joining), &number));
 		ck_assert_uint_eq(number, joining);
 	}
+	for (uint32_t kind = MESSAGE_TEXT; kind <= MESSAGE_SYSTEM; kind++) {
+		ck_assert(message_kind_from_word(message_kind_word(kind), &number));
+		ck_assert_uint_eq(number, kind);
+	}
 	for (uint32_t state = PRESENCE_ONLINE; state <= PRESENCE_OFFLINE; state++) {
 		ck_assert(presence_from_word(presence_word(state), &number));
 		ck_assert_uint_eq(number, state);

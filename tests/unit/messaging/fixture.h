@@ -56,6 +56,7 @@ struct fixture {
 	_Atomic int judged;  /* how often it was asked */
 	const char *why;
 	bool hidden[8];    /* the user knows of no channel */
+	uint64_t hidden_channel; /* only user 5 knows of it */
 	int stale_answers; /* so many answers carry an epoch that is one too old */
 	const char *open_audience;
 	uint32_t hidden_kind; /* new channels of it have a key of their own */
@@ -94,7 +95,8 @@ static inline void fake_answer(struct fixture *fx, struct rpc_call *call, uint64
 	bool there = channel == 0 ? team == TEAM : !db_is_null(&rows, 0, 3);
 	bool deleted = channel != 0 && !db_is_null(&rows, 0, 8), archived = channel != 0 && !db_is_null(&rows, 0, 7);
 	*out = (pb_Rights){.team_id = TEAM, .channel_id = channel};
-	if (!there || (user < 8 && fx->hidden[user])) {
+	if (!there || (user < 8 && fx->hidden[user]) ||
+		(channel != 0 && channel == fx->hidden_channel && user != 5)) {
 		out->status = STATUS_NOT_FOUND;
 		return;
 	}
