@@ -73,6 +73,11 @@ COMMAND(tail_command, "tail", "STREAM [--from SEQ] [--count N]", "show a stream 
 	"  --count N    end after N events\n"
 	"\n"
 	"Asks messaging (GUILDHALL_RPC_MESSAGING). Shows what every client together may see: treat it like the database.\n")
+COMMAND(search_status_command, "search status", "", "show how far the search index is",
+	"Exit code 0 when it is complete, 1 while it is being made. Needs GUILDHALL_DB_URL.\n")
+COMMAND(search_rebuild_command, "search rebuild", "", "have the search index made anew",
+	"Messaging empties it and reads all messages again; until that is done searches find what has been read so far and say\n"
+	"that they are not complete. Needed only when the index is suspected: another GUILDHALL_SEARCH_CONFIG does it by itself.\n")
 COMMAND(doctor_command, "doctor", "[--ops HOST:PORT,...]", "look at everything this installation needs",
 	"  --ops LIST   ops listeners of further or moved processes; default: 127.0.0.1:9101 to 9105, as far as they answer\n"
 	"\n"
