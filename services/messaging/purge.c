@@ -18,8 +18,8 @@
 #define MARKS_PAGE    5000
 #define CHANNELS_PAGE 100
 
-/* Edits, reactions, the pin and what the search knew went with the deletion already. A bookmark is not under the stream's lock: one may have been set
- * while the message was being deleted. */
+/* Edits, reactions and the pin went with the deletion already, what the search knew soon after it. A bookmark is not under the
+ * stream's lock: one may have been set while the message was being deleted. */
 static const struct db_stmt messages_stmt = {
 	"messaging_purge_messages",
 	"WITH gone AS (DELETE FROM messaging.messages WHERE id IN (SELECT id FROM messaging.messages"

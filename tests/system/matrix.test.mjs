@@ -332,6 +332,7 @@ const table = {
   'DELETE /channels/{channel}/messages/{message}/bookmark': { policy: scoped(inChannel), call: onMessage('/bookmark') },
   'GET /bookmarks': { policy: signedIn, call: () => ({ path: '/v1/bookmarks' }) },
   'PUT /channels/{channel}/read': { policy: scoped(inChannel), call: () => ({ path: `${channel()}/read`, body: {} }) },
+  'GET /search/messages': { policy: signedIn, call: () => ({ path: '/v1/search/messages?query=hello' }) },
   'GET /unread': { policy: signedIn, call: () => ({ path: '/v1/unread' }) },
 
   'POST /channels/{channel}/typing': { policy: posting, call: () => ({ path: `${channel()}/typing`, body: {} }) },

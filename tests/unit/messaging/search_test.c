@@ -375,6 +375,34 @@ START_TEST(nothing_of_a_channel_that_is_hidden_shows_anywhere)
 }
 END_TEST
 
+START_TEST(a_conversation_is_searched_by_those_who_are_in_it_alone)
+{
+	struct fixture fx;
+	pb_OpenConversationReply made;
+	pb_SearchMessagesReply reply;
+	pb_UserView other = {.id = 6, .username = (char *)"u"};
+
+	create(&fx);
+	ck_assert_int_eq(DO(&fx, true, open_conversation, pb_OpenConversationRequest, &made, .users = &other, .users_count = 1), STATUS_OK);
+	uint64_t direct = made.channel.id, open = made_channel(&fx, false);
+	posted(&fx, direct, "apple between us", 0);
+	posted(&fx, open, "apple for all", 0);
+	struct search_index *index = job_started(&fx);
+	await_indexed(&fx);
+	job_ended(index);
+	for (fx.user = 5; fx.user <= 6; fx.user++) {
+		FOUND(&fx, "apple for all|apple between us", TEXT("apple"));
+		FOUND(&fx, "apple between us", TEXT("apple"), .channel_ids_count = 1, .channel_ids = IDS(direct));
+		FOUND(&fx, "apple for all", TEXT("apple"), .team_id = TEAM);
+	}
+	fx.user = 7;
+	FOUND(&fx, "apple for all", TEXT("apple"));
+	FOUND(&fx, "", TEXT("between"));
+	ck_assert_int_eq(SEARCH(&fx, &reply, .channel_ids_count = 1, .channel_ids = IDS(direct)), STATUS_NOT_FOUND);
+	fixture_destroy(&fx);
+}
+END_TEST
+
 START_TEST(who_may_not_read_history_finds_nothing)
 {
 	struct fixture fx;
@@ -607,7 +635,8 @@ TESTS("search", words_phrases_absence_and_either, accents_and_case_are_folded_on
 	filters_narrow_what_is_found, system_messages_are_found_only_when_asked_for,
 	pinned_and_bookmarked_messages_are_found_among_themselves, what_says_a_word_more_often_ranks_higher,
 	pages_give_every_message_once_and_in_order, a_search_reads_segment_by_segment_and_stops_when_it_has_enough,
-	nothing_of_a_channel_that_is_hidden_shows_anywhere, who_may_not_read_history_finds_nothing,
+	nothing_of_a_channel_that_is_hidden_shows_anywhere, a_conversation_is_searched_by_those_who_are_in_it_alone,
+	who_may_not_read_history_finds_nothing,
 	rights_that_changed_meanwhile_are_judged_again, bounds_of_the_request_are_kept,
 	the_index_follows_posts_edits_and_deletions, what_is_deleted_is_not_shown_even_before_the_index_knows,
 	a_message_deleted_before_it_was_indexed_is_never_in_the_index,

@@ -121,21 +121,27 @@ enum status house_query_flag(struct exchange *x, const char *name, bool *out)
 	return STATUS_OK;
 }
 
-static enum status page_limit(struct exchange *x, struct house_page *out)
+enum status house_limit(struct exchange *x, uint32_t *out)
 {
 	const char *limit = NULL;
 	enum status st = house_query(x, "limit", 8, &limit);
 
-	*out = (struct house_page){.limit = LIMIT_DEFAULT};
+	*out = LIMIT_DEFAULT;
 	if (st == STATUS_OK && limit != NULL) {
 		unsigned long value =
 			strspn(limit, "0123456789") == strlen(limit) ? strtoul(limit, NULL, 10) : 0;
 		if (value < 1 || value > LIMIT_MOST)
 			return exchange_fail(
 				x, STATUS_FIELD_INVALID, NULL, "limit", "must be a number from 1 to 100");
-		out->limit = (uint32_t)value;
+		*out = (uint32_t)value;
 	}
 	return st;
+}
+
+static enum status page_limit(struct exchange *x, struct house_page *out)
+{
+	*out = (struct house_page){0};
+	return house_limit(x, &out->limit);
 }
 
 static enum status page_one_way(struct exchange *x, const struct house_page *page)
@@ -261,6 +267,29 @@ static const char *next_page(struct exchange *x, const struct house_page *page, 
 	http_query_each(x->rq, next_parameter, &next);
 	return arena_printf(
 		x->mem, "%s?%s%s=%s", x->rq->path, next.text, down ? "before" : "after", edge);
+}
+
+struct with {
+	struct arena *mem;
+	const char *without, *text;
+};
+
+static bool with_parameter(void *arg, const char *name, const char *value)
+{
+	struct with *with = arg;
+
+	if (strcmp(name, with->without) != 0)
+		with->text = arena_printf(with->mem, "%s%s=%s&", with->text, query_encoded(with->mem, name),
+			query_encoded(with->mem, value));
+	return true;
+}
+
+const char *house_same_with(struct exchange *x, const char *name, const char *value)
+{
+	struct with with = {x->mem, name, ""};
+
+	http_query_each(x->rq, with_parameter, &with);
+	return arena_printf(x->mem, "%s?%s%s=%s", x->rq->path, with.text, name, query_encoded(x->mem, value));
 }
 
 enum status house_finish_list(

@@ -44,6 +44,8 @@ struct house_page {
 	uint32_t limit;
 };
 enum status house_page(struct exchange *x, struct house_page *out);
+/* Only the limit, for a list whose pages begin in another way. */
+enum status house_limit(struct exchange *x, uint32_t *out);
 /* The same for ids that are text: out->before and out->after stay 0 except for telling which was given (1). */
 enum status house_page_named(
 	struct exchange *x, struct house_page *out, const char **out_before, const char **out_after);
@@ -56,6 +58,8 @@ enum status house_no_content(struct exchange *x);
 /* Location: a format for the path below /v1; ids are spelled by house_uuid. */
 void house_location(struct exchange *x, const char *format, ...) __attribute__((format(printf, 2, 3)));
 const char *house_uuid(struct exchange *x, uint64_t id);
+/* The URL of this request with one parameter of its query another. */
+const char *house_same_with(struct exchange *x, const char *name, const char *value);
 
 /* One object by its shape: HOUSE_OBJECT(x, 200, house_team, &reply.team). */
 #define HOUSE_OBJECT(x, code, shape, view)                                                                   \

@@ -101,6 +101,7 @@ ROUTE("PUT",    "/channels/{channel}/messages/{message}/bookmark",          SESS
 ROUTE("DELETE", "/channels/{channel}/messages/{message}/bookmark",          SESSION, WRITE,    WRITE, bookmarks_delete)
 ROUTE("GET",    "/bookmarks",                                               SESSION, READ,     READ,  bookmarks_list)
 ROUTE("PUT",    "/channels/{channel}/read",                                 SESSION, WRITE,    WRITE, channels_read)
+ROUTE("GET",    "/search/messages",                                         SESSION, READ,     READ,  search_messages)
 ROUTE("GET",    "/unread",                                                  SESSION, READ,     READ,  unread_list)
 
 ROUTE("POST",   "/channels/{channel}/typing",                               SESSION, WRITE,    WRITE, typing_set)
