@@ -109,8 +109,17 @@ enum status channel_clone(struct exchange *x, uint64_t channel_id, const char *n
 	if (st != STATUS_OK)
 		return st;
 	exchange_next_step(x, "open");
-	return CALL(x, messaging, set_channel_state, channel_id,
+	st = CALL(x, messaging, set_channel_state, channel_id,
 		&((pb_SetChannelStateRequest){.channel_id = draft.channel.id, .change = CHANNEL_OPEN}), out);
+	if (st != STATUS_OK)
+		return st;
+	struct rpc_outcome opened = x->outcome;
+	exchange_next_step(x, "seed");
+	st = CALL(x, moderation, seed_channel, out->channel.team_id,
+		&((pb_SeedChannelRequest){.channel_id = draft.channel.id, .from_channel_id = channel_id}), &nothing);
+	if (st == STATUS_OK)
+		x->outcome = opened;
+	return st;
 }
 
 static enum status no_such_set(struct exchange *x, const char *detail)

@@ -24,7 +24,7 @@ enum status ban_request(struct exchange *x, uint64_t scope_id, uint64_t user_id,
 enum status channel_create(struct exchange *x, const pb_CreateChannelRequest *request,
 	const uint64_t *members, size_t member_count, pb_ChannelReply *out);
 
-/* A copy of the channel without its messages, the actor as its owner: three steps of one change. Repeating completes it. name: or
+/* A copy of the channel without its messages, the actor as its owner: four steps of one change. Repeating completes it. name: or
  * NULL for the same. */
 enum status channel_clone(struct exchange *x, uint64_t channel_id, const char *name, pb_ChannelReply *out);
 /* The one conversation of the actor with these people (himself or not among them), with its people. name: of a group

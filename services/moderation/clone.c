@@ -74,18 +74,11 @@ static const struct db_stmt overrides_stmt = {"moderation_copy_overrides",
 	"o.allow_high & $4,"
 	" o.deny_low, o.deny_high FROM moderation.overrides o WHERE o.scope = 3 AND o.scope_id = $1"
 	" AND (o.allow_low & $3 | o.allow_high & $4 | o.deny_low | o.deny_high) <> 0 ON CONFLICT DO NOTHING"};
-static const struct db_stmt members_stmt = {"moderation_copy_channel_members",
-	"INSERT INTO moderation.channel_members (channel_id, user_id, rank, stream_id, team_id, role, "
-	"added_by, joined_at_ms)"
-	" SELECT $2, m.user_id, m.rank, m.stream_id, m.team_id, m.role, $3, $4 FROM "
-	"moderation.channel_members m"
-	" WHERE m.channel_id = $1 AND m.left_at_ms IS NULL ON CONFLICT DO NOTHING"};
 
 static enum status work_copy_channel_overrides(struct change *c, struct log_tx *tx)
 {
 	const pb_CopyChannelOverridesRequest *rq = c->request;
 	const struct cloning *cl = c->data;
-	const struct facts *to = change_actor(c);
 	struct db_params p;
 
 	change_params(c, &p);
@@ -93,18 +86,7 @@ static enum status work_copy_channel_overrides(struct change *c, struct log_tx *
 	db_put_id(&p, rq->channel_id);
 	db_put_i64(&p, (int64_t)cl->may_give.low);
 	db_put_i64(&p, (int64_t)cl->may_give.high);
-	enum status st = change_query(c, &overrides_stmt, &p, NULL);
-	/* First, so that he is owner whatever he is in the other. */
-	if (st == STATUS_OK && to->channel.own && !change_by_system(c))
-		st = rows_channel_join(c, to, change_actor_id(c), CHANNEL_ROLE_OWNER);
-	if (st != STATUS_OK || !cl->from.channel.private)
-		return st;
-	change_params(c, &p);
-	db_put_id(&p, rq->from_channel_id);
-	db_put_id(&p, rq->channel_id);
-	db_put_id_or_null(&p, change_actor_id(c));
-	db_put_i64(&p, c->now_ms);
-	return change_query(c, &members_stmt, &p, NULL);
+	return change_query(c, &overrides_stmt, &p, NULL);
 }
 
 void serve_copy_channel_overrides(void *service, struct rpc_call *call, const void *request, void *reply)

@@ -211,7 +211,7 @@ describe('duplicating', () => {
     const [inside, outside] = [await socket(member, [`team:${team.id}`, 'global']), await socket(other, [`team:${team.id}`, 'global'], { gateway: 1 })];
     const copy = await owner.rest.ok('POST', `/v1/channels/${secret.id}/duplicate`, { name: 'private copy' });
     assert.equal(copy.private, true);
-    await inside.frame(of(copy, 'channel_created'));
+    await inside.frame(of(copy, 'member_joined'));
     await member.rest.ok('POST', `/v1/channels/${copy.id}/messages`, { content: 'in the copy' });
     await inside.frame((f) => f.type === 'channel_message' && f.data.channel_id === copy.id);
     await refused(other.rest.call('GET', `/v1/channels/${copy.id}`), 404, 'not_found');

@@ -87,6 +87,10 @@ START_TEST(a_private_clone_has_the_members_and_its_maker_as_owner)
 	uint64_t draft = draft_of(h, team, channel, ann);
 
 	ck_assert_int_eq(copy(h, ann, channel, draft), STATUS_OK);
+	sql(h, "UPDATE messaging.channels SET deleted_at_ms = NULL, draft = false WHERE id = %ld", (long)draft);
+	uint64_t before = head(h, STREAM_TEAM(team));
+	ck_assert_int_eq(CALL(h, ann, seed_channel, NEVERMIND(seed_channel), .channel_id = draft, .from_channel_id = channel), STATUS_OK);
+	ck_assert_uint_gt(head(h, STREAM_TEAM(team)), before);
 	ck_assert_int_eq(number(h,
 				 "SELECT role FROM moderation.channel_members WHERE channel_id = %ld AND "
 				 "user_id = %ld",
@@ -97,7 +101,6 @@ START_TEST(a_private_clone_has_the_members_and_its_maker_as_owner)
 				 "user_id = %ld",
 				 (long)draft, (long)eve->id),
 		0);
-	sql(h, "UPDATE messaging.channels SET deleted_at_ms = NULL WHERE id = %ld", (long)draft);
 	ck_assert_uint_eq(judged(h, eve, 0, draft).status, STATUS_NOT_FOUND);
 	ck_assert_uint_eq(judged(h, ann, 0, draft).channel_role, CHANNEL_ROLE_OWNER);
 	house_close(h);
