@@ -47,6 +47,9 @@ COUNTER(  auth_password_hashes,  "guildhall_auth_password_hashes_total",    "", 
 COUNTER(  auth_logins_failed,    "guildhall_auth_logins_failed_total",     "",      "logins refused")
 GAUGE(    presence_online,       "guildhall_presence_users_online",        "",      "people with a connection")
 /* Jobs that follow the log, three rows each (common/db/log_follower.h); rows of one name stand together. */
+GAUGE(    follower_audit_lag,    "guildhall_follower_lag_seconds",         "follower=\"audit\"", "how long the oldest event that waits for a job has waited")
 GAUGE(    follower_search_lag,   "guildhall_follower_lag_seconds",         "follower=\"search\"", "how long the oldest event that waits for a job has waited")
+COUNTER(  follower_audit_events, "guildhall_follower_events_total",        "follower=\"audit\"", "events that jobs have handled")
 COUNTER(  follower_search_events, "guildhall_follower_events_total",       "follower=\"search\"", "events that jobs have handled")
+COUNTER(  follower_audit_skipped, "guildhall_follower_skipped_total",      "follower=\"audit\"", "events that jobs gave up after failing repeatedly")
 COUNTER(  follower_search_skipped, "guildhall_follower_skipped_total",     "follower=\"search\"", "events that jobs gave up after failing repeatedly")

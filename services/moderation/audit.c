@@ -311,7 +311,7 @@ enum status audit_append(struct change *c, const struct audit_entry *entry)
 	*v = (pb_AuditView){.team_id = f->team.id,
 		.no = head_no + 1,
 		.id = id,
-		.at_ms = (uint64_t)c->now_ms,
+		.at_ms = (uint64_t)(entry->cause_seq != 0 ? entry->cause_at_ms : c->now_ms),
 		.actor_id = ev->has_actor ? ev->actor.id : 0,
 		.has_actor = ev->has_actor,
 		.actor = ev->actor,

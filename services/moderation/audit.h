@@ -55,8 +55,9 @@ struct audit_entry {
 	const char *target_kind; /* NULL: as the table says */
 	const char *changes;     /* of audit_changes_end; NULL: nothing to say */
 	const char *why;         /* a motive or reason, or NULL */
-	/* For what other owners did: the team's event that told of it, and who did it. An event is recorded once. */
+	/* For what other owners did: the team's event that told of it, when it was, and who did it. An event is recorded once. */
 	uint64_t cause_seq;
+	int64_t cause_at_ms;
 	const pb_UserView *actor;
 };
 /*

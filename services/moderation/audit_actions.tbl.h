@@ -23,6 +23,16 @@ AUDIT(member_role_added,         USER)     /* role_id, role_name */
 AUDIT(member_role_removed,       USER)     /* role_id, role_name */
 AUDIT(override_set,              SCOPE)    /* subject_id, subject_kind, allow and deny: what was added and removed */
 AUDIT(override_removed,          SCOPE)    /* the same */
+AUDIT(channel_created,           CHANNEL)  /* kind, name, private */
+AUDIT(channel_updated,           CHANNEL)  /* each field that changed, as it is now */
+AUDIT(channel_deleted,           CHANNEL)  /* name */
+AUDIT(channel_undeleted,         CHANNEL)  /* name */
+AUDIT(channel_archived,          CHANNEL)  /* name */
+AUDIT(channel_restored,          CHANNEL)  /* name */
+AUDIT(message_updated,           MESSAGE)  /* by another than its author: author_id, channel_id */
+AUDIT(message_deleted,           MESSAGE)  /* the same */
+AUDIT(message_pinned,            MESSAGE)  /* author_id, channel_id */
+AUDIT(message_unpinned,          MESSAGE)  /* author_id, channel_id */
 AUDIT(channel_member_added,      USER)     /* channel_id, role */
 AUDIT(channel_member_removed,    USER)     /* channel_id */
 AUDIT(channel_member_kicked,     USER)     /* channel_id */

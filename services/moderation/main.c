@@ -12,13 +12,14 @@
 #include "common/db/log.h"
 #include "common/ops/ops.h"
 #include "common/rpc/stubs.h"
+#include "services/moderation/audit_follower.h"
 #include "services/moderation/expiry.h"
 #include "services/moderation/ready.h"
 #include "services/moderation/service.h"
 
 #define EXIT_FAILED       1
 #define EXIT_USAGE        2
-#define JOB_CONNECTIONS   3 /* beside the readers': upkeep, expiry, watermark */
+#define JOB_CONNECTIONS   5 /* beside the readers': upkeep, expiry, watermark, the audit's reading and judging */
 #define WATERMARK_WAIT_MS 500
 
 struct process {
@@ -31,6 +32,7 @@ struct process {
 	struct ops *ops;
 	struct ready *ready;
 	struct expiry *expiry;
+	struct log_follower *audit;
 };
 
 /* Publisher's thread, once a second. */
@@ -96,6 +98,10 @@ static enum status start(struct process *p)
 		st = ready_start(m, p->upkeep, p->ops, &p->ready);
 	if (st == STATUS_OK)
 		st = expiry_start(m, &p->expiry);
+	if (st == STATUS_OK) {
+		audit_follower_create(m, &p->audit);
+		log_follower_start(p->audit);
+	}
 	return st;
 }
 
@@ -104,6 +110,8 @@ static void stop(struct process *p)
 	struct moderation *m = &p->service;
 
 	expiry_stop(p->expiry);
+	log_follower_stop(p->audit);
+	log_follower_destroy(p->audit);
 	if (m->committer != NULL)
 		committer_drain(m->committer, (int)p->config.drain_ms);
 	if (p->server != NULL)

@@ -2,6 +2,7 @@
 #include <pthread.h>
 
 #include "services/moderation/audit.h"
+#include "services/moderation/audit_follower.h"
 #include "tests/unit/moderation/fixture.h"
 
 static const char *can_read(struct house *h, uint64_t team)
@@ -705,7 +706,135 @@ START_TEST(without_a_node_for_ids_nothing_is_done_unrecorded)
 }
 END_TEST
 
-TESTS("moderation audit", an_entry_is_told_behind_the_other_events_to_those_who_may_read_the_log,
+/* ---- what messaging did */
+
+static struct followed_event happened(struct house *h, uint64_t team, uint64_t seq, pb_Event *body)
+{
+	return (struct followed_event){
+		.logged = {.stream = STREAM_TEAM(team), .seq = seq, .kind = body->which_body, .at_ms = 1736937000000}, .body = body};
+}
+
+static enum status followed(struct house *h, uint64_t team, uint64_t after, const struct followed_event *events, size_t count)
+{
+	struct log_batch batch = {.follower = "test",
+		.stream = STREAM_TEAM(team),
+		.after = after,
+		.through = count > 0 ? events[count - 1].logged.seq : after + 10,
+		.gone = count == 0,
+		.count = count,
+		.events = events};
+	return audit_follow(&h->service, h->mem, &batch);
+}
+
+static int64_t followed_to(struct house *h, uint64_t team)
+{
+	return number(h, "SELECT seq FROM log.followers WHERE name = 'test' AND rank = 1 AND id = %ld", (long)team);
+}
+
+static pb_Event *deletion(struct house *h, const pb_UserView *by, const pb_UserView *author)
+{
+	pb_Event *ev = ARENA_NEW(h->mem, pb_Event);
+	*ev = (pb_Event){.which_body = EVENT_KIND_message_deleted, .has_actor = true, .actor = *by};
+	ev->body.message_deleted = (pb_MessageDeleted){.has_channel = true,
+		.channel = {.id = 7, .name = "general"},
+		.has_message = true,
+		.message = {.id = 9, .has_author = true, .author = *author}};
+	return ev;
+}
+
+START_TEST(what_messaging_did_is_learnt_from_the_log_and_recorded_once)
+{
+	struct house *h = house_open();
+	pb_UserView *ann = person(h, "ann"), *bob = person(h, "bob");
+	uint64_t team = team_of(h, ann);
+	pb_Event created = {.which_body = EVENT_KIND_channel_created, .has_actor = true, .actor = *ann};
+	created.body.channel_created = (pb_ChannelCreated){
+		.has_channel = true, .channel = {.id = 7, .team_id = team, .kind = CHANNEL_TEXT, .name = "general", .private = true}};
+	char *names[] = {"topic", "name"};
+	pb_Event updated = {.which_body = EVENT_KIND_channel_updated, .has_actor = true, .actor = *bob};
+	updated.body.channel_updated = (pb_ChannelUpdated){.has_channel = true,
+		.channel = {.id = 7, .team_id = team, .name = "new", .topic = "t"},
+		.changed_count = 2,
+		.changed = names};
+	struct followed_event events[] = {happened(h, team, 11, &created), happened(h, team, 12, &updated),
+		happened(h, team, 15, deletion(h, ann, bob)), happened(h, team, 16, deletion(h, bob, bob))};
+
+	ck_assert_int_eq(followed(h, team, 10, events, 4), STATUS_OK);
+	pb_ListAuditReply all = audit_of(h, team);
+	ck_assert_uint_eq(all.entries_count, 3); /* one's own message is one's own business */
+	ck_assert_str_eq(all.entries[0].action, "channel_created");
+	ck_assert_str_eq(all.entries[0].changes, "{\"kind\":\"text\",\"name\":\"general\",\"private\":true}");
+	ck_assert_uint_eq(all.entries[0].actor_id, ann->id);
+	ck_assert_uint_eq(all.entries[0].cause_seq, 11);
+	ck_assert_uint_eq(all.entries[0].at_ms, 1736937000000);
+	ck_assert_str_eq(all.entries[1].changes, "{\"name\":\"new\",\"topic\":\"t\"}");
+	ck_assert_uint_eq(all.entries[1].actor_id, bob->id);
+	ck_assert_str_eq(all.entries[2].action, "message_deleted");
+	ck_assert_str_eq(all.entries[2].target_kind, "message");
+	ck_assert_int_eq(followed_to(h, team), 16);
+	/* the same again, by a copy that knows no better */
+	ck_assert_int_eq(followed(h, team, 10, events, 4), STATUS_OK);
+	ck_assert_uint_eq(audit_of(h, team).entries_count, 3);
+	ck_assert_ptr_null(verified(h, team).broken);
+	house_close(h);
+}
+END_TEST
+
+START_TEST(an_event_that_was_recorded_is_not_recorded_under_another_position)
+{
+	struct house *h = house_open();
+	pb_UserView *ann = person(h, "ann"), *bob = person(h, "bob");
+	uint64_t team = team_of(h, ann);
+	struct followed_event event = happened(h, team, 15, deletion(h, ann, bob));
+
+	ck_assert_int_eq(followed(h, team, 10, &event, 1), STATUS_OK);
+	sql(h, "DELETE FROM log.followers WHERE name = 'test' AND id = %ld; DELETE FROM log.requests", (long)team);
+	ck_assert_int_eq(followed(h, team, 0, &event, 1), STATUS_OK);
+	ck_assert_uint_eq(audit_of(h, team).entries_count, 1);
+	house_close(h);
+}
+END_TEST
+
+START_TEST(many_events_are_recorded_in_several_commits)
+{
+	struct house *h = house_open();
+	pb_UserView *ann = person(h, "ann"), *bob = person(h, "bob");
+	uint64_t team = team_of(h, ann);
+	struct followed_event events[40];
+	for (size_t i = 0; i < 40; i++)
+		events[i] = happened(h, team, 100 + i, deletion(h, ann, i % 10 == 0 ? ann : bob));
+
+	ck_assert_int_eq(followed(h, team, 99, events, 40), STATUS_OK);
+	ck_assert_uint_eq(verified(h, team).checked, 36);
+	ck_assert_int_eq(followed_to(h, team), 139);
+	house_close(h);
+}
+END_TEST
+
+START_TEST(where_there_is_nothing_to_record_the_position_moves_all_the_same)
+{
+	struct house *h = house_open();
+	pb_UserView *ann = person(h, "ann"), *bob = person(h, "bob");
+	uint64_t team = team_of(h, ann), gone = team_of(h, ann);
+	struct followed_event own = happened(h, team, 15, deletion(h, bob, bob)), there = happened(h, gone, 15, deletion(h, ann, bob));
+	OK(h, ann, delete_team, NEVERMIND(delete_team), .team_id = gone);
+	uint64_t before = head(h, STREAM_TEAM(gone));
+
+	ck_assert_int_eq(followed(h, team, 10, &own, 1), STATUS_OK);
+	ck_assert_int_eq(followed_to(h, team), 15);
+	ck_assert_int_eq(followed(h, gone, 10, &there, 1), STATUS_OK);
+	ck_assert_int_eq(followed_to(h, gone), 15);
+	ck_assert_uint_eq(head(h, STREAM_TEAM(gone)), before); /* team_deleted stays the last */
+	ck_assert_int_eq(followed(h, team, 15, NULL, 0), STATUS_OK); /* the log does not reach back */
+	ck_assert_int_eq(followed_to(h, team), 25);
+	ck_assert_uint_eq(audit_of(h, team).entries_count, 0);
+	house_close(h);
+}
+END_TEST
+
+TESTS("moderation audit", what_messaging_did_is_learnt_from_the_log_and_recorded_once,
+	an_event_that_was_recorded_is_not_recorded_under_another_position, many_events_are_recorded_in_several_commits,
+	where_there_is_nothing_to_record_the_position_moves_all_the_same, an_entry_is_told_behind_the_other_events_to_those_who_may_read_the_log,
 	what_is_done_in_a_team_is_recorded_with_what_changed, what_is_done_to_people_in_channels_is_recorded,
 	roles_and_overrides_are_recorded, a_role_that_is_there_for_everybody_is_taken_unrecorded,
 	what_people_do_with_themselves_is_not_recorded, what_changed_nothing_or_was_refused_or_is_a_repeat_is_not_recorded,
