@@ -120,8 +120,10 @@ void log_tx_reply(struct log_tx *tx, const pb_msgdesc_t *fields, const void *rep
 void log_tx_object(struct log_tx *tx, uint64_t object_id);
 /* The reason of a refusal that follows as the callback's return value. Copied. */
 void log_tx_refuse(struct log_tx *tx, const char *why, const char *field, const char *detail);
-/* Overwrites the payloads of earlier events with a tombstone (events of one object, named by stream and seqs). */
-enum status log_tx_tombstone(struct log_tx *tx, struct stream s, const uint64_t *seqs, size_t count);
+/* Overwrites the payloads of earlier events with a tombstone (events of one object, named by stream and seqs). remains: which
+ * object it was, or NULL. */
+enum status log_tx_tombstone(
+	struct log_tx *tx, struct stream s, const uint64_t *seqs, size_t count, const pb_Remains *remains);
 
 /*
  * ---- the set lane: one statement for many ops of one kind (at most COMMIT_SET_MOST a transaction).

@@ -147,7 +147,8 @@ enum status log_follower_mark(struct log_tx *tx, const struct log_batch *batch, 
 void log_follower_request_id(const struct log_batch *batch, size_t index, uint8_t out[LOG_FOLLOWER_REQUEST_ID])
 {
 	static const char tag[] = "log_follower";
-	uint64_t place[3] = {batch->stream.rank, batch->stream.id, batch->events[index].logged.seq};
+	uint64_t seq = index < batch->count ? batch->events[index].logged.seq : batch->through;
+	uint64_t place[3] = {batch->stream.rank, batch->stream.id, seq};
 	uint8_t bytes[sizeof place];
 	crypto_generichash_state h;
 

@@ -90,6 +90,7 @@ void log_follower_note(struct log_follower *f, const struct logged_event *events
 /* For the `work` of a change that answers events [first, first + count) of the batch: moves the position behind them with the
  * commit. Of a `gone` batch first and count are 0. STATUS_CONFLICT: another copy was here; return it. */
 enum status log_follower_mark(struct log_tx *tx, const struct log_batch *batch, size_t first, size_t count);
-/* The request id under which event `index` of the batch is answered, by whichever copy, however often. */
+/* The request id under which event `index` of the batch is answered, by whichever copy, however often. Of a batch without
+ * events index is 0. */
 #define LOG_FOLLOWER_REQUEST_ID 32
 void log_follower_request_id(const struct log_batch *batch, size_t index, uint8_t out[LOG_FOLLOWER_REQUEST_ID]);

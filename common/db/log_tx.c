@@ -291,11 +291,12 @@ enum status log_tx_member_teams(struct log_tx *tx, uint64_t user_id, const uint6
 	return STATUS_OK;
 }
 
-enum status log_tx_tombstone(struct log_tx *tx, struct stream s, const uint64_t *seqs, size_t count)
+enum status log_tx_tombstone(
+	struct log_tx *tx, struct stream s, const uint64_t *seqs, size_t count, const pb_Remains *remains)
 {
 	static const struct db_stmt tombstone_stmt = {"commit_tombstone",
 		"UPDATE log.events SET payload = $4 WHERE rank = $1 AND id = $2 AND seq = ANY ($3)"};
-	const pb_Event tombstone = {.tombstone = true};
+	pb_Event tombstone = {.tombstone = true, .has_remains = remains != NULL};
 	const uint8_t *payload;
 	size_t length;
 	struct db_params p;
@@ -303,6 +304,8 @@ enum status log_tx_tombstone(struct log_tx *tx, struct stream s, const uint64_t 
 	assert(own_stream(tx, s) != NULL);
 	if (count == 0)
 		return STATUS_OK;
+	if (remains != NULL)
+		tombstone.remains = *remains;
 	enum status st = event_encode(tx->mem, &tombstone, &payload, &length);
 	if (st != STATUS_OK)
 		return st;

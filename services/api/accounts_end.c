@@ -134,7 +134,7 @@ static enum status blank_events(struct log_tx *tx, uint64_t id)
 
 	for (size_t i = 0; i < count; i++)
 		seqs[i] = head - i;
-	return count == 0 ? STATUS_OK : log_tx_tombstone(tx, STREAM_USER(id), seqs, count);
+	return count == 0 ? STATUS_OK : log_tx_tombstone(tx, STREAM_USER(id), seqs, count, NULL);
 }
 
 static enum status close_work(struct log_tx *tx, void *arg)

@@ -201,7 +201,11 @@ static enum status deletion_work(struct log_tx *tx, void *arg)
 		st = reactions_drop(tx, t->channel_id, t->message_id);
 	if (st != STATUS_OK)
 		return st;
-	st = log_tx_tombstone(tx, c->rights.stream, t->seqs, t->seq_count);
+	/* Jobs that were behind still learn who did what to which message: the audit log of moderation. */
+	st = log_tx_tombstone(tx, c->rights.stream, t->seqs, t->seq_count,
+		&(pb_Remains){.id = t->message_id,
+			.channel_id = t->channel_id,
+			.author_id = t->message.has_author ? t->message.author.id : 0});
 	if (st != STATUS_OK)
 		return st;
 	t->message.content = NULL;

@@ -23,7 +23,7 @@ AUDIT(member_role_added,         USER)     /* role_id, role_name */
 AUDIT(member_role_removed,       USER)     /* role_id, role_name */
 AUDIT(override_set,              SCOPE)    /* subject_id, subject_kind, allow and deny: what was added and removed */
 AUDIT(override_removed,          SCOPE)    /* the same */
-AUDIT(channel_created,           CHANNEL)  /* kind, name, private */
+AUDIT(channel_created,           CHANNEL)  /* kind, name, private; of a copy also cloned_from */
 AUDIT(channel_updated,           CHANNEL)  /* each field that changed, as it is now */
 AUDIT(channel_deleted,           CHANNEL)  /* name */
 AUDIT(channel_undeleted,         CHANNEL)  /* name */

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "common/base/log.h"
-#include "common/ops/metrics.h"
+#include "common/ops/ops.h"
 #include "services/moderation/audit.h"
 
 #define ENTRIES_A_COMMIT 16 /* each takes a few statements under the lock of the team's stream */
@@ -14,16 +14,25 @@ static const uint32_t kinds[] = {EVENT_KIND_channel_created, EVENT_KIND_channel_
 
 /* ---- what an event says */
 
-static const char *channel_said(struct arena *mem, const pb_ChannelView *channel, bool whole)
+static const char *made_said(struct arena *mem, const pb_ChannelCreated *e)
 {
 	struct audit_changes a;
 
 	audit_changes_begin(&a, mem);
-	if (whole)
-		audit_text(&a, "kind", channel_kind_word(channel->kind));
+	if (e->cloned_from != 0)
+		audit_id(&a, "cloned_from", e->cloned_from);
+	audit_text(&a, "kind", channel_kind_word(e->channel.kind));
+	audit_text(&a, "name", e->channel.name);
+	audit_flag(&a, "private", e->channel.private);
+	return audit_changes_end(&a);
+}
+
+static const char *name_said(struct arena *mem, const pb_ChannelView *channel)
+{
+	struct audit_changes a;
+
+	audit_changes_begin(&a, mem);
 	audit_text(&a, "name", channel->name);
-	if (whole)
-		audit_flag(&a, "private", channel->private);
 	return audit_changes_end(&a);
 }
 
@@ -60,22 +69,22 @@ static const char *update_said(struct arena *mem, const pb_ChannelUpdated *e)
 }
 
 /* Never a word of it. */
-static const char *message_said(struct arena *mem, uint64_t channel_id, const pb_MessageView *message)
+static const char *message_said(struct arena *mem, uint64_t channel_id, uint64_t author_id)
 {
 	struct audit_changes a;
 
 	audit_changes_begin(&a, mem);
-	audit_id(&a, "author_id", message->has_author ? message->author.id : 0);
+	audit_id(&a, "author_id", author_id);
 	audit_id(&a, "channel_id", channel_id);
 	return audit_changes_end(&a);
 }
 
 static void of_channel(
-	struct arena *mem, enum audit_action action, const pb_ChannelView *channel, bool whole, struct audit_entry *out)
+	struct arena *mem, enum audit_action action, const pb_ChannelView *channel, struct audit_entry *out)
 {
 	out->action = action;
 	out->target_id = channel->id;
-	out->changes = channel_said(mem, channel, whole);
+	out->changes = name_said(mem, channel);
 }
 
 static void of_message(struct arena *mem, enum audit_action action, uint64_t channel_id, const pb_MessageView *message,
@@ -83,7 +92,7 @@ static void of_message(struct arena *mem, enum audit_action action, uint64_t cha
 {
 	out->action = action;
 	out->target_id = message->id;
-	out->changes = message_said(mem, channel_id, message);
+	out->changes = message_said(mem, channel_id, message->has_author ? message->author.id : 0);
 }
 
 /* What authors do with their own messages is theirs; what the system does to a message is somebody's request already. */
@@ -92,26 +101,60 @@ static bool by_another(const pb_Event *body, const pb_MessageView *message)
 	return body->has_actor && (!message->has_author || message->author.id != body->actor.id);
 }
 
+/* The message has been deleted since. What is left of the event, with the kind and the person beside it, is enough. */
+static bool entry_of_deleted(struct arena *mem, const struct followed_event *ev, struct audit_entry *out)
+{
+	const pb_Event *body = ev->body;
+	pb_UserView *actor = ARENA_NEW(mem, pb_UserView);
+	uint64_t author_id = body->remains.author_id;
+
+	if (!body->has_remains)
+		return false;
+	*out = (struct audit_entry){.target_id = body->remains.id,
+		.cause_seq = ev->logged.seq,
+		.cause_at_ms = ev->logged.at_ms,
+		.actor = ev->logged.actor_id != 0 ? actor : NULL};
+	actor->id = ev->logged.actor_id;
+	out->changes = message_said(mem, body->remains.channel_id, author_id);
+	switch (ev->logged.kind) {
+	case EVENT_KIND_message_updated:
+		out->action = AUDIT_message_updated;
+		return actor->id != 0 && actor->id != author_id;
+	case EVENT_KIND_message_pinned:
+		out->action = AUDIT_message_pinned;
+		return true;
+	case EVENT_KIND_message_unpinned:
+		out->action = AUDIT_message_unpinned;
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* The entry that the event deserves. False: none. */
 static bool entry_of(struct arena *mem, const struct followed_event *ev, struct audit_entry *out)
 {
 	const pb_Event *body = ev->body;
 
-	if (body == NULL || body->tombstone)
-		return false; /* deleted since, which has an event of its own */
+	if (body == NULL)
+		return false;
+	if (body->tombstone)
+		return entry_of_deleted(mem, ev, out);
 	*out = (struct audit_entry){.cause_seq = ev->logged.seq,
 		.cause_at_ms = ev->logged.at_ms,
 		.actor = body->has_actor ? &body->actor : NULL};
-	if (body->which_body == EVENT_KIND_channel_created)
-		of_channel(mem, AUDIT_channel_created, &body->body.channel_created.channel, true, out);
-	else if (body->which_body == EVENT_KIND_channel_deleted)
-		of_channel(mem, AUDIT_channel_deleted, &body->body.channel_deleted.channel, false, out);
+	if (body->which_body == EVENT_KIND_channel_created) {
+		out->action = AUDIT_channel_created;
+		out->target_id = body->body.channel_created.channel.id;
+		out->changes = made_said(mem, &body->body.channel_created);
+	} else if (body->which_body == EVENT_KIND_channel_deleted)
+		of_channel(mem, AUDIT_channel_deleted, &body->body.channel_deleted.channel, out);
 	else if (body->which_body == EVENT_KIND_channel_undeleted)
-		of_channel(mem, AUDIT_channel_undeleted, &body->body.channel_undeleted.channel, false, out);
+		of_channel(mem, AUDIT_channel_undeleted, &body->body.channel_undeleted.channel, out);
 	else if (body->which_body == EVENT_KIND_channel_archived)
-		of_channel(mem, AUDIT_channel_archived, &body->body.channel_archived.channel, false, out);
+		of_channel(mem, AUDIT_channel_archived, &body->body.channel_archived.channel, out);
 	else if (body->which_body == EVENT_KIND_channel_restored)
-		of_channel(mem, AUDIT_channel_restored, &body->body.channel_restored.channel, false, out);
+		of_channel(mem, AUDIT_channel_restored, &body->body.channel_restored.channel, out);
 	else if (body->which_body == EVENT_KIND_channel_updated) {
 		out->action = AUDIT_channel_updated;
 		out->target_id = body->body.channel_updated.channel.id;
@@ -155,13 +198,39 @@ static enum status prepare_record(struct change *c)
 	return change_load(c, s->batch->stream.id, 0, NULL, 0);
 }
 
+static const struct db_stmt person_stmt = {
+	"moderation_audit_person", "SELECT " PERSON_COLUMNS("p") " FROM moderation.people p WHERE p.id = $1"};
+
+/* Of what was left of an event only who it was is known. */
+static enum status actor_name(struct change *c, struct audit_entry *entry)
+{
+	struct db_params p;
+	struct db_rows rows = {0};
+
+	if (entry->actor == NULL || entry->actor->username != NULL)
+		return STATUS_OK;
+	change_params(c, &p);
+	db_put_id(&p, entry->actor->id);
+	enum status st = change_query(c, &person_stmt, &p, &rows);
+	if (st != STATUS_OK || rows.count == 0)
+		return st;
+	pb_UserView *named = ARENA_NEW(c->mem, pb_UserView);
+	person_from_row(&rows, 0, 0, c->mem, entry->actor->id, named);
+	entry->actor = named;
+	return STATUS_OK;
+}
+
 static enum status work_record(struct change *c, struct log_tx *tx)
 {
 	const struct slice *s = c->data;
 	enum status st = STATUS_OK;
 
-	for (size_t i = 0; i < s->entry_count && st == STATUS_OK; i++)
-		st = audit_append(c, &s->entries[i]);
+	for (size_t i = 0; i < s->entry_count && st == STATUS_OK; i++) {
+		struct audit_entry entry = s->entries[i];
+		st = actor_name(c, &entry);
+		if (st == STATUS_OK)
+			st = audit_append(c, &entry);
+	}
 	return st == STATUS_OK ? log_follower_mark(tx, s->batch, s->first, s->count) : st;
 }
 

@@ -463,7 +463,7 @@ static enum status tombstone_work(struct log_tx *tx, void *arg)
 {
 	struct task *t = arg;
 
-	return log_tx_tombstone(tx, t->stream, (const uint64_t[]){1, 3}, 2);
+	return log_tx_tombstone(tx, t->stream, (const uint64_t[]){1, 3}, 2, NULL);
 }
 
 START_TEST(tombstones_replace_the_payloads_of_earlier_events)

@@ -981,7 +981,11 @@ START_TEST(a_deleted_message_leaves_no_content_anywhere)
 	ck_assert_int_eq(event.which_body, EVENT_KIND_message_deleted);
 	ck_assert_uint_eq(event.body.message_deleted.message.id, message.id);
 	ck_assert_uint_eq(event.body.message_deleted.new_last_id, before.id);
-	ck_assert(event_back(&fx, STREAM_TEAM(TEAM), 1, audience).tombstone);
+	event = event_back(&fx, STREAM_TEAM(TEAM), 1, audience);
+	ck_assert(event.tombstone && event.has_remains);
+	ck_assert_uint_eq(event.remains.id, message.id);
+	ck_assert_uint_eq(event.remains.channel_id, channel);
+	ck_assert_uint_ne(event.remains.author_id, 0);
 	ck_assert_int_eq(number(&fx, "SELECT message_count * 10 + counted FROM messaging.channels"), 11);
 	ck_assert_int_eq(DO(&fx, false, list_messages, pb_ListMessagesRequest, &page, .channel_id = channel),
 		STATUS_OK);

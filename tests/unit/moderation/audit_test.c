@@ -780,6 +780,54 @@ START_TEST(what_messaging_did_is_learnt_from_the_log_and_recorded_once)
 }
 END_TEST
 
+START_TEST(a_copy_of_a_channel_is_recorded_as_one)
+{
+	struct house *h = house_open();
+	pb_UserView *ann = person(h, "ann");
+	uint64_t team = team_of(h, ann);
+	pb_Event created = {.which_body = EVENT_KIND_channel_created, .has_actor = true, .actor = *ann};
+	created.body.channel_created = (pb_ChannelCreated){.has_channel = true,
+		.channel = {.id = 8, .team_id = team, .kind = CHANNEL_TEXT, .name = "copy"},
+		.cloned_from = 7};
+	struct followed_event event = happened(h, team, 11, &created);
+
+	ck_assert_int_eq(followed(h, team, 10, &event, 1), STATUS_OK);
+	pb_ListAuditReply all = audit_of(h, team);
+	ck_assert_uint_eq(all.entries_count, 1);
+	ck_assert_uint_eq(all.entries[0].target_id, 8);
+	ck_assert_ptr_eq(strstr(all.entries[0].changes, "{\"cloned_from\":\""), all.entries[0].changes);
+	house_close(h);
+}
+END_TEST
+
+START_TEST(what_was_done_to_a_message_that_is_gone_since_is_recorded)
+{
+	struct house *h = house_open();
+	pb_UserView *ann = person(h, "ann"), *bob = person(h, "bob");
+	uint64_t team = team_of(h, ann);
+	pb_Event left = {.tombstone = true, .has_remains = true, .remains = {.id = 9, .channel_id = 7, .author_id = bob->id}};
+	uint32_t did[] = {EVENT_KIND_message_pinned, EVENT_KIND_message_updated, EVENT_KIND_message_updated, EVENT_KIND_message_posted};
+	uint64_t by[] = {ann->id, ann->id, bob->id, bob->id};
+	struct followed_event events[4];
+	for (size_t i = 0; i < 4; i++) {
+		events[i] = happened(h, team, 11 + i, &left);
+		events[i].logged.kind = did[i];
+		events[i].logged.actor_id = by[i];
+	}
+
+	ck_assert_int_eq(followed(h, team, 10, events, 4), STATUS_OK);
+	pb_ListAuditReply all = audit_of(h, team);
+	ck_assert_uint_eq(all.entries_count, 2);
+	ck_assert_str_eq(all.entries[0].action, "message_pinned");
+	ck_assert_str_eq(all.entries[1].action, "message_updated");
+	for (size_t i = 0; i < 2; i++) {
+		ck_assert_uint_eq(all.entries[i].target_id, 9);
+		ck_assert_str_eq(all.entries[i].actor.username, "ann");
+	}
+	house_close(h);
+}
+END_TEST
+
 START_TEST(an_event_that_was_recorded_is_not_recorded_under_another_position)
 {
 	struct house *h = house_open();
@@ -833,7 +881,7 @@ START_TEST(where_there_is_nothing_to_record_the_position_moves_all_the_same)
 END_TEST
 
 TESTS("moderation audit", what_messaging_did_is_learnt_from_the_log_and_recorded_once,
-	an_event_that_was_recorded_is_not_recorded_under_another_position, many_events_are_recorded_in_several_commits,
+	a_copy_of_a_channel_is_recorded_as_one, what_was_done_to_a_message_that_is_gone_since_is_recorded, an_event_that_was_recorded_is_not_recorded_under_another_position, many_events_are_recorded_in_several_commits,
 	where_there_is_nothing_to_record_the_position_moves_all_the_same, an_entry_is_told_behind_the_other_events_to_those_who_may_read_the_log,
 	what_is_done_in_a_team_is_recorded_with_what_changed, what_is_done_to_people_in_channels_is_recorded,
 	roles_and_overrides_are_recorded, a_role_that_is_there_for_everybody_is_taken_unrecorded,
