@@ -44,7 +44,7 @@ export class World {
 
   /** Starts all five; returns the ms from the first spawn until every /readyz said 200. */
   async start(environment = {}) {
-    this.cluster.extra = { ...settings, ...environment };
+    this.cluster.extra = () => ({ ...settings, ...environment });
     const begun = performance.now();
     for (const copy of this.cluster.all()) copy.spawn();
     await Promise.all(this.cluster.all().map((copy) => this.ready(copy)));

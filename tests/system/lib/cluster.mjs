@@ -9,7 +9,7 @@ import { Postgres } from './postgres.mjs';
 import { sleep, until } from './wait.mjs';
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '../../..');
-const build = resolve(root, process.env.GUILDHALL_BUILD ?? 'build');
+export const build = resolve(root, process.env.GUILDHALL_BUILD ?? 'build');
 
 export function freePort() {
   return new Promise((done, fail) => {
@@ -39,7 +39,8 @@ class Copy {
     const env = { PATH: process.env.PATH, HOME: process.env.HOME, ...sanitizers(), ...cluster.environment(this) };
     this.wanted = true;
     const log = createWriteStream(this.logFile, { flags: 'a' });
-    const child = spawn(join(build, 'services', this.service, `guildhall-${this.service}`), [], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+    const command = [...cluster.prefix(this), join(build, 'services', this.service, `guildhall-${this.service}`)];
+    const child = spawn(command[0], command.slice(1), { env, stdio: ['ignore', 'pipe', 'pipe'] });
     child.stdout.pipe(log, { end: false });
     child.stderr.pipe(log, { end: false });
     this.child = child;
@@ -89,6 +90,12 @@ class Copy {
     return last;
   }
 
+  /** Seconds of processor time that its threads used up to now. */
+  cpuSeconds() {
+    const fields = readFileSync(`/proc/${this.child.pid}/stat`, 'utf8').replace(/^.*\) /, '').split(' ');
+    return (Number(fields[11]) + Number(fields[12])) / 100; // utime and stime, in USER_HZ, which is 100 on every Linux
+  }
+
   log() {
     return readFileSync(this.logFile, 'utf8');
   }
@@ -101,13 +108,15 @@ function sanitizers() {
 }
 
 export class Cluster {
-  /** copies: how many of each service; environment: extra settings of every process; servers: of PostgreSQL, of which the first
-   *  is created with the cluster and the others are the test's to make standbys of. */
-  constructor({ copies = {}, environment = {}, supervise = false, servers = 1 } = {}) {
+  /** copies: how many of each service; environment: extra settings of every process, or a function of the copy (null: guildhallctl)
+   *  and the cluster; prefix: words in front of a copy's command line; servers: of PostgreSQL, of which the first is created with the
+   *  cluster and the others are the test's to make standbys of. */
+  constructor({ copies = {}, environment = {}, prefix = () => [], supervise = false, servers = 1 } = {}) {
     this.folder = mkdtempSync(join(tmpdir(), 'guildhall-test-'));
     this.run = join(this.folder, 'run');
     mkdirSync(this.run, { mode: 0o700 });
-    this.extra = environment;
+    this.extra = typeof environment === 'function' ? environment : () => environment;
+    this.prefix = prefix;
     this.supervise = supervise;
     this.unexpected = [];
     this.servers = Array.from({ length: servers }, () => new Postgres());
@@ -150,9 +159,8 @@ export class Cluster {
       GUILDHALL_LIMIT_GUESSES_PER_MIN: '0',
       GUILDHALL_LIMIT_REGISTRATIONS_PER_H: '0',
       GUILDHALL_LIMIT_STRANGERS_PER_S: '0',
-      ...this.extra,
     };
-    if (!copy) return env;
+    if (!copy) return { ...env, ...this.extra(null, this) };
     env.GUILDHALL_OPS_LISTEN = `127.0.0.1:${copy.opsPort}`;
     if (publishers.includes(copy.service)) {
       env.GUILDHALL_RPC_LISTEN = this.address(copy, 'rpc');
@@ -160,7 +168,7 @@ export class Cluster {
     }
     if (copy.service === 'api') env.GUILDHALL_HTTP_LISTEN = `127.0.0.1:${copy.httpPort}`;
     if (copy.service === 'gateway') env.GUILDHALL_WS_LISTEN = `127.0.0.1:${copy.wsPort}`;
-    return env;
+    return { ...env, ...this.extra(copy, this) };
   }
 
   ctl(...args) {

@@ -29,15 +29,20 @@ export class Postgres {
     this.data = join(this.folder, 'data');
     this.socket = this.folder;
     this.child = null;
+    this.environment = {}; // of the server, beside this process's own
+    this.mounts = [];
+    this.initdb = []; // more words for initdb
+    this.settings = []; // more words for the server
+    this.kept = false; // what ends unasked is started again, as a service manager would
   }
 
   run(program, args) {
     const command = [...this.as.prefix, join(this.bin, program), ...args];
-    return execFileSync(command[0], command.slice(1), { cwd: this.folder, stdio: ['ignore', 'pipe', 'pipe'] }).toString();
+    return execFileSync(command[0], command.slice(1), { cwd: this.folder, maxBuffer: 1 << 30, stdio: ['ignore', 'pipe', 'pipe'] }).toString();
   }
 
   async create() {
-    this.run('initdb', ['-D', this.data, '-U', 'guildhall', '-A', 'trust', '--no-sync', '-E', 'UTF8', '--locale=C.UTF-8']);
+    this.run('initdb', ['-D', this.data, '-U', 'guildhall', '-A', 'trust', '--no-sync', '-E', 'UTF8', '--locale=C.UTF-8', ...this.initdb]);
     await this.start();
     this.psql('CREATE DATABASE guildhall', 'postgres');
   }
@@ -89,13 +94,19 @@ export class Postgres {
     return text === '' ? [] : text.split('\n').map((line) => line.split('|'));
   }
 
+  /** A folder of this server on a file system of its own, of so many MiB. Throws where that may not be made. */
+  mount(name, mib) {
+    const path = join(this.folder, name);
+    mkdirSync(path);
+    execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${mib}m`, 'tmpfs', path], { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.mounts.push(path);
+    if (this.as.uid !== null) chownSync(path, this.as.uid, this.as.gid);
+    return path;
+  }
+
   async start({ socket = this.folder } = {}) {
     this.socket = socket;
-    const command = [...this.as.prefix, join(this.bin, 'postgres'), '-D', this.data, '-k', socket,
-      '-c', 'listen_addresses=', '-c', 'max_connections=200', '-c', 'shared_buffers=128MB', '-c', 'fsync=on'];
-    const log = openSync(join(this.folder, 'log'), 'a');
-    this.child = spawn(command[0], command.slice(1), { cwd: this.folder, stdio: ['ignore', log, log] });
-    this.exited = new Promise((resolve) => this.child.once('exit', resolve));
+    this.spawn(socket);
     await until('PostgreSQL answers', () => {
       try {
         this.psql('SELECT 1', 'postgres');
@@ -106,9 +117,25 @@ export class Postgres {
     }, 60000);
   }
 
+  spawn(socket) {
+    const settings = Object.entries(this.environment).map(([name, value]) => `${name}=${value}`);
+    const command = [...this.as.prefix, 'env', ...settings, join(this.bin, 'postgres'), '-D', this.data, '-k', socket,
+      '-c', 'listen_addresses=', '-c', 'max_connections=200', '-c', 'shared_buffers=128MB', '-c', 'fsync=on', ...this.settings];
+    const log = openSync(join(this.folder, 'log'), 'a');
+    this.child = spawn(command[0], command.slice(1), { cwd: this.folder, stdio: ['ignore', log, log] });
+    this.wanted = true;
+    this.exited = new Promise((resolve) => this.child.once('exit', (code) => {
+      resolve(code);
+      if (!this.wanted || !this.kept) return;
+      this.ends = (this.ends ?? 0) + 1;
+      setTimeout(() => this.wanted && this.spawn(socket), 200);
+    }));
+  }
+
   /** 'SIGINT' is a fast shutdown, 'SIGQUIT' a crash: recovery from the WAL at the next start. */
   async stop(signal = 'SIGINT') {
     if (!this.child) return;
+    this.wanted = false;
     this.child.kill(signal);
     await this.exited;
     this.child = null;
@@ -129,6 +156,7 @@ export class Postgres {
 
   async destroy() {
     await this.stop('SIGQUIT');
+    for (const path of this.mounts) execFileSync('umount', [path]);
     rmSync(this.folder, { recursive: true, force: true });
   }
 }
