@@ -62,11 +62,12 @@ try {
   // As people and rows of every bench stay for the next, memory and start come first and the writing of millions last.
   for (const name of Object.keys(benches).filter((n) => names.includes(n))) {
     const bench = benches[name];
-    const results = [];
+    // A bench that fills millions of rows does so once and measures all its runs over them.
+    const results = bench.all ? await bench.all(runs) : [];
     for (let i = 0; i < runs; i++) {
       try {
-        results.push(await bench.run(world, seconds));
-        console.error(`${name} run ${i + 1}: ${JSON.stringify(results.at(-1).values)}`);
+        if (!bench.all) results.push(await bench.run(world, seconds));
+        console.error(`${name} run ${i + 1}: ${JSON.stringify(results[i].values)}`);
       } finally {
         await world.stop();
       }
@@ -93,5 +94,5 @@ table.forEach((row, i) => {
   console.log(`| ${row.map((cell, column) => (column >= 2 && column <= 4 ? cell.padStart(widths[column]) : cell.padEnd(widths[column]))).join(' | ')} |`);
   if (i === 0) console.log(`|${widths.map((width, column) => '-'.repeat(width + 1) + (column >= 2 && column <= 4 ? ':' : '-')).join('|')}|`);
 });
-console.log(wrong ? '\nFAILED: deliveries were lost, doubled, reordered or corrupt' : '\nEvery delivery was checked: none lost, doubled, reordered or corrupt');
+console.log(wrong ? '\nFAILED: deliveries were lost, doubled, reordered or corrupt, or an answer was wrong' : '\nEvery delivery was checked: none lost, doubled, reordered or corrupt');
 process.exit(wrong ? 1 : 0);

@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { sleep } from '../../system/lib/wait.mjs';
 import { killed } from './kills.mjs';
-import { contentBytes, load, program } from './load.mjs';
+import { contentBytes, databaseProgram, load, program } from './load.mjs';
 import { positionOf, stuckSockets } from './sockets.mjs';
 
 const frameBytes = 300;
@@ -294,6 +294,23 @@ export const benches = {
         refused: few.refused + many.refused,
         detail: { post_ms: few.post_ms, post_ms_256: many.post_ms, delivery_ms: few.delivery_ms, cpu_s: cpuOf(few), cpu_s_256: cpuOf(many) },
       };
+    },
+  },
+  B12: {
+    what: 'a page of history among 10 M messages, a search among 1 M: messaging asked as api asks it, over a PostgreSQL of its own',
+    rows: [
+      { key: 'history_p99_ms', what: 'page of 50 messages: p99 ms', least: 5, want: 2, less: true },
+      { key: 'search_p99_ms', what: 'search, twelve kinds of queries in turns: p99 ms', least: 100, want: 30, less: true },
+      { key: 'search_p50_ms', what: 'search: p50 ms', less: true },
+      { key: 'index_per_s', what: 'messages per second that the index takes' },
+    ],
+    async all(runs) {
+      const { rounds, failed, index_messages_per_s, index_mib, messages_mib } = await databaseProgram('search_bench', ['1000000', '200', '10000000', String(runs)]);
+      return rounds.map((round, i) => ({
+        values: { history_p99_ms: round.history_p99_ms, search_p99_ms: round.p99_ms, search_p50_ms: round.p50_ms, index_per_s: index_messages_per_s },
+        faults: i === 0 ? { 'wrong answers': failed } : {},
+        detail: { index_mib, messages_mib, search_max_ms: round.max_ms, history_p50_ms: round.history_p50_ms, queries: round.queries },
+      }));
     },
   },
 };

@@ -6,9 +6,16 @@ import { fileURLToPath } from 'node:url';
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '../../..');
 export const build = resolve(root, process.env.GUILDHALL_BUILD ?? 'build');
 
-export function program(name, args, input = '') {
+const at = (name) => join(build, 'tests/bench', name);
+
+/** One of our programs; what it printed, with its exit code. */
+export const program = (name, args, input) => output(name, at(name), args, input);
+/** The same over a PostgreSQL of its own, fsync on. */
+export const databaseProgram = (name, args) => output(name, join(root, 'tests/with-postgres'), ['--fsync', at(name), ...args]);
+
+function output(name, command, args, input = '') {
   return new Promise((done, fail) => {
-    const child = spawn(join(build, 'tests/bench', name), args, { stdio: ['pipe', 'pipe', 'inherit'] });
+    const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] });
     let text = '';
     child.stdout.on('data', (chunk) => (text += chunk));
     child.once('error', fail);
