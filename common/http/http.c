@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "common/base/files.h"
 #include "common/base/log.h"
 #include "common/base/text.h"
 #include "common/http/address.h"
@@ -30,6 +31,7 @@
  * the connection, and the client might lose the answer (RFC 9112, 9.6). */
 #define DRAIN_BYTES     ((size_t)1 << 20)
 #define FIRST_BODY_PART ((size_t)4096)
+#define WAITING_MOST    1024
 
 struct http_server {
 	struct mg_context *civetweb;
@@ -40,6 +42,8 @@ struct http_server {
 	struct sockaddr_in address; /* what we really listen on */
 	uint16_t port;
 	_Atomic unsigned busy;
+	_Atomic unsigned workers; /* threads */
+	_Atomic unsigned held;    /* connections that have one */
 	_Atomic bool stopping;
 	_Atomic bool started;
 	char start_error[256]; /* civetweb's first words before `started`: the cause; the rest follows from it
@@ -459,7 +463,8 @@ static int handle_request(struct http_server *server, struct mg_connection *conn
 		if (rq.body_too_large || rq.body_broken)
 			afterwards = CLOSE;
 		server->options.handle(server->options.arg, &rq, &rs);
-		if (atomic_load(&server->stopping))
+		/* All workers are taken: idle connections make room for those that wait. */
+		if (atomic_load(&server->stopping) || atomic_load(&server->held) >= atomic_load(&server->workers))
 			afterwards = CLOSE;
 	}
 	write_response(conn, w, w->mem, rq.method, &rs, afterwards);
@@ -592,13 +597,54 @@ static void init_civetweb(void)
 	mg_init_library(MG_FEATURES_DEFAULT);
 }
 
+/* civetweb tries again at once, and forever, when it has no file for a connection that waits to be accepted. So it is held to the
+ * number of connections that files are there for: those that its workers have and those that wait for one. The rest waits in the
+ * kernel. */
+static void fit_files(const struct http_options *options, int *workers, int *waiting)
+{
+	size_t room = files_for_connections();
+
+	*workers = options->workers;
+	*waiting = options->waiting > 0 ? options->waiting : WAITING_MOST;
+	if (room >= (size_t)*workers + (size_t)*waiting)
+		return;
+	int files = (int)room;
+	if (*workers > files / 2)
+		*workers = files / 2 > 1 ? files / 2 : 1;
+	if (*waiting > files - *workers)
+		*waiting = files - *workers > 1 ? files - *workers : 1;
+	log_warn("few_files", LOG_U64("for_connections", room), LOG_U64("workers", (uint64_t)*workers),
+		LOG_U64("waiting", (uint64_t)*waiting), LOG_STR("do", "raise nofile"));
+}
+
+/* A worker takes a connection up, and lets it go. */
+static int connection_begins(const struct mg_connection *conn, void **out_data)
+{
+	struct http_server *server = mg_get_user_data(mg_get_context(conn));
+
+	*out_data = NULL;
+	atomic_fetch_add(&server->held, 1);
+	return 0;
+}
+
+static void connection_ends(const struct mg_connection *conn)
+{
+	struct http_server *server = mg_get_user_data(mg_get_context(conn));
+
+	atomic_fetch_sub(&server->held, 1);
+}
+
 static enum status start_civetweb(struct http_server *server, char *address)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
-	char workers[16], keepalive_ms[16];
+	char workers[16], waiting[16], keepalive_ms[16];
+	int worker_count, waiting_count;
 	struct mg_server_port port;
 
-	snprintf(workers, sizeof workers, "%d", server->options.workers);
+	fit_files(&server->options, &worker_count, &waiting_count);
+	atomic_store(&server->workers, (unsigned)worker_count);
+	snprintf(workers, sizeof workers, "%d", worker_count);
+	snprintf(waiting, sizeof waiting, "%d", waiting_count);
 	snprintf(keepalive_ms, sizeof keepalive_ms, "%d", server->options.keepalive_ms);
 	const char *options[] = {
 		"listening_ports",
@@ -616,7 +662,7 @@ static enum status start_civetweb(struct http_server *server, char *address)
 		"tcp_nodelay",
 		"1",
 		"connection_queue",
-		"1024",
+		waiting,
 		"listen_backlog",
 		"1024",
 		"decode_url",
@@ -629,7 +675,9 @@ static enum status start_civetweb(struct http_server *server, char *address)
 	};
 	const struct mg_callbacks callbacks = {
 		.begin_request = begin_request,
+		.connection_closed = connection_ends,
 		.http_error = http_error,
+		.init_connection = connection_begins,
 		.log_message = log_message,
 		.init_thread = init_thread,
 		.exit_thread = exit_thread,

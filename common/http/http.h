@@ -57,7 +57,9 @@ void http_response_header(struct http_response *rs, const char *name, const char
 
 struct http_options {
 	const char *listen;          /* "host:port"; port 0 picks one */
-	int workers;
+	int workers;                 /* threads; a connection that is kept alive owns one. Fewer where nofile is low (logged) */
+	int waiting;                 /* connections that wait for a worker; 0: 1024. Fewer where nofile is low: none is ever accepted
+	                                without a file for it */
 	int keepalive_ms;            /* 0: close after each response */
 	size_t max_body_bytes;
 	const char *trusted_proxies; /* comma separated addresses, or networks such as 10.0.0.0/8 */

@@ -12,6 +12,7 @@
 #include "common/ops/metrics.h"
 
 #define WORKERS     2 /* one scraper and one probe at a time; the rest wait */
+#define WAITING     16 /* connections */
 #define CHECKS_MOST 16
 #define DETAIL_SIZE 128
 
@@ -169,6 +170,7 @@ enum status ops_start(const struct config *config, const char *service, struct o
 	const struct http_options options = {
 		.listen = config->ops_listen[0] != '\0' ? config->ops_listen : default_listen(service),
 		.workers = WORKERS,
+		.waiting = WAITING,
 		.keepalive_ms = 0, /* an idle scraper must not hold one of two workers */
 		.max_body_bytes = 0,
 		.handle = handle,

@@ -12,11 +12,11 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
+#include "common/base/files.h"
 #include "common/base/log.h"
 #include "common/ops/ops.h"
 #include "services/gateway/client.h"
@@ -26,7 +26,6 @@
 #define ACCEPTS_AT_ONCE 128
 #define IOV_AT_ONCE     64
 #define BACKLOG         4096
-#define SPARE_FILES     128 /* of nofile: calls, events, ops, logs */
 #define ACCEPT_PAUSE_MS 100
 #define READ_ROOM       4096 /* at least, behind an unfinished frame */
 
@@ -66,15 +65,8 @@ static struct socket *socket_of(struct client *client)
 
 size_t socket_most(int64_t configured)
 {
-	struct rlimit limit = {0};
+	size_t most = files_for_connections();
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-		struct rlimit raised = {limit.rlim_max, limit.rlim_max};
-		if (setrlimit(RLIMIT_NOFILE, &raised) == 0)
-			limit = raised;
-	}
-	size_t files = limit.rlim_cur == RLIM_INFINITY ? SIZE_MAX : (size_t)limit.rlim_cur;
-	size_t most = files > 2 * SPARE_FILES ? files - SPARE_FILES : files / 2;
 	return configured > 0 && (size_t)configured < most ? (size_t)configured : most;
 }
 
@@ -447,6 +439,19 @@ static void receive(struct sockets *sockets, struct socket *s)
 
 /* ---- accepting */
 
+/* One too many: told so. What it said already is read, for closing with bytes unread would reset the connection and the word with
+ * it. Who has not said anything yet hears it too, as a rule. */
+static void turn_away(int fd)
+{
+	char text[512];
+	ssize_t n = send(fd, text, handshake_refuse(503, text, sizeof text), MSG_NOSIGNAL | MSG_DONTWAIT);
+
+	shutdown(fd, SHUT_WR);
+	for (int i = 0; i < 8 && n > 0; i++)
+		n = recv(fd, text, sizeof text, MSG_DONTWAIT);
+	close(fd);
+}
+
 static void accepted(struct sockets *sockets, int fd)
 {
 	struct socket_limits *limits = sockets->options.limits;
@@ -454,11 +459,7 @@ static void accepted(struct sockets *sockets, int fd)
 	struct socket *s = NULL;
 
 	if (atomic_fetch_add(&limits->count, 1) >= limits->most) {
-		char text[512];
-		ssize_t n =
-			send(fd, text, handshake_refuse(503, text, sizeof text), MSG_NOSIGNAL | MSG_DONTWAIT);
-		(void)n;
-		close(fd);
+		turn_away(fd);
 		atomic_fetch_sub(&limits->count, 1);
 		return;
 	}
@@ -476,7 +477,7 @@ static void accepted(struct sockets *sockets, int fd)
 	metric_add(ws_accepted, 1);
 }
 
-/* No file is left: one is let in and out again with the reserved one, so that it does not knock forever; then
+/* No file is left: one is turned away with the help of the reserved one, so that it does not knock forever; then
  * a pause. */
 static void shed(struct sockets *sockets)
 {
@@ -484,7 +485,7 @@ static void shed(struct sockets *sockets)
 		close(sockets->reserve);
 		int fd = accept4(sockets->listener, NULL, NULL, SOCK_CLOEXEC);
 		if (fd >= 0)
-			close(fd);
+			turn_away(fd);
 		sockets->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	}
 	log_warn("accept_paused", LOG_STR("why", "no file is left"),
