@@ -54,6 +54,8 @@ enum channel_role { CHANNEL_ROLE_NONE = 0, CHANNEL_ROLE_OWNER = 1, CHANNEL_ROLE_
  * cloning, by who cloned it. */
 enum channel_change { CHANNEL_ARCHIVE = 1, CHANNEL_RESTORE = 2, CHANNEL_UNDELETE = 3, CHANNEL_REOPEN = 4, CHANNEL_OPEN = 5 };
 enum joining { JOINING_OPEN = 1, JOINING_APPLICATION = 2, JOINING_INVITE = 3 };
+/* Why a message concerns somebody. One direct mention outweighs a reply to the same person, everyone outweighs here. */
+enum mention_kind { MENTION_USER = 1, MENTION_ROLE = 2, MENTION_EVERYONE = 3, MENTION_HERE = 4, MENTION_REPLY = 5 };
 enum message_kind { MESSAGE_TEXT = 1, MESSAGE_ME = 2, MESSAGE_SYSTEM = 3 };
 enum removal { REMOVAL_LEFT = 1, REMOVAL_KICKED = 2, REMOVAL_BANNED = 3 };
 enum close_why { CLOSE_WHY_DISABLED = 1, CLOSE_WHY_ERASED = 2, CLOSE_WHY_REVOKED = 3, CLOSE_WHY_CHANGED = 4 };
