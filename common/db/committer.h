@@ -124,6 +124,10 @@ void log_tx_refuse(struct log_tx *tx, const char *why, const char *field, const 
  * object it was, or NULL. */
 enum status log_tx_tombstone(
 	struct log_tx *tx, struct stream s, const uint64_t *seqs, size_t count, const pb_Remains *remains);
+/* The same for its events in other people's streams, one per (user_ids[i], seqs[i]). The op need not hold these streams: they
+ * may be more than a commit may lock, and no number is given. What keeps two from blanking the same events is the lock of the
+ * stream in which the object lives, which the op must hold and must have been held when they were written. */
+enum status log_tx_tombstone_users(struct log_tx *tx, const uint64_t *user_ids, const uint64_t *seqs, size_t count);
 
 /*
  * ---- the set lane: one statement for many ops of one kind (at most COMMIT_SET_MOST a transaction).

@@ -291,12 +291,30 @@ enum status log_tx_member_teams(struct log_tx *tx, uint64_t user_id, const uint6
 	return STATUS_OK;
 }
 
+static enum status encode_tombstone(
+	struct log_tx *tx, const pb_Remains *remains, const uint8_t **out_payload, size_t *out_length)
+{
+	pb_Event tombstone = {.tombstone = true, .has_remains = remains != NULL};
+
+	if (remains != NULL)
+		tombstone.remains = *remains;
+	return event_encode(tx->mem, &tombstone, out_payload, out_length);
+}
+
+/* An event of this very transaction is not in the table yet. */
+static void overwrite_queued(
+	struct log_tx *tx, struct stream s, uint64_t seq, const uint8_t *payload, size_t length)
+{
+	for (size_t i = 0; i < tx->event_count; i++)
+		if (tx->events[i].ev.seq == seq && stream_compare(tx->events[i].ev.stream, s) == 0)
+			overwrite(tx, i, payload, length);
+}
+
 enum status log_tx_tombstone(
 	struct log_tx *tx, struct stream s, const uint64_t *seqs, size_t count, const pb_Remains *remains)
 {
 	static const struct db_stmt tombstone_stmt = {"commit_tombstone",
 		"UPDATE log.events SET payload = $4 WHERE rank = $1 AND id = $2 AND seq = ANY ($3)"};
-	pb_Event tombstone = {.tombstone = true, .has_remains = remains != NULL};
 	const uint8_t *payload;
 	size_t length;
 	struct db_params p;
@@ -304,21 +322,41 @@ enum status log_tx_tombstone(
 	assert(own_stream(tx, s) != NULL);
 	if (count == 0)
 		return STATUS_OK;
-	if (remains != NULL)
-		tombstone.remains = *remains;
-	enum status st = event_encode(tx->mem, &tombstone, &payload, &length);
+	enum status st = encode_tombstone(tx, remains, &payload, &length);
 	if (st != STATUS_OK)
 		return st;
-	/* Those of this very transaction are not in the table yet. */
-	for (size_t i = 0; i < tx->event_count; i++)
-		for (size_t k = 0; k < count; k++)
-			if (tx->events[i].ev.seq == seqs[k] &&
-				stream_compare(tx->events[i].ev.stream, s) == 0)
-				overwrite(tx, i, payload, length);
+	for (size_t k = 0; k < count; k++)
+		overwrite_queued(tx, s, seqs[k], payload, length);
 	db_params_begin(&p, tx->mem);
 	db_put_i16(&p, (int16_t)s.rank);
 	db_put_id(&p, s.id);
 	db_put_ids(&p, seqs, count);
 	db_put_bytea(&p, payload, length);
 	return log_tx_query(tx, &tombstone_stmt, &p, NULL);
+}
+
+/* By place, as everywhere: a join with the leaves could be planned as a walk through all of them. */
+enum status log_tx_tombstone_users(
+	struct log_tx *tx, const uint64_t *user_ids, const uint64_t *seqs, size_t count)
+{
+	static const struct db_stmt tombstone_users_stmt = {"commit_tombstone_users",
+		"UPDATE log.events e SET payload = $3 FROM (SELECT p.leaf, p.place FROM unnest($1::int8[], $2::int8[]) AS q(id, seq)"
+		" CROSS JOIN LATERAL (SELECT t.tableoid AS leaf, t.ctid AS place FROM log.events t WHERE t.rank = 2 AND t.id = q.id"
+		" AND t.seq = q.seq OFFSET 0) p) w WHERE e.ctid = w.place AND e.tableoid = w.leaf"};
+	const uint8_t *payload;
+	size_t length;
+	struct db_params p;
+
+	if (count == 0)
+		return STATUS_OK;
+	enum status st = encode_tombstone(tx, NULL, &payload, &length);
+	if (st != STATUS_OK)
+		return st;
+	for (size_t k = 0; k < count; k++)
+		overwrite_queued(tx, STREAM_USER(user_ids[k]), seqs[k], payload, length);
+	db_params_begin(&p, tx->mem);
+	db_put_ids(&p, user_ids, count);
+	db_put_ids(&p, seqs, count);
+	db_put_bytea(&p, payload, length);
+	return log_tx_query(tx, &tombstone_users_stmt, &p, NULL);
 }
