@@ -55,6 +55,7 @@ static const struct rpc_binding bindings[] = {
 	CALL(put_person),
 	CALL(erase_person),
 	CALL(list_team_ids),
+	CALL(judge_mentions),
 	CALL(create_invite),
 	CALL(list_invites),
 	CALL(get_invite),

@@ -13,7 +13,7 @@ enum {
 	COLUMN_PERSON,
 	COLUMN_TEAM = COLUMN_PERSON + PERSON_COLUMN_COUNT,
 	COLUMN_MEMBER = COLUMN_TEAM + 9,
-	COLUMN_TEAM_BAN = COLUMN_MEMBER + 8,
+	COLUMN_TEAM_BAN = COLUMN_MEMBER + 9,
 	COLUMN_ROLES = COLUMN_TEAM_BAN + 2,
 	COLUMN_OVERRIDES = COLUMN_ROLES + 4,
 	COLUMN_CHANNEL = COLUMN_OVERRIDES + 8,
@@ -34,6 +34,7 @@ static const struct db_stmt load_stmt = {"moderation_facts",
 	" t.id, t.name, t.owner_id, t.base_role_id, t.base_group_id, t.public_read, t.suspended,"
 	" t.deleted_at_ms IS NOT NULL, t.joining,"
 	" m.user_id IS NOT NULL, m.left_at_ms, m.nickname, m.muted, m.deafened, m.timeout_until_ms, m.joined_at_ms, m.epoch,"
+	" m.joined_seq,"
 	" tb.id IS NOT NULL, tb.expires_at_ms,"
 	" r.ids, r.lows, r.highs, r.positions,"
 	" o.scopes, o.scope_ids, o.kinds, o.subjects, o.al, o.ah, o.dl, o.dh,"
@@ -226,6 +227,7 @@ static void fill(
 		f->left_at_ms = db_i64(rows, row, COLUMN_MEMBER + 1);
 		f->nickname = copied(rows, row, COLUMN_MEMBER + 2, mem);
 		f->joined_at_ms = db_i64(rows, row, COLUMN_MEMBER + 6);
+		f->joined_seq = db_id(rows, row, COLUMN_MEMBER + 8);
 		f->standing = (struct eval_standing){
 			.member = f->has_row && f->left_at_ms == 0,
 			.banned = db_bool(rows, row, COLUMN_TEAM_BAN),
@@ -267,6 +269,9 @@ static void fill(
 		f->place_nickname = copied(rows, row, COLUMN_PLACE + 3, mem);
 		f->place_joined_at_ms = db_i64(rows, row, COLUMN_PLACE + 4);
 		f->place_added_by = db_id(rows, row, COLUMN_PLACE + 5);
+		uint64_t joined_seq = db_id(rows, row, COLUMN_PLACE + 9);
+		if (f->place.role != CHANNEL_ROLE_NONE && joined_seq > f->joined_seq)
+			f->joined_seq = joined_seq;
 		f->eval.channel = &f->channel;
 		f->eval.place = &f->place;
 	}

@@ -19,6 +19,7 @@ struct facts {
 
 	struct stream stream;            /* home stream of the place */
 	uint64_t stream_epoch, as_of, member_epoch;
+	uint64_t joined_seq;             /* head of the home stream when the person joined: the later of team and channel */
 	uint64_t actor_epoch;            /* of the actor's user stream in the same snapshot, 0 without one */
 	uint64_t generation;             /* of the log that the snapshot is of: db_generation */
 
@@ -78,8 +79,8 @@ void person_from_row(const struct db_rows *rows, int row, int first, struct aren
 #define PLACE_COLUMNS(m, b, c)                                                                               \
 	m ".user_id IS NOT NULL," m ".left_at_ms," m ".role," m ".nickname," m ".joined_at_ms," m ".added_by," b \
 	  ".id IS NOT NULL," b ".expires_at_ms,"                                                              \
-	" EXISTS (SELECT 1 FROM moderation.bans ever WHERE ever.scope = 3 AND ever.scope_id = " c ".id)"
-#define PLACE_COLUMN_COUNT 9
+	" EXISTS (SELECT 1 FROM moderation.bans ever WHERE ever.scope = 3 AND ever.scope_id = " c ".id)," m ".joined_seq"
+#define PLACE_COLUMN_COUNT 10
 
 /* Four columns of bigint[]: ids, low and high halves, positions. */
 size_t roles_from_row(const struct db_rows *rows, int row, int first, struct arena *mem, struct eval_role **out);

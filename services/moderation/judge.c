@@ -84,6 +84,7 @@ static void rights_of_facts(
 	out->generation = f->generation;
 	out->as_of = f->as_of;
 	out->nickname = (char *)f->nickname;
+	out->joined_seq = f->joined_seq;
 	fill_answer(&f->eval, mem, out);
 	facts_audience(f, key);
 	out->audience = arena_strdup(mem, key);
@@ -144,7 +145,8 @@ static void rights_of_channel(const struct roster *r, uint64_t user, const struc
 		.as_of = c->team != NULL ? c->team->as_of : c->as_of,
 		.member_epoch = member != NULL ? member->epoch : 0,
 		.generation = r->generation,
-		.nickname = member != NULL ? (char *)member->nickname : NULL};
+		.nickname = member != NULL ? (char *)member->nickname : NULL,
+		.joined_seq = roster_joined_seq(r, c, user, member)};
 	fill_answer(&facts, mem, out);
 	if (c->team == NULL)
 		audience_key(key, "conversation", c->eval.id);

@@ -57,7 +57,7 @@ static const struct db_stmt members_stmt = {"moderation_roster_members",
 	"SELECT m.team_id, m.user_id, m.left_at_ms IS NULL, m.nickname, m.muted, m.deafened, m.timeout_until_ms, m.epoch,"
 	" m.changed_seq, b.id IS NOT NULL, b.expires_at_ms, coalesce(p.erased, false),"
 	" ARRAY(SELECT mr.role_id FROM moderation.member_roles mr WHERE mr.team_id = m.team_id AND mr.user_id = m.user_id"
-	"   ORDER BY mr.role_id)"
+	"   ORDER BY mr.role_id), m.joined_seq"
 	" FROM moderation.members m LEFT JOIN moderation.people p ON p.id = m.user_id"
 	" LEFT JOIN moderation.bans b ON b.scope = 1 AND b.scope_id = m.team_id AND b.user_id = m.user_id AND b.lifted_at_ms IS NULL"
 	" WHERE m.team_id = ANY ($1::bigint[]) AND m.user_id = ANY ($2::bigint[]) ORDER BY m.team_id, m.user_id"};
@@ -66,14 +66,14 @@ static const struct db_stmt members_stmt = {"moderation_roster_members",
  * by himself as long as there is no row. Rows of one place are neighbours. */
 static const struct db_stmt places_stmt = {"moderation_roster_places",
 	"SELECT * FROM ("
-	" SELECT m.channel_id, m.user_id, m.role, false, NULL::bigint FROM moderation.channel_members m"
+	" SELECT m.channel_id, m.user_id, m.role, false, NULL::bigint, m.joined_seq FROM moderation.channel_members m"
 	"  WHERE m.user_id = ANY ($2::bigint[]) AND m.stream_id = ANY ($3::bigint[]) AND m.left_at_ms IS NULL"
-	" UNION ALL SELECT m.channel_id, m.user_id, 0::smallint, false, NULL FROM messaging.channel_facts c"
+	" UNION ALL SELECT m.channel_id, m.user_id, 0::smallint, false, NULL, 0 FROM messaging.channel_facts c"
 	"  JOIN moderation.channel_members m ON m.channel_id = c.id AND m.user_id = c.created_by"
 	"  WHERE c.id = ANY ($1::bigint[]) AND m.user_id = ANY ($2::bigint[]) AND m.left_at_ms IS NOT NULL"
-	" UNION ALL SELECT b.scope_id, b.user_id, 0::smallint, true, b.expires_at_ms FROM moderation.bans b"
+	" UNION ALL SELECT b.scope_id, b.user_id, 0::smallint, true, b.expires_at_ms, 0 FROM moderation.bans b"
 	"  WHERE b.team_id = ANY ($3::bigint[]) AND b.user_id = ANY ($2::bigint[]) AND b.scope = 3 AND b.lifted_at_ms IS NULL"
-	") AS place (channel_id, user_id, role, banned, until) ORDER BY 2, 1"};
+	") AS place (channel_id, user_id, role, banned, until, joined_seq) ORDER BY 2, 1"};
 
 /* ---- lookups */
 
@@ -130,13 +130,26 @@ const struct roster_member *roster_member(const struct roster *r, uint64_t team_
 	return find(key, r->members, r->member_count, sizeof *r->members, compare_member);
 }
 
-static const struct eval_place nowhere;
+static const struct roster_place nowhere;
 
-const struct eval_place *roster_place(const struct roster *r, uint64_t channel_id, uint64_t user_id)
+static const struct roster_place *place_at(const struct roster *r, uint64_t channel_id, uint64_t user_id)
 {
 	uint64_t key[2] = {user_id, channel_id};
 	const struct roster_place *p = find(key, r->places, r->place_count, sizeof *r->places, compare_place);
-	return p == NULL ? &nowhere : &p->place;
+	return p == NULL ? &nowhere : p;
+}
+
+const struct eval_place *roster_place(const struct roster *r, uint64_t channel_id, uint64_t user_id)
+{
+	return &place_at(r, channel_id, user_id)->place;
+}
+
+uint64_t roster_joined_seq(const struct roster *r, const struct roster_channel *channel, uint64_t user_id,
+	const struct roster_member *member)
+{
+	uint64_t here = place_at(r, channel->eval.id, user_id)->joined_seq;
+	uint64_t in_team = member != NULL ? member->joined_seq : 0;
+	return here > in_team ? here : in_team;
 }
 
 const struct roster_place *roster_places_of(const struct roster *r, uint64_t user_id, size_t *out_count)
@@ -365,6 +378,7 @@ static enum status load_members(
 		m->account_gone = db_bool(&rows, i, 11);
 		m->standing.role_count = ids_from_row(&rows, i, 12, mem, &held);
 		m->standing.role_ids = held;
+		m->joined_seq = db_id(&rows, i, 13);
 	}
 	return STATUS_OK;
 }
@@ -404,6 +418,7 @@ static enum status load_places(
 		} else {
 			at->place.known = true;
 			at->place.role = (uint32_t)db_i64(&rows, i, 2);
+			at->joined_seq = db_id(&rows, i, 5);
 		}
 	}
 	return STATUS_OK;

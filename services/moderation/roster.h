@@ -37,12 +37,13 @@ struct roster_member {
 	struct eval_standing standing;
 	const char *nickname;
 	bool account_gone;
-	uint64_t epoch, changed_seq;
+	uint64_t epoch, changed_seq, joined_seq;
 };
 
 struct roster_place {
 	uint64_t channel_id, user_id;
 	struct eval_place place;
+	uint64_t joined_seq; /* of the live row, else 0 */
 };
 
 struct roster {
@@ -85,6 +86,10 @@ const struct roster_channel *roster_channel(const struct roster *r, uint64_t cha
 const struct roster_member *roster_member(const struct roster *r, uint64_t team_id, uint64_t user_id);
 /* An all-zero place when there is none. */
 const struct eval_place *roster_place(const struct roster *r, uint64_t channel_id, uint64_t user_id);
+
+/* Head of the channel's home stream when the person joined: the later of the team (member may be NULL) and the channel. */
+uint64_t roster_joined_seq(const struct roster *r, const struct roster_channel *channel, uint64_t user_id,
+	const struct roster_member *member);
 
 /* Everywhere the person has a row or a ban, by channel. */
 const struct roster_place *roster_places_of(const struct roster *r, uint64_t user_id, size_t *out_count);

@@ -56,13 +56,16 @@ enum status rows_put_people(struct change *c)
 	return st;
 }
 
+/* A stream's head before this commit: it is written at its end. */
+#define HEAD_SQL(rank, id) "coalesce((SELECT s.seq FROM log.streams s WHERE s.rank = " rank " AND s.id = " id "), 0)"
+
 /* ---- team members */
 
 static const struct db_stmt join_stmt = {"moderation_join",
-	"INSERT INTO moderation.members (team_id, user_id, joined_at_ms, invited_by, epoch, changed_seq)"
-	" VALUES ($1, $2, $3, $4, 1, $5)"
+	"INSERT INTO moderation.members AS m (team_id, user_id, joined_at_ms, invited_by, epoch, changed_seq, joined_seq)"
+	" VALUES ($1, $2, $3, $4, 1, $5, " HEAD_SQL("1::smallint", "$1") ")"
 	" ON CONFLICT (team_id, user_id) DO UPDATE SET left_at_ms = NULL, nickname = NULL, joined_at_ms = $3,"
-	" invited_by = $4, epoch = members.epoch + 1, changed_seq = $5"};
+	" invited_by = $4, epoch = m.epoch + 1, changed_seq = $5, joined_seq = EXCLUDED.joined_seq"};
 static const struct db_stmt drop_roles_stmt = {"moderation_drop_roles",
 	"DELETE FROM moderation.member_roles WHERE team_id = $1 AND user_id = $2"};
 
@@ -185,10 +188,13 @@ enum status rows_team_rights_seq(struct change *c, uint64_t team_id, uint64_t se
 /* ---- channel members */
 
 static const struct db_stmt channel_join_stmt = {"moderation_channel_join",
-	"INSERT INTO moderation.channel_members (channel_id, user_id, rank, stream_id, team_id, role, added_by, joined_at_ms)"
-	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (channel_id, user_id) DO UPDATE SET role = $6, added_by = $7,"
-	" joined_at_ms = CASE WHEN channel_members.left_at_ms IS NULL THEN channel_members.joined_at_ms ELSE $8 END,"
-	" nickname = CASE WHEN channel_members.left_at_ms IS NULL THEN channel_members.nickname END, left_at_ms = NULL"};
+	"INSERT INTO moderation.channel_members AS m"
+	" (channel_id, user_id, rank, stream_id, team_id, role, added_by, joined_at_ms, joined_seq)"
+	" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, " HEAD_SQL("$3", "$4") ")"
+	" ON CONFLICT (channel_id, user_id) DO UPDATE SET role = $6, added_by = $7,"
+	" joined_at_ms = CASE WHEN m.left_at_ms IS NULL THEN m.joined_at_ms ELSE $8 END,"
+	" joined_seq = CASE WHEN m.left_at_ms IS NULL THEN m.joined_seq ELSE EXCLUDED.joined_seq END,"
+	" nickname = CASE WHEN m.left_at_ms IS NULL THEN m.nickname END, left_at_ms = NULL"};
 
 enum status rows_channel_join(struct change *c, const struct facts *place, uint64_t user_id, uint32_t role)
 {

@@ -41,10 +41,11 @@ enum {
 	INVITES_PER_TEAM_MAX = 1000,
 	INVITES_PER_MEMBER_MAX = 100,
 	INVITE_USES_MAX = 1000000,
+	MENTIONS_MAX = 128, /* of each kind in one judge_mentions */
 };
 
 /* The arms of ModerationRequest, in its order. Each takes its own request and reply (rpc.h: rpc_handler). */
-rpc_handler serve_judge, serve_judge_many, serve_list_audiences;
+rpc_handler serve_judge, serve_judge_many, serve_judge_mentions, serve_list_audiences;
 rpc_handler serve_create_team, serve_get_team, serve_list_teams, serve_update_team, serve_delete_team;
 rpc_handler serve_list_members, serve_get_member, serve_join_team, serve_add_member, serve_update_member,
 	serve_remove_member;
