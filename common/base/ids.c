@@ -60,6 +60,13 @@ int64_t ids_wall_ms(uint64_t id)
 	return (int64_t)(id >> (NODE_BITS + COUNTER_BITS)) + IDS_EPOCH_WALL_MS;
 }
 
+uint64_t ids_from_wall_ms(int64_t wall_ms)
+{
+	return wall_ms <= IDS_EPOCH_WALL_MS
+		       ? 0
+		       : (uint64_t)(wall_ms - IDS_EPOCH_WALL_MS) << (NODE_BITS + COUNTER_BITS);
+}
+
 static void start_sodium(void)
 {
 	if (sodium_init() < 0) {

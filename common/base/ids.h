@@ -34,6 +34,7 @@ enum status ids_next(struct ids *ids, int64_t now_wall_ms, int64_t now_mono_ms, 
 /* A random id of class R, from libsodium. The caller retries when the database already has it. */
 uint64_t ids_random(void);
 int64_t ids_wall_ms(uint64_t id); /* the time inside an S id */
+uint64_t ids_from_wall_ms(int64_t wall_ms); /* no S id of that moment or later is smaller; 0 before there were any */
 
 #define IDS_UUID_SIZE 37
 /* UUID version 8, holding the 64 bits reversibly: 48 bits, version, 12 bits, variant, 4 bits, 58 zero bits. */

@@ -77,6 +77,7 @@ static bool has_copies(uint32_t kind)
 	case EVENT_KIND_message_pinned:
 	case EVENT_KIND_message_unpinned:
 	case EVENT_KIND_bookmark_changed:
+	case EVENT_KIND_user_mentioned:
 	case EVENT_KIND_read_state_changed:
 	case EVENT_KIND_operator_announced:
 	case EVENT_KIND_typing_changed:

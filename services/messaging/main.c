@@ -17,6 +17,7 @@
 #include "services/messaging/calls.h"
 #include "services/messaging/conversation_copies.h"
 #include "services/messaging/followup.h"
+#include "services/messaging/notices.h"
 #include "services/messaging/people.h"
 #include "services/messaging/purge.h"
 #include "services/messaging/ready.h"
@@ -26,7 +27,7 @@
 
 #define EXIT_FAILED       1
 #define EXIT_USAGE        2
-#define RIGHTS_ENTRIES    65536 /* judgements kept, about 350 bytes each */
+#define RIGHTS_ENTRIES    65536 /* judgements kept, about 400 bytes each */
 #define PEOPLE_SLOTS      65536 /* fingerprints kept, 8 bytes each */
 #define FOLLOWUP_THREADS  4
 #define CONTEXTS          1024 /* calls in flight: posts wait for their commit without a thread */
@@ -156,6 +157,8 @@ static enum status start(struct process *p)
 	if (st == STATUS_OK)
 		st = copies_start(s, &p->copies);
 	if (st == STATUS_OK)
+		st = notices_start(s, &s->notices);
+	if (st == STATUS_OK)
 		search_index_start(p->search);
 	return st;
 }
@@ -167,6 +170,7 @@ static void stop(struct process *p)
 	copies_stop(p->copies);
 	purge_stop(p->purge);
 	search_index_stop(p->search);
+	notices_stop(s->notices);
 	if (s->committer != NULL)
 		committer_drain(s->committer, (int)p->config.drain_ms);
 	if (p->server != NULL)
@@ -175,6 +179,7 @@ static void stop(struct process *p)
 	if (s->committer != NULL)
 		committer_destroy(s->committer); /* until its threads have ended it publishes */
 	search_index_destroy(p->search); /* the committer's threads told it what they wrote */
+	notices_destroy(s->notices);             /* what they commit names messages until then */
 	if (p->publisher != NULL)
 		bus_publisher_destroy(
 			p->publisher); /* "leaving" for 300 ms: what was committed is on the way */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "services/messaging/guard.h"
+#include "services/messaging/mentions.h"
 #include "services/messaging/people.h"
 #include "services/messaging/reactions.h"
 #include "services/messaging/views.h"
@@ -13,7 +14,9 @@ struct touch {
 	struct change change;
 	uint64_t channel_id, message_id;
 	const char *content;      /* edit only */
-	pb_MessageReply *reply;   /* edit only */
+	struct mention_names *names;  /* edit only: in the new content; NULL: none */
+	struct mention_answer answer; /* what moderation says of them */
+	pb_MessageReply *reply;       /* edit only */
 	enum permission own, any; /* what one's own message takes, and what everybody's */
 	/* -- the row, read under the lock */
 	pb_MessageView message;
@@ -76,17 +79,36 @@ static enum status touch_load(struct log_tx *tx, struct touch *t)
 
 static const struct db_stmt edit_keep_stmt = {
 	"messaging_message_keep",
-	"INSERT INTO messaging.message_edits (message_id, no, content, edited_at_ms, edited_by)"
+	"INSERT INTO messaging.message_edits (message_id, no, content, edited_at_ms, edited_by, mentions)"
 	" SELECT m.id, 1 + (SELECT count(*) FROM messaging.message_edits e WHERE e.message_id = m.id), "
 	"m.content,"
-	" coalesce(m.edited_at_ms, m.created_at_ms), coalesce(m.edited_by, m.author_id, 0)"
+	" coalesce(m.edited_at_ms, m.created_at_ms), coalesce(m.edited_by, m.author_id, 0), m.mentions"
 	" FROM messaging.messages m WHERE m.id = $1",
 };
 static const struct db_stmt edit_stmt = {
 	"messaging_message_edit",
 	"UPDATE messaging.messages SET content = $2, edited_at_ms = $3, edited_by = $4, event_seqs = "
-	"event_seqs || $5 WHERE id = $1",
+	"event_seqs || $5, mentions = $6 WHERE id = $1",
 };
+
+/* What the new content mentions. */
+static enum status edit_mentions(struct log_tx *tx, struct touch *t, const struct mention_names *names)
+{
+	struct change *c = &t->change;
+	pb_MentionsView before = t->message.mentions;
+	bool mentioned = t->message.has_mentions, missing = false;
+
+	t->message.has_mentions = false;
+	t->message.mentions = (pb_MentionsView){0};
+	if (names != NULL)
+		t->message.has_mentions = mentions_settle(c->call->mem, names, &t->answer, &c->rights,
+			mentioned ? &before : NULL, &t->message.mentions, &missing);
+	if (missing && c->rights.cached)
+		return STATUS_FORBIDDEN; /* not so: it makes the judgement anew */
+	if (!mentioned && !t->message.has_mentions)
+		return STATUS_OK;
+	return mentions_rewrite(tx, &t->message, t->message.has_mentions ? &t->message.mentions : NULL);
+}
 
 static enum status edit_work(struct log_tx *tx, void *arg)
 {
@@ -94,6 +116,8 @@ static enum status edit_work(struct log_tx *tx, void *arg)
 	struct change *c = &t->change;
 	struct db_params params;
 	pb_Event event;
+	const uint8_t *mentions;
+	size_t mentions_length;
 	uint64_t seq = 0;
 
 	enum status st = touch_load(tx, t);
@@ -103,7 +127,13 @@ static enum status edit_work(struct log_tx *tx, void *arg)
 	if (!same) {
 		t->message.content = (char *)t->content;
 		t->message.edited_at_ms = (uint64_t)log_tx_now_ms(tx);
+		st = edit_mentions(tx, t, t->names);
 	}
+	if (st == STATUS_OK)
+		st = mentions_encode(log_tx_mem(tx), t->message.has_mentions ? &t->message.mentions : NULL, &mentions,
+			&mentions_length);
+	if (st != STATUS_OK)
+		return st;
 	*t->reply = (pb_MessageReply){.has_message = true, .message = t->message, .has_channel = true};
 	rights_channel_ref(&c->rights, &t->reply->channel);
 	log_tx_object(tx, t->message_id); /* no reply is stored: it would outlive the content by a day */
@@ -130,6 +160,7 @@ static enum status edit_work(struct log_tx *tx, void *arg)
 	db_put_id(&params, t->message.edited_at_ms);
 	db_put_id_or_null(&params, c->call->header->actor_id);
 	db_put_id(&params, seq);
+	db_put_bytea(&params, mentions, mentions_length);
 	return log_tx_query(tx, &edit_stmt, &params, NULL);
 }
 
@@ -137,25 +168,31 @@ static enum status edit_work(struct log_tx *tx, void *arg)
 
 static const struct db_stmt blank_stmt = {
 	"messaging_message_blank",
-	"WITH gone AS (DELETE FROM messaging.message_edits WHERE message_id = $1)"
-	" UPDATE messaging.messages SET content = '', event_seqs = '{}', deleted_at_ms = $2, deleted_by = $3 "
-	"WHERE id = $1",
+	"WITH gone AS (DELETE FROM messaging.message_edits WHERE message_id = $1),"
+	" mentioned AS (DELETE FROM messaging.mentions WHERE message_id = $1 RETURNING subject_id, notice_seq),"
+	" blank AS (UPDATE messaging.messages SET content = '', mentions = NULL, event_seqs = '{}', deleted_at_ms = $2,"
+	"  deleted_by = $3 WHERE id = $1)"
+	" SELECT subject_id, notice_seq FROM mentioned WHERE notice_seq IS NOT NULL",
 };
 /* The top of its chain and, where that is another, what it answered. */
 static const struct db_stmt uncount_replied_stmt = {
 	"messaging_message_uncount",
 	"UPDATE messaging.messages SET reply_count = greatest(reply_count - 1, 0) WHERE id IN ($1, $2)",
 };
-/* Its own statement, after blank_stmt: it must not see the message any more. System messages were never
- * counted. */
+/* Its own statement, after blank_stmt: it must not see the message any more. System messages were never counted. `place`
+ * of the newest messages, with and without the deleted ones, follows the counter. */
 static const struct db_stmt uncount_stmt = {
 	"messaging_channel_uncount",
-	"UPDATE messaging.channels c SET message_count = greatest(c.message_count - 1, 0), counted = "
+	"WITH c AS (UPDATE messaging.channels c SET message_count = greatest(c.message_count - 1, 0), counted = "
 	"greatest(c.counted - $2, 0),"
 	" last_message_id = CASE WHEN c.last_message_id = $3 THEN (SELECT m.id FROM messaging.messages m"
 	"  WHERE m.channel_id = $1 AND m.deleted_at_ms IS NULL ORDER BY m.seq DESC LIMIT 1) ELSE "
 	"c.last_message_id END"
-	" WHERE c.id = $1 RETURNING c.last_message_id",
+	" WHERE c.id = $1 RETURNING c.last_message_id, c.counted),"
+	" places AS (UPDATE messaging.messages m SET place = c.counted FROM c WHERE m.place IS NOT NULL"
+	"  AND m.id = ANY (ARRAY[c.last_message_id, (SELECT n.id FROM messaging.messages n WHERE n.channel_id = $1"
+	"   AND n.place IS NOT NULL ORDER BY n.seq DESC LIMIT 1)]))"
+	" SELECT last_message_id FROM c",
 };
 
 static enum status deletion_rows(struct log_tx *tx, struct touch *t, uint64_t *out_last)
@@ -167,7 +204,15 @@ static enum status deletion_rows(struct log_tx *tx, struct touch *t, uint64_t *o
 	db_put_id(&params, t->message_id);
 	db_put_i64(&params, log_tx_now_ms(tx));
 	db_put_id_or_null(&params, t->change.call->header->actor_id);
-	enum status st = log_tx_query(tx, &blank_stmt, &params, NULL);
+	enum status st = log_tx_query(tx, &blank_stmt, &params, &rows);
+	uint64_t *told = ARENA_ARRAY(log_tx_mem(tx), (size_t)rows.count, uint64_t);
+	uint64_t *notices = ARENA_ARRAY(log_tx_mem(tx), (size_t)rows.count, uint64_t);
+	for (int i = 0; i < rows.count; i++) {
+		told[i] = db_id(&rows, i, 0);
+		notices[i] = db_id(&rows, i, 1);
+	}
+	if (st == STATUS_OK) /* who was told of it keeps a number without its words */
+		st = log_tx_tombstone_users(tx, told, notices, (size_t)rows.count);
 	if (st == STATUS_OK && t->message.root_id != 0) {
 		db_params_begin(&params, log_tx_mem(tx));
 		db_put_id(&params, t->message.root_id);
@@ -211,6 +256,7 @@ static enum status deletion_work(struct log_tx *tx, void *arg)
 	t->message.content = NULL;
 	t->message.reactions_count = 0;
 	t->message.bookmarked = false;
+	t->message.has_mentions = false;
 	t->message.deleted_at_ms = (uint64_t)log_tx_now_ms(tx);
 	guard_event(c, EVENT_KIND_message_deleted, &event);
 	event.body.message_deleted = (pb_MessageDeleted){
@@ -251,7 +297,7 @@ static const struct db_stmt get_stmt = {
 static const struct db_stmt edits_stmt = {
 	"messaging_message_edits",
 	"WITH e AS (" EPOCHS_SQL ") SELECT " EPOCHS_COLUMNS
-	", m.id, m.author_id, v.no, v.content, v.edited_at_ms, v.edited_by"
+	", m.id, m.author_id, v.no, v.content, v.edited_at_ms, v.edited_by, v.mentions"
 	" FROM e LEFT JOIN messaging.messages m ON m.id = $5 AND m.channel_id = $4 AND m.deleted_at_ms IS "
 	"NULL"
 	" LEFT JOIN messaging.message_edits v ON v.message_id = m.id AND v.no <= $6 ORDER BY v.no",
@@ -334,8 +380,11 @@ enum status message_written(
 	message_from_row(call->mem, &rows, 0, 0, out);
 	if (first == NULL) /* what others put on it is for those who see it */
 		message_marks_from_row(call->mem, &rows, 0, MESSAGE_COLUMN_COUNT, out);
-	if (first != NULL && out->deleted_at_ms == 0)
+	if (first != NULL && out->deleted_at_ms == 0 && strcmp(out->content, first) != 0) {
 		out->content = (char *)first;
+		out->has_mentions = false; /* they were another text's */
+		out->mentions = (pb_MentionsView){0};
+	}
 	return STATUS_OK;
 }
 
@@ -379,6 +428,12 @@ void update_message(void *service, struct rpc_call *call, const void *request, v
 	if (st == STATUS_OK && call->header->has_actor)
 		st = people_see(s, call->mem, &call->header->actor, call->deadline_mono_ms);
 	if (st == STATUS_OK)
+		t.names = mentions_find(call->mem, rq->content);
+	if (st == STATUS_OK && t.names != NULL)
+		st = mentions_judge(s, call, rq->channel_id, t.names, &t.answer);
+	if (st == STATUS_STALE) /* moderation's word for an ended session */
+		t.change.no.why = "session";
+	if (st == STATUS_OK)
 		st = guard_change(s, &t.change, reply, &replayed);
 	if (st == STATUS_OK && replayed)
 		st = edit_again(s, call, rq, reply, &t.change.no);
@@ -404,12 +459,16 @@ static enum status edits_read(struct db_conn *conn, struct rpc_call *call, const
 			return st;
 	}
 	*reply = (pb_ListEditsReply){.edits = ARENA_ARRAY(call->mem, (size_t)rows.count, pb_EditView)};
-	for (int i = 0; i < rows.count && !db_is_null(&rows, i, EPOCHS_COUNT + 2); i++)
-		reply->edits[reply->edits_count++] = (pb_EditView){
+	for (int i = 0; i < rows.count && !db_is_null(&rows, i, EPOCHS_COUNT + 2); i++) {
+		pb_EditView *edit = &reply->edits[reply->edits_count++];
+		*edit = (pb_EditView){
 			.content = arena_strdup(call->mem, db_text(&rows, i, EPOCHS_COUNT + 3)),
 			.edited_at_ms = db_id(&rows, i, EPOCHS_COUNT + 4),
 			.edited_by = db_id(&rows, i, EPOCHS_COUNT + 5),
 		};
+		edit->has_mentions =
+			mentions_from_row(call->mem, &rows, i, EPOCHS_COUNT + 6, &edit->mentions);
+	}
 	return STATUS_OK;
 }
 

@@ -6,7 +6,9 @@
 #include "common/base/log.h"
 #include "services/messaging/followup.h"
 #include "services/messaging/guard.h"
+#include "services/messaging/mentions.h"
 #include "services/messaging/messages.h"
+#include "services/messaging/notices.h"
 #include "services/messaging/people.h"
 #include "services/messaging/post_set.h"
 #include "services/messaging/views.h"
@@ -18,6 +20,10 @@ struct post {
 	const pb_PostMessageRequest *rq;
 	pb_MessageReply *reply;
 	pb_UserView author;
+	struct mention_names *names; /* in the text; NULL: none */
+	uint64_t replied_to;         /* whose message is replied to; 0: nobody's */
+	bool mentions_some, tells;   /* somebody; a person, who is told of it */
+	pb_MentionsView mentions;
 	struct rights rights;
 	struct post_row row;
 	struct commit_op op;
@@ -52,6 +58,8 @@ static enum status post_build(struct post *p)
 		.root_id = p->row.root_id,
 		.nonce = p->rq->nonce,
 		.created_at_ms = (uint64_t)p->row.at_ms,
+		.has_mentions = p->mentions_some,
+		.mentions = p->mentions,
 	};
 	p->reply->has_channel = true;
 	rights_channel_ref(&p->rights, &p->reply->channel);
@@ -94,11 +102,11 @@ static void post_submit(struct post *p)
 
 static const struct db_stmt parent_stmt = {
 	"messaging_post_parent",
-	"SELECT coalesce(root_id, id) FROM messaging.messages WHERE id = $1 AND channel_id = $2 AND "
+	"SELECT coalesce(root_id, id), author_id FROM messaging.messages WHERE id = $1 AND channel_id = $2 AND "
 	"deleted_at_ms IS NULL",
 };
 
-/* The top of the chain that a reply joins. It never changes; whether the parent still stands is asked again
+/* The top of the chain that a reply joins, and whom it answers. Neither changes; whether the parent still stands is asked again
  * under the lock. */
 static enum status post_find_root(struct post *p)
 {
@@ -116,9 +124,47 @@ static enum status post_find_root(struct post *p)
 	db_release(conn);
 	if (st == STATUS_OK && rows.count == 0)
 		return STATUS_NOT_FOUND;
-	if (st == STATUS_OK)
+	if (st == STATUS_OK) {
 		p->row.root_id = db_id(&rows, 0, 0);
+		p->replied_to = db_id(&rows, 0, 1);
+	}
 	return st;
+}
+
+/* What the text mentions, judged anew with every try. May replace the rights: a right to mention everybody that was given
+ * since they were cached raises no epoch. */
+static enum status post_mentions(struct post *p, const char **out_why)
+{
+	struct mention_answer answer;
+	bool missing = false;
+
+	enum status st = mentions_judge(p->service, p->call, p->row.channel_id, p->names, &answer);
+	if (st != STATUS_OK)
+		return st;
+	p->mentions_some =
+		mentions_settle(p->call->mem, p->names, &answer, &p->rights, NULL, &p->mentions, &missing);
+	if (!missing || !p->rights.cached)
+		return STATUS_OK;
+	st = rights_of_channel(p->service, p->call, p->row.channel_id, RIGHTS_FRESH, &p->rights);
+	if (st == STATUS_OK)
+		st = rights_need_post(&p->rights, p->rq->parent_id != 0, out_why);
+	if (st == STATUS_OK)
+		p->mentions_some = mentions_settle(
+			p->call->mem, p->names, &answer, &p->rights, NULL, &p->mentions, &missing);
+	return st;
+}
+
+/* The rows that are written with the message. */
+static enum status post_mention_rows(struct post *p)
+{
+	const pb_MentionsView *view = p->mentions_some ? &p->mentions : NULL;
+	struct mention_rows rows;
+
+	mentions_rows(p->call->mem, view, p->author.id, p->replied_to, &rows);
+	p->tells = rows.direct;
+	p->row.subjects = rows.count > 0 ? mentions_array(p->call->mem, rows.subjects, rows.count) : NULL;
+	p->row.kinds = rows.count > 0 ? mentions_array(p->call->mem, rows.kinds, rows.count) : NULL;
+	return mentions_encode(p->call->mem, view, &p->row.mentions, &p->row.mentions_length);
 }
 
 /* An earlier call had this request id. */
@@ -189,6 +235,10 @@ static void post_go(struct post *p, enum rights_from from)
 		st = post_find_root(p);
 		field = st == STATUS_NOT_FOUND ? "parent_id" : NULL;
 	}
+	if (st == STATUS_OK && p->names != NULL)
+		st = post_mentions(p, &why);
+	if (st == STATUS_OK && (p->names != NULL || p->replied_to != 0))
+		st = post_mention_rows(p);
 	if (st == STATUS_OK)
 		st = post_build(p);
 	if (st == STATUS_STALE) /* moderation's word for an ended session */
@@ -225,6 +275,8 @@ static void post_done(void *arg, const struct commit_result *result)
 		post_later(p, post_earlier);
 	} else if (result->status == STATUS_OK) {
 		p->reply->message.seq = p->row.seq;
+		if (p->tells)
+			notices_tell(p->service->notices, p->row.id, p->call->header->trace_id);
 		rpc_finish(p->call);
 	} else if (result->status == STATUS_SLOW_MODE && p->rights.cached) {
 		post_later(
@@ -286,6 +338,7 @@ void post_message(void *service, struct rpc_call *call, const void *request, voi
 	p->row.content = rq->content;
 	p->row.nonce = rq->nonce;
 	p->row.at_ms = clock_wall_ms();
+	p->names = mentions_find(call->mem, rq->content);
 	st = service_next_id(s, &p->row.id);
 	if (st == STATUS_OK)
 		st = people_see(s, call->mem, &call->header->actor, call->deadline_mono_ms);

@@ -24,8 +24,8 @@ enum post_verdict {
 static const char post_sql[] =
 	"WITH " COMMIT_SET_JUDGED(
 		"$11::int8[], $12::int8[], $13::int8[], $14::int8[], $15::text[], $16::text[], $17::int8[], $18::bool[],"
-		" $19::text[], $20::bytea[]",
-		"message_id, channel_id, parent_id, root_id, content, nonce, made_at_ms, exempt, audience, payload")
+		" $19::text[], $20::bytea[], $21::bytea[], $22::text[], $23::text[]",
+		"message_id, channel_id, parent_id, root_id, content, nonce, made_at_ms, exempt, audience, payload, mentions, subjects, kinds")
 	", checked AS (SELECT j.*, 134 AS kind, j.message_id AS object_id, NULL::bytea AS reply, c.counted,"
 	" c.place AS channel_place, p.root_place, p.place AS parent_place, rs.place AS mark_place,"
 	" CASE WHEN c.slow_mode_s > 0 THEN coalesce(nullif(greatest("
@@ -47,14 +47,20 @@ static const char post_sql[] =
 	" LEFT JOIN LATERAL (SELECT rs.ctid AS place, rs.last_post_at_ms FROM messaging.read_state rs"
 	"  WHERE rs.user_id = j.actor AND rs.channel_id = j.channel_id OFFSET 0) rs ON true)"
 	COMMIT_SET_NUMBERED
-	", messages AS (INSERT INTO messaging.messages (id, channel_id, seq, author_id, content, parent_id, root_id, nonce, created_at_ms)"
-	" SELECT message_id, channel_id, seq, actor, content, nullif(parent_id, 0), nullif(root_id, 0), nonce, made_at_ms"
-	" FROM numbered WHERE fate = 0)"
-	", posts AS MATERIALIZED (SELECT actor, channel_id, message_id, made_at_ms,"
+	", posts AS MATERIALIZED (SELECT actor, channel_id, message_id, seq, made_at_ms,"
+	" content, parent_id, root_id, nonce, mentions, subjects, kinds,"
 	" channel_place, root_place, parent_place, mark_place, counted, counted + row_number() OVER of_channel AS place,"
 	" lead(i) OVER of_channel IS NULL AS newest, lead(i) OVER of_author IS NULL AS newest_of_author"
 	" FROM numbered WHERE fate = 0"
 	" WINDOW of_channel AS (PARTITION BY channel_id ORDER BY i), of_author AS (PARTITION BY channel_id, actor ORDER BY i))"
+	", messages AS (INSERT INTO messaging.messages (id, channel_id, seq, author_id, content, parent_id, root_id, nonce, created_at_ms,"
+	"  mentions, place)"
+	" SELECT message_id, channel_id, seq, actor, content, nullif(parent_id, 0), nullif(root_id, 0), nonce, made_at_ms, mentions, place"
+	" FROM posts)"
+	", mentioned AS (INSERT INTO messaging.mentions (message_id, subject_id, channel_id, seq, kind, author_id, told)"
+	" SELECT p.message_id, w.subject, p.channel_id, p.seq, w.kind, p.actor, w.kind NOT IN (1, 5)"
+	" FROM posts p CROSS JOIN LATERAL unnest(p.subjects::int8[], p.kinds::int2[]) AS w(subject, kind)"
+	" WHERE p.subjects IS NOT NULL)"
 	", channels AS (UPDATE messaging.channels c SET last_message_id = p.message_id, counted = p.place,"
 	" message_count = c.message_count + p.place - p.counted"
 	" FROM posts p WHERE p.newest AND c.ctid = p.channel_place)"
@@ -66,12 +72,13 @@ static const char post_sql[] =
 	" WHERE r.ctid = w.place)"
 	/* Who posts has read what was there. By ctid where there is a mark: an upsert locks the row first, at twice the price.
 	 * A mark is not under the stream's lock: when its owner sets it in this very moment, his is as good as ours. */
-	", marks AS (UPDATE messaging.read_state r SET last_read_id = p.message_id, counted = p.place, last_post_at_ms = p.made_at_ms"
+	", marks AS (UPDATE messaging.read_state r SET last_read_id = p.message_id, last_read_seq = p.seq, counted = p.place,"
+	" last_post_at_ms = p.made_at_ms"
 	" FROM posts p WHERE p.newest_of_author AND r.ctid = p.mark_place)"
-	", first_marks AS (INSERT INTO messaging.read_state (user_id, channel_id, last_read_id, counted, last_post_at_ms)"
-	" SELECT actor, channel_id, message_id, place, made_at_ms FROM posts WHERE newest_of_author AND mark_place IS NULL"
-	" ON CONFLICT (user_id, channel_id) DO UPDATE SET last_read_id = EXCLUDED.last_read_id, counted = EXCLUDED.counted,"
-	" last_post_at_ms = EXCLUDED.last_post_at_ms)"
+	", first_marks AS (INSERT INTO messaging.read_state (user_id, channel_id, last_read_id, last_read_seq, counted, last_post_at_ms)"
+	" SELECT actor, channel_id, message_id, seq, place, made_at_ms FROM posts WHERE newest_of_author AND mark_place IS NULL"
+	" ON CONFLICT (user_id, channel_id) DO UPDATE SET last_read_id = EXCLUDED.last_read_id,"
+	" last_read_seq = EXCLUDED.last_read_seq, counted = EXCLUDED.counted, last_post_at_ms = EXCLUDED.last_post_at_ms)"
 	" SELECT " COMMIT_SET_COLUMNS ", wait_ms FROM numbered";
 /* clang-format on */
 
@@ -89,6 +96,9 @@ static enum status post_encode(struct commit_op *const *ops, size_t n, struct db
 	const char **audiences = ARENA_ARRAY(mem, n, const char *);
 	const void **payloads = ARENA_ARRAY(mem, n, const void *);
 	size_t *lengths = ARENA_ARRAY(mem, n, size_t);
+	const void **mentions = ARENA_ARRAY(mem, n, const void *);
+	size_t *mention_lengths = ARENA_ARRAY(mem, n, size_t);
+	const char **subjects = ARENA_ARRAY(mem, n, const char *), **kinds = ARENA_ARRAY(mem, n, const char *);
 
 	for (size_t i = 0; i < n; i++) {
 		const struct post_row *row = ROW(ops[i]);
@@ -103,6 +113,10 @@ static enum status post_encode(struct commit_op *const *ops, size_t n, struct db
 		audiences[i] = row->audience;
 		payloads[i] = row->payload;
 		lengths[i] = row->payload_length;
+		mentions[i] = row->mentions;
+		mention_lengths[i] = row->mentions_length;
+		subjects[i] = row->subjects;
+		kinds[i] = row->kinds;
 	}
 	commit_set_params(ops, n, params);
 	db_put_ids(params, ids, n);
@@ -115,6 +129,9 @@ static enum status post_encode(struct commit_op *const *ops, size_t n, struct db
 	db_put_bools(params, exempt, n);
 	db_put_texts(params, audiences, n);
 	db_put_byteas(params, payloads, lengths, n);
+	db_put_byteas(params, mentions, mention_lengths, n);
+	db_put_texts(params, subjects, n);
+	db_put_texts(params, kinds, n);
 	return STATUS_OK;
 }
 

@@ -18,6 +18,9 @@ struct post_row {
 	const char *audience;
 	const uint8_t *payload; /* the encoded message_posted */
 	size_t payload_length;
+	const uint8_t *mentions; /* the encoded MentionsView, or NULL */
+	size_t mentions_length;
+	const char *subjects, *kinds; /* "{5,16}" and "{1,2}": the rows of messaging.mentions; NULL: none */
 	/* -- out */
 	uint64_t seq; /* written: of its event */
 	int64_t committed_at_ms;

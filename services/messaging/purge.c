@@ -44,6 +44,7 @@ static const struct db_stmt channel_messages_stmt = {
 	" counts AS (DELETE FROM messaging.reaction_counts k USING gone g WHERE k.message_id = g.id),"
 	" pins AS (DELETE FROM messaging.pins p USING gone g WHERE p.channel_id = $1 AND p.message_id = g.id),"
 	" bookmarks AS (DELETE FROM messaging.bookmarks b USING gone g WHERE b.message_id = g.id),"
+	" mentioned AS (DELETE FROM messaging.mentions x USING gone g WHERE x.message_id = g.id),"
 	" found AS (DELETE FROM messaging.search s USING gone g WHERE s.message_id = g.id RETURNING s.segment),"
 	" segments AS (UPDATE messaging.search_segments t SET rows = t.rows - f.n"
 	"  FROM (SELECT segment, count(*)::int4 AS n FROM found GROUP BY segment) f WHERE t.id = f.segment)"

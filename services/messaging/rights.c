@@ -14,8 +14,13 @@
 struct entry {
 	uint64_t user;
 	struct rights rights;
-	char name[]; /* of the channel */
+	uint64_t tail[]; /* the roles, then the name of the channel */
 };
+
+static char *entry_name(struct entry *e)
+{
+	return (char *)(e->tail + e->rights.role_count);
+}
 
 struct set {
 	struct entry *ways[WAYS];
@@ -96,7 +101,9 @@ bool rights_cache_find(struct rights_cache *cache, struct arena *mem, uint64_t u
 
 	if (found) {
 		*out = set->ways[way]->rights;
-		out->channel_name = arena_strdup(mem, set->ways[way]->name);
+		out->role_ids =
+			arena_memdup(mem, set->ways[way]->tail, out->role_count * sizeof *out->role_ids);
+		out->channel_name = arena_strdup(mem, entry_name(set->ways[way]));
 		out->cached = true;
 	}
 	pthread_mutex_unlock(lock);
@@ -107,15 +114,18 @@ void rights_cache_put(struct rights_cache *cache, uint64_t user, const struct ri
 {
 	if (rights->status != STATUS_OK || rights->channel_id == 0)
 		return;
-	size_t name_size = strlen(rights->channel_name) + 1;
-	struct entry *e = malloc(sizeof *e + name_size);
+	size_t name_size = strlen(rights->channel_name) + 1, roles_size = rights->role_count * sizeof(uint64_t);
+	struct entry *e = malloc(sizeof *e + roles_size + name_size);
 	if (e == NULL)
 		return; /* a cache may forget */
 	e->user = user;
 	e->rights = *rights;
 	e->rights.why = NULL; /* only a refusal has one, and it is judged anew */
 	e->rights.channel_name = NULL;
-	memcpy(e->name, rights->channel_name, name_size);
+	e->rights.role_ids = NULL;
+	if (roles_size > 0)
+		memcpy(e->tail, rights->role_ids, roles_size);
+	memcpy(entry_name(e), rights->channel_name, name_size);
 
 	pthread_mutex_t *lock;
 	struct set *set = set_lock(cache, user, rights->channel_id, &lock);
@@ -172,6 +182,9 @@ void rights_from_answer(const pb_Rights *answer, bool is_system, struct rights *
 		.channel_private = answer->channel.private,
 		.channel_archived = answer->channel.archived_at_ms != 0,
 		.new_restricted = answer->new_restricted,
+		.joined_seq = answer->joined_seq,
+		.role_ids = answer->role_ids,
+		.role_count = answer->role_ids_count,
 	};
 	bool complete = answer->rank != 0 && key_copy(out->audience, answer->audience);
 	if (!key_copy(out->open_audience, answer->open_audience))

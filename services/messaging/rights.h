@@ -29,6 +29,9 @@ struct rights {
 	uint32_t channel_kind;             /* 0 for a team */
 	bool channel_private, channel_archived;
 	bool new_restricted; /* of a team: a new open channel of the kind asked for has a key of its own */
+	uint64_t joined_seq;               /* head of the stream when the actor joined; 0: not known */
+	const uint64_t *role_ids;          /* that he holds, without the base role */
+	size_t role_count;
 	bool cached; /* not asked for this call */
 };
 
@@ -37,14 +40,14 @@ enum rights_from { RIGHTS_CACHED, RIGHTS_FRESH };
 /* entries: the most that are kept; a multiple of 4. NULL when memory is out. */
 struct rights_cache *rights_cache_create(size_t entries);
 void rights_cache_destroy(struct rights_cache *cache);
-/* Copies into out (strings into mem) what is kept for (user, channel) and still valid. Any thread. */
+/* Copies into out (strings and roles into mem) what is kept for (user, channel) and still valid. Any thread. */
 bool rights_cache_find(struct rights_cache *cache, struct arena *mem, uint64_t user, uint64_t channel,
 	int64_t now_ms, struct rights *out);
 /* Keeps a copy; only what has STATUS_OK is kept. Any thread. */
 void rights_cache_put(struct rights_cache *cache, uint64_t user, const struct rights *rights);
 void rights_cache_drop(struct rights_cache *cache, uint64_t user, uint64_t channel);
 
-/* What moderation answered as ours; strings stay the answer's. is_system: the call has no actor. */
+/* What moderation answered as ours; strings and roles stay the answer's. is_system: the call has no actor. */
 void rights_from_answer(const pb_Rights *answer, bool is_system, struct rights *out);
 
 /*

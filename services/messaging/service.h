@@ -13,6 +13,7 @@
 struct rights_cache;
 struct people;
 struct followup;
+struct notices;
 
 struct service {
 	const struct config *config;
@@ -25,6 +26,7 @@ struct service {
 	struct rights_cache *rights;
 	struct people *people;
 	struct followup *followup; /* threads for what a committer's callback may not do */
+	struct notices *notices;   /* tells people that they were mentioned; NULL: a scan of another copy will */
 };
 
 /* Why an answer is refused after three tries: rights kept changing in between. */

@@ -51,6 +51,19 @@ void person_from_row(struct arena *mem, const struct db_rows *rows, int row, int
 	out->created_at_ms = db_id(rows, row, c++);
 }
 
+bool mentions_from_row(
+	struct arena *mem, const struct db_rows *rows, int row, int column, pb_MentionsView *out)
+{
+	size_t length = 0;
+
+	*out = (pb_MentionsView){0};
+	if (db_is_null(rows, row, column))
+		return false;
+	const uint8_t *bytes = db_bytea(rows, row, column, &length);
+	/* What we wrote ourselves; a text without its mentions is still the text. */
+	return pb_decode_arena(mem, pb_MentionsView_fields, out, bytes, length) == STATUS_OK;
+}
+
 void message_from_row(struct arena *mem, const struct db_rows *rows, int row, int first, pb_MessageView *out)
 {
 	int c = first;
@@ -72,6 +85,7 @@ void message_from_row(struct arena *mem, const struct db_rows *rows, int row, in
 	out->seq = db_id(rows, row, c++);
 	out->deleted_at_ms = db_id(rows, row, c++);
 	out->silent = db_bool(rows, row, c++);
+	out->has_mentions = mentions_from_row(mem, rows, row, c++, &out->mentions);
 	if (!out->has_author)
 		return;
 	person_from_row(mem, rows, row, c, &out->author);

@@ -21,9 +21,9 @@ void channel_from_row(struct arena *mem, const struct db_rows *rows, int row, in
 /* clang-format off */
 #define MESSAGE_COLUMNS                                                                                              \
 	"m.id, m.channel_id, m.author_id, m.kind, m.content, m.parent_id, m.root_id, m.reply_count, m.pinned_at_ms,"  \
-	" m.nonce, m.created_at_ms, m.edited_at_ms, m.seq, m.deleted_at_ms, m.silent,"                                \
+	" m.nonce, m.created_at_ms, m.edited_at_ms, m.seq, m.deleted_at_ms, m.silent, m.mentions,"                    \
 	" p.username, p.display_name, p.avatar, p.bot, p.system, p.erased, p.created_at_ms"
-#define MESSAGE_COLUMN_COUNT 22
+#define MESSAGE_COLUMN_COUNT 23
 /* clang-format on */
 void message_from_row(struct arena *mem, const struct db_rows *rows, int row, int first, pb_MessageView *out);
 
@@ -49,6 +49,9 @@ pb_MessageView message_for_all(struct arena *mem, const pb_MessageView *view);
 #define PERSON_COLUMNS "p.username, p.display_name, p.avatar, p.bot, p.system, p.erased, p.created_at_ms"
 /* Fills what is not the id. */
 void person_from_row(struct arena *mem, const struct db_rows *rows, int row, int first, pb_UserView *out);
+/* The mentions stored beside a content; false, and out is zeroed, when there are none. */
+bool mentions_from_row(
+	struct arena *mem, const struct db_rows *rows, int row, int column, pb_MentionsView *out);
 
 /* A person as events of messages carry him: name and picture, without biography and status. Borrows. */
 pb_UserView author_view(const pb_UserView *from);

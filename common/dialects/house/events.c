@@ -493,9 +493,9 @@ static void message_detail(struct frame *f, const pb_MessageView *message, uint6
 	}
 }
 
-static const char *content_of(const pb_MessageView *message)
+static void content(struct json_writer *w, const pb_MessageView *message)
 {
-	return message->content == NULL ? "" : message->content;
+	jw_kv(w, str, "content", house_content(w->mem, message));
 }
 
 /* A reply is a message_reply and not also a channel_message. System lines have events of their own here. */
@@ -514,7 +514,7 @@ static void render_message_posted(struct frame *f)
 	if (message->parent_id != 0)
 		jw_kv(w, uuid, "parent_message_id", message->parent_id);
 	who(w, message->has_author, &message->author);
-	jw_kv(w, str, "content", content_of(message));
+	content(w, message);
 	message_detail(f, message, f->ev->seq);
 }
 
@@ -527,7 +527,7 @@ static void render_message_updated(struct frame *f)
 	struct json_writer *w = frame_open(f);
 	jw_kv(w, uuid, "channel_id", e->channel.id);
 	jw_kv(w, uuid, "message_id", e->message.id);
-	jw_kv(w, str, "content", content_of(&e->message));
+	content(w, &e->message);
 	message_detail(f, &e->message, 0);
 }
 
@@ -592,6 +592,28 @@ static void render_bookmark_updated(struct frame *f)
 	jw_kv(w, uuid, "channel_id", e->channel.id);
 	jw_kv(w, uuid, "message_id", e->message_id);
 	jw_kv(w, bool, "bookmarked", e->set);
+}
+
+static const char *how_word(uint32_t how)
+{
+	return how == MENTION_REPLY ? "reply" : "user";
+}
+
+/* To the person mentioned; user_id is who wrote. */
+static void render_user_mentioned(struct frame *f)
+{
+	const pb_UserMentioned *e = &f->body->body.user_mentioned;
+	const pb_MessageView *message = &e->message;
+
+	if (!e->has_message)
+		return;
+	struct json_writer *w = frame_open(f);
+	jw_kv(w, uuid, "channel_id", e->channel.id);
+	jw_kv(w, uuid, "message_id", message->id);
+	who(w, message->has_author, &message->author);
+	content(w, message);
+	jw_kv(w, str, "how", how_word(e->how));
+	message_detail(f, message, 0);
 }
 
 static void render_unread_updated(struct frame *f)

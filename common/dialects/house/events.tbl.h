@@ -57,6 +57,7 @@ EVENT_IN_CHANNEL(reaction_removed,         "reaction_removed",     PLACE_CHANNEL
 EVENT_IN_CHANNEL(message_pinned,           "message_pinned",       PLACE_CHANNEL | PLACE_TEAM,  render_message_pinned)
 EVENT_IN_CHANNEL(message_unpinned,         "message_unpinned",     PLACE_CHANNEL | PLACE_TEAM,  render_message_unpinned)
 EVENT_IN_CHANNEL(bookmark_changed,         "bookmark_updated",     OWN,                         render_bookmark_updated)
+EVENT_IN_CHANNEL(user_mentioned,           "user_mentioned",       OWN,                         render_user_mentioned)
 EVENT_IN_CHANNEL(read_state_changed,       "unread_updated",       OWN,                         render_unread_updated)
 EVENT(           operator_announced,       "operator_announcement", PLACE_GLOBAL,               render_operator_announcement)
 EVENT(           status_changed,           "status_updated",       PLACE_TEAM | OWN,            render_status_updated)

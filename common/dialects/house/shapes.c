@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "common/dialects/house/markup.h"
 #include "common/events/kinds.h"
 
 /* Names of an erased account are gone even where an old snapshot still holds them. */
@@ -283,6 +284,37 @@ void house_reactor(struct json_writer *w, const pb_ReactorView *reactor)
 	jw_object_end(w);
 }
 
+static const char *content_text(
+	struct arena *mem, const char *content, bool has_mentions, const pb_MentionsView *mentions)
+{
+	return content == NULL ? "" : house_markup_write(mem, content, has_mentions ? mentions : NULL);
+}
+
+const char *house_content(struct arena *mem, const pb_MessageView *message)
+{
+	return content_text(mem, message->content, message->has_mentions, &message->mentions);
+}
+
+static void ids(struct json_writer *w, const char *key, const uint64_t *list, size_t count)
+{
+	jw_key(w, key);
+	jw_array(w);
+	for (size_t i = 0; i < count; i++)
+		jw_uuid(w, list[i]);
+	jw_array_end(w);
+}
+
+static void mentions_object(struct json_writer *w, const pb_MentionsView *mentions)
+{
+	jw_object(w);
+	ids(w, "users", mentions->user_ids, mentions->user_ids_count);
+	ids(w, "roles", mentions->role_ids, mentions->role_ids_count);
+	jw_kv(w, bool, "everyone", mentions->everyone);
+	jw_kv(w, bool, "here", mentions->here);
+	ids(w, "channels", mentions->channel_ids, mentions->channel_ids_count);
+	jw_object_end(w);
+}
+
 static void message_object(struct json_writer *w, const pb_MessageView *message, uint64_t seq, bool own)
 {
 	jw_object(w);
@@ -290,7 +322,7 @@ static void message_object(struct json_writer *w, const pb_MessageView *message,
 	jw_kv(w, uuid, "channel_id", message->channel_id);
 	jw_key(w, "author");
 	house_author(w, message->has_author ? &message->author : NULL);
-	jw_kv(w, str, "content", message->content == NULL ? "" : message->content);
+	jw_kv(w, str, "content", house_content(w->mem, message));
 	jw_kv(w, uuid, "parent_message_id", message->parent_id);
 	jw_kv(w, uuid, "root_message_id", message->root_id);
 	jw_kv(w, u64, "reply_count", message->reply_count);
@@ -311,15 +343,7 @@ static void message_object(struct json_writer *w, const pb_MessageView *message,
 	jw_array(w);
 	jw_array_end(w);
 	jw_key(w, "mentions");
-	jw_object(w);
-	jw_key(w, "users");
-	jw_array(w);
-	jw_array_end(w);
-	jw_key(w, "roles");
-	jw_array(w);
-	jw_array_end(w);
-	jw_kv(w, bool, "everyone", false);
-	jw_object_end(w);
+	mentions_object(w, &message->mentions);
 	jw_kv(w, str, "nonce", message->nonce);
 	jw_kv(w, bool, "silent", message->silent);
 	jw_kv(w, time, "created_at", (int64_t)message->created_at_ms);
@@ -341,7 +365,7 @@ void house_message_told(struct json_writer *w, const pb_MessageView *message, ui
 void house_edit(struct json_writer *w, const pb_EditView *edit)
 {
 	jw_object(w);
-	jw_kv(w, str, "content", edit->content == NULL ? "" : edit->content);
+	jw_kv(w, str, "content", content_text(w->mem, edit->content, edit->has_mentions, &edit->mentions));
 	jw_kv(w, time, "edited_at", (int64_t)edit->edited_at_ms);
 	jw_kv(w, uuid, "edited_by", edit->edited_by);
 	jw_object_end(w);

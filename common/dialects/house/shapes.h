@@ -61,6 +61,8 @@ void house_override(struct json_writer *w, const pb_OverrideView *override);
 /* Its keys alone, where an event has more. */
 void house_override_keys(struct json_writer *w, const pb_OverrideView *override);
 void house_channel_member(struct json_writer *w, const pb_ChannelMemberView *member);
+/* The message's text as house spells its tokens; "" when it has none any more. In mem, or the view's own. */
+const char *house_content(struct arena *mem, const pb_MessageView *message);
 /* For the one who asks: with what is his own in it (bookmarked, and me of the reactions). seq: of its message_posted event, when
  * the view does not know it yet (inside that event itself); else 0. */
 void house_message(struct json_writer *w, const pb_MessageView *message, uint64_t seq);

@@ -413,6 +413,23 @@ static void channel_restored(pb_Event *e)
 {
 	e->body.channel_restored = (pb_ChannelStateChanged){.has_channel = true, .channel = channel};
 }
+/* Bob is mentioned, and a role and a channel; of carol nothing is in the mentions, and code is code. */
+static pb_MessageView mentioning_view(void)
+{
+	static uint64_t users[] = {BOB}, mentioned_roles[] = {17}, channels[] = {CHANNEL};
+	pb_MessageView view = message_view();
+
+	view.content = (char *)"<@46365183663727> <@&17> <#81985529216483329> <:wave:20> @everyone `<@46365183663727>` <@46365183663728>";
+	view.has_mentions = true;
+	view.mentions = (pb_MentionsView){.user_ids_count = 1,
+		.user_ids = users,
+		.role_ids_count = 1,
+		.role_ids = mentioned_roles,
+		.channel_ids_count = 1,
+		.channel_ids = channels,
+		.everyone = true};
+	return view;
+}
 static void message_posted(pb_Event *e)
 {
 	e->body.message_posted = (pb_MessagePosted){
@@ -422,6 +439,33 @@ static void message_reply(pb_Event *e)
 {
 	message_posted(e);
 	e->body.message_posted.message.parent_id = PARENT;
+}
+static void message_mentioning(pb_Event *e)
+{
+	message_posted(e);
+	e->body.message_posted.message = mentioning_view();
+}
+static void message_updated_mentioning(pb_Event *e)
+{
+	e->body.message_updated = (pb_MessageUpdated){
+		.has_channel = true, .channel = ref, .has_message = true, .message = mentioning_view()};
+}
+static void user_mentioned(pb_Event *e)
+{
+	e->body.user_mentioned = (pb_UserMentioned){.has_channel = true,
+		.channel = ref,
+		.has_message = true,
+		.message = mentioning_view(),
+		.how = MENTION_USER,
+		.user_id = BOB};
+}
+static void user_mentioned_reply(pb_Event *e)
+{
+	user_mentioned(e);
+	e->body.user_mentioned.message = message_view();
+	e->body.user_mentioned.message.parent_id = PARENT;
+	e->body.user_mentioned.message.seq = 41;
+	e->body.user_mentioned.how = MENTION_REPLY;
 }
 static void message_erased_author(pb_Event *e)
 {
@@ -598,9 +642,12 @@ static const struct sample samples[] = {
 	SAMPLE("channel_message.detail", message_posted, message_posted, IN_TEAM, .detail = true),
 	SAMPLE("channel_message.resume", message_posted, message_posted, IN_TEAM, .resume = true),
 	SAMPLE("channel_message.erased", message_posted, message_erased_author, IN_TEAM),
+	SAMPLE("channel_message.mentions", message_posted, message_mentioning, IN_TEAM),
+	SAMPLE("channel_message.mentions.detail", message_posted, message_mentioning, IN_TEAM, .detail = true),
 	SAMPLE("message_reply", message_posted, message_reply, IN_TEAM),
 	SAMPLE("message_updated", message_updated, message_updated, IN_TEAM),
 	SAMPLE("message_updated.detail", message_updated, message_updated, IN_TEAM, .detail = true),
+	SAMPLE("message_updated.mentions", message_updated, message_updated_mentioning, IN_TEAM),
 	SAMPLE("message_deleted", message_deleted, message_deleted, IN_TEAM),
 	SAMPLE("reaction_added", reaction_added, reaction_added, IN_TEAM),
 	SAMPLE("reaction_removed", reaction_removed, reaction_removed, IN_TEAM),
@@ -608,6 +655,8 @@ static const struct sample samples[] = {
 	SAMPLE("message_pinned.detail", message_pinned, message_pinned, IN_TEAM, .detail = true),
 	SAMPLE("message_unpinned", message_unpinned, message_unpinned, IN_TEAM),
 	SAMPLE("bookmark_updated", bookmark_changed, bookmark_changed, TO_USER),
+	SAMPLE("user_mentioned", user_mentioned, user_mentioned, TO_USER),
+	SAMPLE("user_mentioned.reply.detail", user_mentioned, user_mentioned_reply, TO_USER, .detail = true),
 	SAMPLE("unread_updated", read_state_changed, read_state_changed, TO_USER),
 	SAMPLE("operator_announcement", operator_announced, operator_announced, STREAM_GLOBAL),
 	SAMPLE("status_updated", status_changed, status_changed, IN_TEAM),

@@ -62,6 +62,11 @@ struct fixture {
 	uint32_t hidden_kind; /* new channels of it have a key of their own */
 	struct fake_conversation conversations[8]; /* ids from 9001 */
 	size_t conversation_count;
+	uint64_t role_of[8];     /* the one that the user holds; 0: none */
+	uint64_t joined_seq[8];  /* where the user joined */
+	int stale_mentions;      /* so many answers about mentions have a stream's epoch that is too old */
+	_Atomic int asked_mentions; /* how often it was asked who may be mentioned */
+	uint64_t kicked;         /* once it has been asked, this user loses his place: his epoch is raised, he is hidden */
 	/* -- how the next call goes out */
 	uint64_t user, actor_epoch;
 	uint64_t request;  /* grows with every call */
@@ -122,6 +127,11 @@ static inline void fake_answer(struct fixture *fx, struct rpc_call *call, uint64
 	out->member_epoch = db_id(&rows, 0, 2);
 	out->generation = generation;
 	out->member = true;
+	if (user < 8) {
+		out->joined_seq = fx->joined_seq[user];
+		out->role_ids_count = fx->role_of[user] != 0;
+		out->role_ids = arena_memdup(call->mem, &fx->role_of[user], sizeof fx->role_of[user]);
+	}
 	if (channel == 0) {
 		out->audience = arena_printf(call->mem, "team:%llu", (unsigned long long)TEAM);
 		return;
@@ -344,6 +354,90 @@ static inline void fake_judge_many(void *service, struct rpc_call *call, const v
 	rpc_finish(call);
 }
 
+/* Users may view who are members and not hidden; roles from 16 to 19 exist, even ones may be mentioned by everybody;
+ * channels may be viewed that are not private. */
+static inline void fake_judge_mentions(
+	void *service, struct rpc_call *call, const void *request, void *reply)
+{
+	static const struct db_stmt users = {"fake_mentioned_users",
+		"SELECT s.authz_epoch, m.user_id, m.epoch FROM log.streams s LEFT JOIN moderation.members m ON m.team_id = s.id"
+		" AND m.user_id = ANY ($2::int8[]) WHERE s.rank = 1 AND s.id = $1"};
+	static const struct db_stmt channels = {"fake_mentioned_channels",
+		"SELECT id, name, private, deleted_at_ms FROM messaging.channel_facts WHERE id = ANY ($1::int8[])"};
+	static const struct db_stmt kick = {"fake_kick",
+		"UPDATE moderation.members SET epoch = epoch + 1, left_at_ms = 1 WHERE team_id = $1 AND user_id = $2"};
+	struct fixture *fx = service;
+	const pb_JudgeMentionsRequest *rq = request;
+	pb_JudgeMentionsReply *out = reply;
+	struct db_conn *conn = NULL;
+	struct db_params params;
+	struct db_rows rows = {0}, places = {0};
+
+	atomic_fetch_add(&fx->asked_mentions, 1);
+	ck_assert_int_eq(db_acquire(fx->facts, clock_mono_ms() + PATIENCE_MS, &conn), STATUS_OK);
+	db_params_begin(&params, call->mem);
+	db_put_id(&params, TEAM);
+	db_put_ids(&params, rq->user_ids, rq->user_ids_count);
+	ck_assert_int_eq(db_query(conn, call->mem, &users, &params, &rows), STATUS_OK);
+	uint64_t *ids = ARENA_ARRAY(call->mem, (size_t)rq->channel_ids_count + 1, uint64_t);
+	ids[0] = rq->channel_id;
+	for (size_t i = 0; i < rq->channel_ids_count; i++)
+		ids[i + 1] = rq->channel_ids[i];
+	db_params_begin(&params, call->mem);
+	db_put_ids(&params, ids, (size_t)rq->channel_ids_count + 1);
+	ck_assert_int_eq(db_query(conn, call->mem, &channels, &params, &places), STATUS_OK);
+
+	bool there = false;
+	out->rank = RANK_TEAM;
+	out->stream_id = TEAM;
+	out->stream_epoch = db_id(&rows, 0, 0);
+	out->channel_ids = ARENA_ARRAY(call->mem, (size_t)places.count, uint64_t);
+	for (int i = 0; i < places.count; i++) {
+		uint64_t id = db_id(&places, i, 0);
+		if (id == rq->channel_id) {
+			there = db_is_null(&places, i, 3);
+			out->has_channel = true;
+			out->channel = (pb_ChannelView){.id = id,
+				.team_id = TEAM,
+				.kind = CHANNEL_TEXT,
+				.name = arena_strdup(call->mem, db_text(&places, i, 1)),
+				.private = db_bool(&places, i, 2)};
+		} else if (!db_bool(&places, i, 2)) {
+			out->channel_ids[out->channel_ids_count++] = id;
+		}
+	}
+	pthread_mutex_lock(&fx->lock);
+	out->users = ARENA_ARRAY(call->mem, (size_t)rows.count, pb_MentionableUser);
+	for (int i = 0; i < rows.count; i++) {
+		uint64_t user = db_id(&rows, i, 1);
+		if (user != 0 && !(user < 8 && fx->hidden[user]))
+			out->users[out->users_count++] = (pb_MentionableUser){user, db_id(&rows, i, 2)};
+	}
+	out->stream_epoch -= fx->stale_mentions > 0;
+	if (fx->stale_mentions > 0)
+		fx->stale_mentions--;
+	uint64_t kicked = fx->kicked;
+	fx->kicked = 0;
+	if (kicked != 0) {
+		fx->hidden[kicked] = true;
+		db_params_begin(&params, call->mem);
+		db_put_id(&params, TEAM);
+		db_put_id(&params, kicked);
+		ck_assert_int_eq(db_query(conn, call->mem, &kick, &params, NULL), STATUS_OK);
+	}
+	pthread_mutex_unlock(&fx->lock);
+	db_release(conn);
+	out->roles = ARENA_ARRAY(call->mem, rq->role_ids_count, pb_MentionableRole);
+	for (size_t i = 0; i < rq->role_ids_count; i++)
+		if (rq->role_ids[i] >= 16 && rq->role_ids[i] < 20)
+			out->roles[out->roles_count++] =
+				(pb_MentionableRole){rq->role_ids[i], rq->role_ids[i] % 2 == 0};
+	if (there)
+		rpc_finish(call);
+	else
+		rpc_fail(call, STATUS_NOT_FOUND, NULL, NULL, NULL);
+}
+
 static inline void fake_team_ids(void *service, struct rpc_call *call, const void *request, void *reply)
 {
 	pb_TeamIdsReply *out = reply;
@@ -369,6 +463,7 @@ static inline void fixture_create(struct fixture *fx)
 {
 	static const struct rpc_binding moderation[] = {{&rpc_moderation_judge, fake_judge},
 		{&rpc_moderation_judge_many, fake_judge_many},
+		{&rpc_moderation_judge_mentions, fake_judge_mentions},
 		{&rpc_moderation_list_team_ids, fake_team_ids},
 		{&rpc_moderation_claim_conversation, fake_claim},
 		{&rpc_moderation_list_conversations, fake_list_conversations}};

@@ -1,3 +1,7 @@
+#include <string.h>
+
+#include "common/base/text.h"
+#include "common/dialects/house/markup.h"
 #include "services/api/dialects/house/house.h"
 
 #define CONTENT_MOST 4000
@@ -8,6 +12,20 @@ static enum status path_message(struct exchange *x, pb_MessageRequest *out)
 	enum status st = house_path_id(x, "channel", &out->channel_id);
 
 	return st == STATUS_OK ? house_path_id(x, "message", &out->message_id) : st;
+}
+
+/* The text of a message, as canonical. What counts is how long that is: a client may send back what it was shown, where
+ * every mention is longer. */
+static void body_content(struct exchange *x, struct json_reader *r, const char **out)
+{
+	const char *content = NULL;
+
+	json_str(r, "content", JSON_REQUIRED, 1, CONTENT_MOST * HOUSE_MARKUP_GROWTH, &content);
+	if (content == NULL)
+		return;
+	*out = house_markup_read(x->mem, content);
+	if (text_code_points(*out, strlen(*out)) > CONTENT_MOST)
+		json_fail(r, STATUS_FIELD_INVALID, "content", "must have 1 to 4000 characters");
 }
 
 static void write_view(struct json_writer *w, const pb_MessageView *message)
@@ -22,7 +40,7 @@ static enum status create(struct exchange *x, uint64_t channel, uint64_t parent)
 	pb_MessageReply reply;
 
 	house_body(x, &r);
-	json_str(&r, "content", JSON_REQUIRED, 1, CONTENT_MOST, &content);
+	body_content(x, &r, &content);
 	json_str(&r, "nonce", JSON_OPTIONAL, 1, NONCE_MOST, &nonce);
 	enum status st = house_body_end(x, &r);
 	if (st != STATUS_OK)
@@ -138,7 +156,7 @@ enum status house_messages_patch(struct exchange *x)
 	if (st != STATUS_OK)
 		return st;
 	house_body(x, &r);
-	json_str(&r, "content", JSON_REQUIRED, 1, CONTENT_MOST, &content);
+	body_content(x, &r, &content);
 	st = house_body_end(x, &r);
 	if (st == STATUS_OK)
 		st = CALL(x, messaging, update_message, of.channel_id,
