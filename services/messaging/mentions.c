@@ -182,7 +182,8 @@ static const struct db_stmt parent_author_stmt = {
 	"messaging_mentions_parent",
 	"SELECT author_id FROM messaging.messages WHERE id = $1",
 };
-/* Rows with a notice are kept, uncounted: the notice is blanked when the message is deleted. */
+/* Rows with a notice are kept, uncounted: the notice is blanked when the message is deleted, and who is named again has been
+ * told. Nobody is answered by an edit. */
 static const struct db_stmt rewrite_stmt = {
 	"messaging_mentions_rewrite",
 	"WITH wanted AS MATERIALIZED (SELECT * FROM unnest($2::int8[], $3::int8[]) AS w(subject_id, kind)),"
@@ -191,11 +192,12 @@ static const struct db_stmt rewrite_stmt = {
 	" kept AS (UPDATE messaging.mentions x SET kind = 0, told = true WHERE x.message_id = $1"
 	"  AND x.notice_seq IS NOT NULL AND x.subject_id <> ALL ($2::int8[]))"
 	" INSERT INTO messaging.mentions AS x (message_id, subject_id, channel_id, seq, kind, author_id, told)"
-	" SELECT $1, w.subject_id, $4, $5, w.kind::int2, $6, true FROM wanted w"
+	" SELECT $1, w.subject_id, $4, $5, w.kind::int2, $6, w.kind <> 1 FROM wanted w"
 	" ON CONFLICT (message_id, subject_id) DO UPDATE SET kind = EXCLUDED.kind WHERE x.kind <> EXCLUDED.kind",
 };
 
-enum status mentions_rewrite(struct log_tx *tx, const pb_MessageView *message, const pb_MentionsView *view)
+enum status mentions_rewrite(struct log_tx *tx, const pb_MessageView *message, const pb_MentionsView *view,
+	bool *out_direct)
 {
 	struct arena *mem = log_tx_mem(tx);
 	struct mention_rows rows;
@@ -211,6 +213,7 @@ enum status mentions_rewrite(struct log_tx *tx, const pb_MessageView *message, c
 	}
 	uint64_t author = message->has_author ? message->author.id : 0;
 	mentions_rows(mem, view, author, parent.count > 0 ? db_id(&parent, 0, 0) : 0, &rows);
+	*out_direct = rows.direct;
 	db_params_begin(&params, mem);
 	db_put_id(&params, message->id);
 	db_put_ids(&params, rows.subjects, rows.count);

@@ -55,10 +55,11 @@ void mentions_rows(struct arena *mem, const pb_MentionsView *view, uint64_t auth
 	struct mention_rows *out);
 
 /*
- * Under the lock of the channel's stream: the rows of a message whose text was edited. New ones count and tell nobody.
- * parent_id: the message replied to, or 0.
+ * Under the lock of the channel's stream: the rows of a message whose text was edited. People who are new are still to be told;
+ * who was told once is not told again. *out_direct: as in mention_rows.
  */
-enum status mentions_rewrite(struct log_tx *tx, const pb_MessageView *message, const pb_MentionsView *view);
+enum status mentions_rewrite(
+	struct log_tx *tx, const pb_MessageView *message, const pb_MentionsView *view, bool *out_direct);
 
 /* Rows of mentions that concern `$user` and come after seq, one a message: for SELECT lists. channel, seq, user and subjects
  * (int8[]: the person, his roles and 0) are SQL. */

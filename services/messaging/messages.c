@@ -4,6 +4,7 @@
 
 #include "services/messaging/guard.h"
 #include "services/messaging/mentions.h"
+#include "services/messaging/notices.h"
 #include "services/messaging/people.h"
 #include "services/messaging/reactions.h"
 #include "services/messaging/views.h"
@@ -16,6 +17,7 @@ struct touch {
 	const char *content;      /* edit only */
 	struct mention_names *names;  /* edit only: in the new content; NULL: none */
 	struct mention_answer answer; /* what moderation says of them */
+	bool tells;                   /* somebody may have to be told */
 	pb_MessageReply *reply;       /* edit only */
 	enum permission own, any; /* what one's own message takes, and what everybody's */
 	/* -- the row, read under the lock */
@@ -107,7 +109,8 @@ static enum status edit_mentions(struct log_tx *tx, struct touch *t, const struc
 		return STATUS_FORBIDDEN; /* not so: it makes the judgement anew */
 	if (!mentioned && !t->message.has_mentions)
 		return STATUS_OK;
-	return mentions_rewrite(tx, &t->message, t->message.has_mentions ? &t->message.mentions : NULL);
+	return mentions_rewrite(
+		tx, &t->message, t->message.has_mentions ? &t->message.mentions : NULL, &t->tells);
 }
 
 static enum status edit_work(struct log_tx *tx, void *arg)
@@ -437,6 +440,8 @@ void update_message(void *service, struct rpc_call *call, const void *request, v
 		st = guard_change(s, &t.change, reply, &replayed);
 	if (st == STATUS_OK && replayed)
 		st = edit_again(s, call, rq, reply, &t.change.no);
+	else if (st == STATUS_OK && t.tells)
+		notices_tell(s->notices, rq->message_id, call->header->trace_id);
 	guard_answer_change(call, st, &t.change.no, replayed);
 }
 

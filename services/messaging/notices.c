@@ -331,12 +331,15 @@ enum status notices_run(struct service *s, const struct notice_message *messages
 
 static const struct db_stmt left_stmt = {
 	"messaging_notice_left",
-	"SELECT DISTINCT message_id FROM messaging.mentions WHERE NOT told AND message_id > $1 AND message_id < $2"
-	" ORDER BY message_id LIMIT $3",
+	"SELECT x.message_id FROM (SELECT DISTINCT r.message_id FROM messaging.mentions r WHERE NOT r.told"
+	"  AND r.message_id > $1 AND r.message_id < $2) x"
+	" CROSS JOIN LATERAL (SELECT m.created_at_ms, m.edited_at_ms FROM messaging.messages m WHERE m.id = x.message_id OFFSET 0) m"
+	" WHERE coalesce(m.edited_at_ms, m.created_at_ms) > $3 ORDER BY x.message_id LIMIT $4",
 };
 
-enum status notices_scan(struct service *s, uint64_t after, uint64_t before)
+enum status notices_scan(struct service *s, int64_t since_ms, uint64_t before)
 {
+	uint64_t after = 0;
 	enum status st = STATUS_OK, worst = STATUS_OK;
 	int found = NOTICE_BATCH;
 
@@ -350,6 +353,7 @@ enum status notices_scan(struct service *s, uint64_t after, uint64_t before)
 		db_params_begin(&params, b.mem);
 		db_put_id(&params, after);
 		db_put_id(&params, before);
+		db_put_i64(&params, since_ms);
 		db_put_i64(&params, NOTICE_BATCH);
 		st = query(&b, &left_stmt, &params, &rows);
 		found = rows.count;
@@ -422,7 +426,7 @@ static void notices_look(struct service *s)
 	enum status st = job_lease(conn, "messaging_notices", s->instance, LEASE_MS, &mine);
 	db_release(conn);
 	if (st == STATUS_OK && mine)
-		notices_scan(s, ids_from_wall_ms(now_ms - STALE_NEWS), ids_from_wall_ms(now_ms - LEFT_MS));
+		notices_scan(s, now_ms - STALE_NEWS, ids_from_wall_ms(now_ms - LEFT_MS));
 }
 
 static void *notices_thread(void *arg)

@@ -34,5 +34,5 @@ struct notice_message {
 /* Tells of up to NOTICE_BATCH messages. STATUS_OK when nothing of them is left to be told; else BUSY, LATE, STALE, INTERNAL, and
  * the rest is told by a later run. */
 enum status notices_run(struct service *s, const struct notice_message *messages, size_t count);
-/* The same for every untold message with an id of after..before, exclusive. */
-enum status notices_scan(struct service *s, uint64_t after, uint64_t before);
+/* The same for every untold message with an id below `before` whose text is younger than since_ms (wall). */
+enum status notices_scan(struct service *s, int64_t since_ms, uint64_t before);

@@ -180,6 +180,75 @@ describe('roles and everyone', () => {
   });
 });
 
+describe('conversations', () => {
+  test('people in a group are called, others are not, and nobody calls everyone', async () => {
+    const group = await bob.rest.ok('POST', '/v1/direct', { user_ids: [ann.id, cid.id] });
+    const outsider = await newPerson(rest, 'outsider');
+    const [inside, outside] = [await socket(ann), await socket(outsider)];
+    const message = await post(bob, `<@${ann.id}> <@${outsider.id}> @everyone @here <#${channel.id}>`, group);
+    assert.deepEqual(message.mentions, { users: [ann.id], roles: [], everyone: false, here: false, channels: [] });
+    assert.equal((await inside.frame(told(message))).data.channel_id, group.id);
+    assert.deepEqual([(await unread(ann, group)).unread, (await unread(ann, group)).mentions], [1, 1]);
+    assert.deepEqual([(await unread(cid, group)).unread, (await unread(cid, group)).mentions], [1, 0]);
+    assert.equal(await unread(outsider, group), undefined);
+    await join(outsider);
+    await marker(outsider, [outside]);
+    assert.equal(outside.frames.filter(told(message)).length, 0);
+    inside.end();
+    outside.end();
+  });
+});
+
+describe('edits and bots', () => {
+  test('who is named by an edit is told then, once; who was told by the first text is not told again', async () => {
+    const [first, second] = [await socket(ann), await socket(cid)];
+    const message = await post(bob, `<@${ann.id}> first`);
+    await first.frame(told(message));
+    const edit = (content) => bob.rest.ok('PATCH', `/v1/channels/${channel.id}/messages/${message.id}`, { content });
+    await edit(`<@${ann.id}> <@${cid.id}> second`);
+    const event = await second.frame(told(message));
+    assert.equal(event.data.how, 'user');
+    assert.equal(event.data.content, `<@${ann.id}> <@${cid.id}> second`);
+    await edit('nobody');
+    await edit(`<@${cid.id}> <@${ann.id}> third`);
+    await marker(ann, [first]);
+    await marker(cid, [second]);
+    for (const s of [first, second]) assert.equal(s.frames.filter(told(message)).length, 1);
+    first.end();
+    second.end();
+  });
+
+  test('who is timed out calls nobody, by a post or by an edit', async () => {
+    const shouter = await newPerson(rest, 'shouter');
+    await join(shouter);
+    const s = await socket(ann);
+    const message = await post(shouter, 'quiet');
+    await owner.rest.ok('PUT', `/v1/teams/${team.id}/members/${shouter.id}/timeout`, { until: new Date(Date.now() + 3600000).toISOString() });
+    for (const [method, path] of [['POST', ''], ['PATCH', `/${message.id}`]]) {
+      const answer = await shouter.rest.call(method, `/v1/channels/${channel.id}/messages${path}`, { content: `<@${ann.id}> loud` });
+      assert.equal(answer.status, 403);
+    }
+    await marker(ann, [s]);
+    assert.equal(s.frames.filter(told(message)).length, 0);
+    assert.equal((await get(ann, message)).content, 'quiet');
+    s.end();
+  });
+
+  test('a bot is told on its own topic as people are, and tells', async () => {
+    const bot = await bob.rest.ok('POST', '/v1/bots', { username: `caller-${Date.now() % 1000000}` });
+    const { token } = await bob.rest.ok('POST', `/v1/bots/${bot.id}/tokens`, { label: 'all', scopes: ['read', 'write'] });
+    await owner.rest.ok('PUT', `/v1/teams/${team.id}/members/${bot.id}`, {});
+    const asBot = { id: bot.id, token, rest: rest.as(token) };
+    const [own, other] = [await socket(asBot), await socket(ann)];
+    const called = await post(bob, `<@${bot.id}> are you there?`);
+    await own.frame(told(called));
+    const answer = await post(asBot, `<@${ann.id}> yes`);
+    assert.equal((await other.frame(told(answer))).data.user_id, bot.id);
+    own.end();
+    other.end();
+  });
+});
+
 describe('unread', () => {
   test('a mark by one socket reaches the others on both gateways with the same numbers as REST', async () => {
     const room = await make({ name: 'marks' });

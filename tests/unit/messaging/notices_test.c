@@ -230,6 +230,45 @@ START_TEST(deleting_a_message_blanks_what_people_were_told_of_it)
 }
 END_TEST
 
+START_TEST(who_is_named_by_an_edit_is_told_then_and_who_was_told_is_not_told_again)
+{
+	struct fixture fx;
+	char audience[AUDIENCE_SIZE];
+	pb_MessageReply reply;
+	static const char *const texts[] = {"<@6> <@7>", "nobody", "<@7> <@6>"};
+
+	fixture_create(&fx);
+	uint64_t channel = made_channel(&fx, false);
+	fx.user = 6;
+	pb_MessageView question = posted(&fx, channel, "a question", 0);
+	fx.user = 5;
+	pb_MessageView m = posted(&fx, channel, "an answer", question.id);
+	ck_assert_int_eq(told(&fx, m.id), STATUS_OK);
+	ck_assert_int_eq(notices_of(&fx, 6), 1);
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+		ck_assert_int_eq(DO(&fx, true, update_message, pb_UpdateMessageRequest, &reply, .channel_id = channel,
+					 .message_id = m.id, .content = (char *)texts[i]),
+			STATUS_OK);
+		ck_assert_int_eq(told(&fx, m.id), STATUS_OK);
+		ck_assert_int_eq(notices_of(&fx, 6), 1);
+		ck_assert_int_eq(notices_of(&fx, 7), 1);
+	}
+	pb_Event event = event_back(&fx, STREAM_USER(7), 0, audience);
+	ck_assert_uint_eq(event.body.user_mentioned.how, MENTION_USER);
+	ck_assert_str_eq(event.body.user_mentioned.message.content, texts[0]);
+	/* Named, and taken out again before anybody was told: nobody is. */
+	pb_MessageView quick = posted(&fx, channel, "<@6>", 0);
+	ck_assert_int_eq(DO(&fx, true, update_message, pb_UpdateMessageRequest, &reply, .channel_id = channel,
+				 .message_id = quick.id, .content = (char *)"nobody"),
+		STATUS_OK);
+	ck_assert_int_eq(told(&fx, quick.id), STATUS_OK);
+	ck_assert_int_eq(notices_of(&fx, 6), 1);
+	ck_assert_int_eq(untold(&fx), 0);
+	assert_streams_whole(&fx);
+	fixture_destroy(&fx);
+}
+END_TEST
+
 /* ---- both at once */
 
 struct race {
@@ -310,15 +349,19 @@ START_TEST(what_a_crash_left_is_found_in_order_and_told_once)
 	fixture_create(&fx);
 	uint64_t channel = made_channel(&fx, false), last = 0;
 	uint64_t first = posted(&fx, channel, "<@6> too old", 0).id;
+	uint64_t changed = posted(&fx, channel, "<@6> old, and edited", 0).id;
+	pg_exec(fx.url, arena_printf(fx.mem, "UPDATE messaging.messages SET created_at_ms = 5 WHERE id IN (%llu, %llu);"
+					     "UPDATE messaging.messages SET edited_at_ms = 7 WHERE id = %llu",
+				 (unsigned long long)first, (unsigned long long)changed, (unsigned long long)changed));
 	for (int i = 0; i < 2 * NOTICE_BATCH + 3; i++) /* committed, and the copy died */
 		last = posted(&fx, channel, "<@6>", 0).id;
 	uint64_t young = posted(&fx, channel, "<@6> too young", 0).id;
-	ck_assert_int_eq(notices_scan(&fx.service, first, young), STATUS_OK);
-	ck_assert_int_eq(notices_of(&fx, 6), 2 * NOTICE_BATCH + 3);
+	ck_assert_int_eq(notices_scan(&fx.service, 6, young), STATUS_OK);
+	ck_assert_int_eq(notices_of(&fx, 6), 2 * NOTICE_BATCH + 4);
 	ck_assert_uint_eq(event_back(&fx, STREAM_USER(6), 0, audience).body.user_mentioned.message.id, last);
 	ck_assert_int_eq(untold(&fx), 2);
-	ck_assert_int_eq(notices_scan(&fx.service, first, young), STATUS_OK);
-	ck_assert_int_eq(notices_of(&fx, 6), 2 * NOTICE_BATCH + 3);
+	ck_assert_int_eq(notices_scan(&fx.service, 6, young), STATUS_OK);
+	ck_assert_int_eq(notices_of(&fx, 6), 2 * NOTICE_BATCH + 4);
 	assert_streams_whole(&fx);
 	fixture_destroy(&fx);
 }
@@ -370,6 +413,7 @@ TESTS("notices", who_is_named_is_told_once_in_his_own_stream, who_is_answered_is
 	a_kick_between_the_judgement_and_the_commit_is_obeyed,
 	a_wide_change_between_the_judgement_and_the_commit_has_it_judged_again,
 	nobody_is_told_of_a_message_that_is_gone, deleting_a_message_blanks_what_people_were_told_of_it,
+	who_is_named_by_an_edit_is_told_then_and_who_was_told_is_not_told_again,
 	a_deletion_and_a_notice_at_once_leave_no_words, several_copies_at_once_tell_once,
 	what_a_crash_left_is_found_in_order_and_told_once, somebody_without_a_stream_holds_nobody_up,
 	a_copy_tells_of_its_own_posts_by_itself)
