@@ -250,15 +250,39 @@ static bool views(const struct facts *f)
 	return f->standing.member && eval_rights(&f->eval, EVAL_ASK_NOTHING).status == STATUS_OK;
 }
 
-/* Exactly, for the one channel. */
-static void flips_channel(struct change *c, struct moving *m)
+static const struct db_stmt standing_stmt = {"moderation_overrides_standing",
+	"SELECT " OVERRIDE_ARRAYS " FROM moderation.overrides o WHERE (o.scope = 1 AND o.scope_id = $1)"
+	" OR (o.scope = 2 AND o.scope_id = $2) OR (o.scope = 3 AND o.scope_id = $3)"};
+
+static bool restricted(const struct facts *f)
+{
+	return eval_channel_restricted(&f->team, f->eval.roles, f->eval.role_count, f->eval.overrides, f->eval.override_count,
+		&f->channel);
+}
+
+/* Exactly, for the one channel. From what stands under the lock: another person's override raises that person's epoch only, which
+ * nobody compared, and decides the channel's key all the same. */
+static enum status flips_channel(struct change *c, struct moving *m)
 {
 	struct facts *f = change_actor(c);
+	struct eval_override *standing;
+	struct db_params p;
+	struct db_rows rows = {0};
 
+	change_params(c, &p);
+	db_put_id(&p, f->team.id);
+	db_put_id(&p, f->channel.category_id);
+	db_put_id(&p, f->channel.id);
+	enum status st = change_query(c, &standing_stmt, &p, &rows);
+	if (st != STATUS_OK)
+		return st;
+	f->eval.override_count = overrides_from_row(&rows, 0, 0, c->mem, &standing);
+	f->eval.overrides = standing;
+	bool before = restricted(f);
 	replace(c, &f->eval, m);
-	m->restricted = eval_channel_restricted(&f->team, f->eval.roles, f->eval.role_count, f->eval.overrides,
-		f->eval.override_count, &f->channel);
-	m->flips = m->restricted != f->restricted;
+	m->restricted = restricted(f);
+	m->flips = m->restricted != before;
+	return STATUS_OK;
 }
 
 /* For the channels of a team or category it is enough that a kind may flip: nobody looks at each of them. */
@@ -314,7 +338,9 @@ static enum status audience_first(struct change *c, struct moving *m)
 	struct bits deciding = audiences_bits();
 
 	if (of_channel(m->rq)) {
-		flips_channel(c, m);
+		enum status st = flips_channel(c, m);
+		if (st != STATUS_OK)
+			return st;
 		deciding = bits_with((struct bits){0}, channel_kind_view(f->channel.kind));
 	} else {
 		flips_wide(m);

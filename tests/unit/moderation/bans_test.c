@@ -64,7 +64,7 @@ START_TEST(one_who_never_was_a_member_is_banned_and_gets_an_epoch)
 }
 END_TEST
 
-START_TEST(a_ban_that_holds_takes_a_new_reason_and_says_nothing)
+START_TEST(a_ban_that_holds_takes_a_new_reason_and_tells_it)
 {
 	struct house *h = house_open();
 	pb_UserView *ann = person(h, "ann"), *bob = person(h, "bob");
@@ -76,6 +76,10 @@ START_TEST(a_ban_that_holds_takes_a_new_reason_and_says_nothing)
 	OK(h, ann, ban_member, &reply, .scope_id = team, .user_id = bob->id, .reason = "two");
 	ck_assert_str_eq(reply.ban.reason, "two");
 	ck_assert_uint_eq(reply.ban.created_at_ms, at);
+	struct written *t = expect_events(h, STREAM_TEAM(team), before, "member_banned", can_ban(h, team), NULL);
+	ck_assert_str_eq(t[0].body.body.member_banned.reason, "two");
+	before = head(h, STREAM_TEAM(team));
+	OK(h, ann, ban_member, &reply, .scope_id = team, .user_id = bob->id, .reason = "two");
 	expect_events(h, STREAM_TEAM(team), before, NULL);
 	ck_assert_int_eq(number(h, "SELECT count(*) FROM moderation.bans WHERE scope_id = %ld", (long)team), 1);
 	house_close(h);
@@ -456,7 +460,7 @@ START_TEST(a_channel_ban_expires_by_the_job)
 END_TEST
 
 TESTS("moderation bans", a_ban_takes_the_key_first_then_the_membership_then_tells_who_may_ban,
-	one_who_never_was_a_member_is_banned_and_gets_an_epoch, a_ban_that_holds_takes_a_new_reason_and_says_nothing,
+	one_who_never_was_a_member_is_banned_and_gets_an_epoch, a_ban_that_holds_takes_a_new_reason_and_tells_it,
 	lifting_a_ban_keeps_its_row_and_raises_the_epoch, bans_follow_rank_and_spare_the_owner,
 	a_bans_bounds_are_checked, bans_are_listed_by_id_for_those_who_may_ban,
 	a_ban_whose_time_has_come_is_ended_by_the_job_with_its_events,
