@@ -18,8 +18,10 @@ export class Personas {
     this.channel = await owner.rest.ok('POST', '/v1/channels', { name: 'matrix', team_id: this.team.id });
     this.rest = { anonymous: this.root.as(null), owner: owner.rest };
     this.id = { anonymous: null, owner: owner.id };
+    this.people = { owner };
     for (const name of ['outsider', 'banned', 'member', 'denied', 'silenced', 'timedout', 'moderator']) {
       const person = await newPerson(this.root, name);
+      this.people[name] = person;
       this.rest[name] = person.rest;
       this.id[name] = person.id;
       if (name !== 'outsider') await this.join(person.id);
