@@ -140,6 +140,10 @@ const char *search_match(struct arena *mem, const struct search_terms *terms, ui
 		put_and(&t);
 		put_mark(&t, segment, '*', 0);
 	}
+	for (size_t i = 0; i < terms->other_kind_count; i++) {
+		put_text(&t, " & !");
+		put_mark(&t, segment, '%', terms->other_kinds[i]);
+	}
 	return t.bytes;
 }
 

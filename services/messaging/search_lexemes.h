@@ -22,8 +22,8 @@ struct search_terms {
 	bool bounded;      /* the query cannot be met by a message with none of its words */
 	const uint64_t *channels, *authors; /* any of them; none: all */
 	size_t channel_count, author_count;
-	const uint32_t *kinds;
-	size_t kind_count;
+	const uint32_t *kinds, *other_kinds; /* any of kinds, none of other_kinds: the shorter list is the cheaper one */
+	size_t kind_count, other_kind_count;
 };
 /* The tsquery that finds them in one segment. */
 const char *search_match(struct arena *mem, const struct search_terms *terms, uint64_t segment);

@@ -306,6 +306,30 @@ static enum status probe_chosen(struct run *r)
 	return probe(r, &messages_probe_stmt, ids, segments, count, CHOSEN_MOST + 1, &full);
 }
 
+/* Nearly every message is of the usual kinds: who has the mark of another is a list that ends soon, who has theirs is all of the
+ * segment. */
+static void choose_kinds(struct run *r)
+{
+	const struct search_query *q = r->q;
+	uint32_t *others = ARENA_ARRAY(r->mem, MESSAGE_SYSTEM, uint32_t);
+	size_t count = 0;
+
+	for (uint32_t kind = MESSAGE_TEXT; kind <= MESSAGE_SYSTEM; kind++) {
+		bool wanted = false;
+		for (size_t i = 0; i < q->kind_count; i++)
+			wanted = wanted || q->kinds[i] == kind;
+		if (!wanted)
+			others[count++] = kind;
+	}
+	if (count < q->kind_count) {
+		r->terms.other_kinds = others;
+		r->terms.other_kind_count = count;
+	} else {
+		r->terms.kinds = q->kinds;
+		r->terms.kind_count = q->kind_count;
+	}
+}
+
 enum status search_run(struct db_conn *conn, struct arena *mem, const struct search_query *q, struct search_answer *out)
 {
 	struct run r = {.conn = conn, .mem = mem, .q = q, .out = out, .after = q->after, .before = q->before};
@@ -324,8 +348,7 @@ enum status search_run(struct db_conn *conn, struct arena *mem, const struct sea
 	}
 	r.terms.authors = q->authors;
 	r.terms.author_count = q->author_count;
-	r.terms.kinds = q->kinds;
-	r.terms.kind_count = q->kind_count;
+	choose_kinds(&r);
 	if (q->pinned || q->bookmarked) {
 		st = probe_chosen(&r);
 	} else {

@@ -13,8 +13,8 @@
 
 /* More are counted as "capped": a word that is everywhere is ranked among the newest messages. What one more batch of segments
  * brings is still looked at, so a total may be some thousand higher. */
-#define SEARCH_HITS_MOST     5000
-#define SEARCH_VISITS_MOST   20000  /* messages looked at, readable or not */
+#define SEARCH_HITS_MOST     2000
+#define SEARCH_VISITS_MOST   10000  /* messages looked at, readable or not */
 #define SEARCH_NEWEST_VISITS 100000 /* newest first: while a newer one may be in what was not looked at */
 #define SEARCH_SEGMENTS_MOST 2000   /* probed: 16 million messages */
 

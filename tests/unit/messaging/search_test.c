@@ -299,13 +299,13 @@ START_TEST(pages_give_every_message_once_and_in_order)
 }
 END_TEST
 
-/* Messages far beyond one segment, made in the table: each says "all", every 10th "tenth", every 1000th "rare". */
+/* Messages far beyond one segment, made in the table: each says "all", every 20th "twentieth", every 1000th "rare". */
 static void many(struct fixture *fx, uint64_t channel, int count)
 {
 	pg_exec(fx->url,
 		arena_printf(fx->mem,
 			"INSERT INTO messaging.messages (id, channel_id, seq, author_id, content, created_at_ms)"
-			" SELECT 1000000 + g, %llu, 1000000 + g, 5, 'all ' || CASE WHEN g %% 10 = 0 THEN 'tenth ' ELSE '' END"
+			" SELECT 1000000 + g, %llu, 1000000 + g, 5, 'all ' || CASE WHEN g %% 20 = 0 THEN 'twentieth ' ELSE '' END"
 			" || CASE WHEN g %% 1000 = 0 THEN 'rare' ELSE '' END, 1 FROM generate_series(1, %d) g",
 			(unsigned long long)channel, count));
 }
@@ -325,8 +325,8 @@ START_TEST(a_search_reads_segment_by_segment_and_stops_when_it_has_enough)
 	ck_assert_int_eq(SEARCH(&fx, &reply, TEXT("rare")), STATUS_OK);
 	ck_assert_uint_eq(reply.total, (3 * SEARCH_SEGMENT_ROWS + 100) / 1000);
 	ck_assert(!reply.capped);
-	ck_assert_int_eq(SEARCH(&fx, &reply, TEXT("tenth"), .limit = 100), STATUS_OK);
-	ck_assert_uint_eq(reply.total, (3 * SEARCH_SEGMENT_ROWS + 100) / 10);
+	ck_assert_int_eq(SEARCH(&fx, &reply, TEXT("twentieth"), .limit = 100), STATUS_OK);
+	ck_assert_uint_eq(reply.total, (3 * SEARCH_SEGMENT_ROWS + 100) / 20);
 	ck_assert_int_eq(SEARCH(&fx, &reply, TEXT("all"), .newest_first = true, .limit = 10), STATUS_OK);
 	ck_assert(reply.capped);
 	ck_assert_uint_ge(reply.total, SEARCH_HITS_MOST);

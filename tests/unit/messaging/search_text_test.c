@@ -139,6 +139,19 @@ START_TEST(a_query_that_the_absence_of_a_word_meets_stays_in_its_segment)
 }
 END_TEST
 
+START_TEST(kinds_that_are_left_out_do_not_bound_a_query)
+{
+	const uint32_t others[] = {3, 2};
+	struct search_terms terms = {.query = "'apple'", .bounded = true, .other_kinds = others, .other_kind_count = 2};
+
+	fold("");
+	ck_assert_str_eq(search_match(mem, &terms, 3), "('3:apple') & !'3%3' & !'3%2'");
+	terms.query = NULL;
+	terms.other_kind_count = 1;
+	ck_assert_str_eq(search_match(mem, &terms, 3), "'3*' & !'3%3'");
+}
+END_TEST
+
 START_TEST(found_words_are_marked_as_they_were_written)
 {
 	ck_assert_str_eq(snippet("Ein Café in der Straße.", "ein \2cafe\3 in der \2strasse\3."),
@@ -197,6 +210,6 @@ END_TEST
 TESTS("search_text", case_and_accents_do_not_matter, letters_that_are_two_become_two, what_is_no_letter_of_these_stays,
 	control_characters_are_blanks, every_folded_byte_knows_its_character, no_text_of_valid_utf8_grows,
 	a_vector_is_put_into_its_segment_with_the_marks_of_its_message, a_query_is_put_into_a_segment,
-	a_query_that_the_absence_of_a_word_meets_stays_in_its_segment, found_words_are_marked_as_they_were_written,
-	a_snippet_is_escaped_inside_and_outside_of_marks, a_headline_that_is_not_the_text_marks_nothing,
+	a_query_that_the_absence_of_a_word_meets_stays_in_its_segment, kinds_that_are_left_out_do_not_bound_a_query,
+	found_words_are_marked_as_they_were_written, a_snippet_is_escaped_inside_and_outside_of_marks, a_headline_that_is_not_the_text_marks_nothing,
 	a_long_text_is_cut_around_the_first_word_found, a_short_text_is_shown_whole)
