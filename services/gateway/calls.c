@@ -107,7 +107,9 @@ static void port_ask_keys(void *arg, uint64_t question, struct stream s, const u
 	pb_ListAudiencesRequest request = {.user_ids_count = (pb_size_t)count,
 		.user_ids = (uint64_t *)users,
 		.streams_count = s.rank != 0,
-		.streams = s.rank != 0 ? &stream : NULL};
+		.streams = s.rank != 0 ? &stream : NULL,
+		.only_teams = s.rank == 0 && s.id == ALL_TEAMS,
+		.only_conversations = s.rank == 0 && s.id == ALL_CONVERSATIONS};
 
 	moderation_list_audiences_async(
 		calls->shared->moderation, &ctx, &request, answered, call_of(calls, question));

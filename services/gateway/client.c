@@ -266,7 +266,12 @@ void client_teams_changed(struct client *client, uint64_t team)
 		return;
 	whereabouts_want(client);
 	if (team != 0)
-		subscribe_joined(client, STREAM_TEAM(team));
+		subscribe_joined(client, STREAM_TEAM(team), CLIENT_GLOBAL);
+}
+
+void client_conversation_joined(struct client *client, uint64_t conversation)
+{
+	subscribe_joined(client, STREAM_TEAM(conversation), CLIENT_DIRECT);
 }
 
 /* From here on a revocation is seen. */

@@ -32,6 +32,7 @@ enum client_state {
 #define CLIENT_PRESENT  (1u << 5) /* presence was told */
 #define CLIENT_WARNED   (1u << 6) /* told that it makes too many operations */
 #define CLIENT_GLOBAL   (1u << 7) /* has the topic that looks into every team of its user */
+#define CLIENT_DIRECT   (1u << 8) /* has the user's own topic, which looks into every conversation of his */
 
 /* One person's clients on this loop. */
 struct user {
@@ -111,6 +112,8 @@ enum client_ops client_count_op(struct client *client);
 /* Its user came into a team, was put out of one or may have been: presence is told, team (0: none in
  * particular) is opened for clients that look everywhere. */
 void client_teams_changed(struct client *client, uint64_t team);
+/* He came into a conversation. */
+void client_conversation_joined(struct client *client, uint64_t conversation);
 
 /* An event whose copies share event_id: false the second time. */
 bool client_first_copy(struct client *client, uint64_t event_id);

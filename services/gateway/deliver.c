@@ -263,6 +263,14 @@ void deliver_late(struct delivery *d, struct subscription *sub)
 		frame_unref(alone.frames[i]);
 }
 
+static void joined_conversation(struct feed *feed, const pb_ChannelView *channel)
+{
+	if (channel->team_id != 0 || channel->id == 0)
+		return;
+	for (uint32_t i = feed->member_count; i-- > 0;)
+		client_conversation_joined(feed->members[i]->client, channel->id);
+}
+
 /* What an event of somebody's own stream means for his sockets. Some of them may be closed by it. */
 static void own_event(struct feed *feed, const pb_Event *body)
 {
@@ -298,6 +306,12 @@ static void own_event(struct feed *feed, const pb_Event *body)
 			client_teams_changed(feed->members[i]->client, team);
 		return;
 	}
+	case EVENT_KIND_conversation_created:
+		joined_conversation(feed, &body->body.conversation_created.channel);
+		return;
+	case EVENT_KIND_channel_member_joined:
+		joined_conversation(feed, &body->body.channel_member_joined.channel);
+		return;
 	default:
 		return;
 	}

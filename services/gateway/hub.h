@@ -33,6 +33,11 @@ struct question {
 		const char *why);
 };
 
+/* Stands for all streams of somebody's teams, of his conversations, or of both. */
+#define ALL_TEAMS         1
+#define ALL_CONVERSATIONS 2
+#define STREAMS_OF(all)   ((struct stream){0, (all)})
+
 /*
  * The outside. Nothing here blocks; each `ask` is answered once by hub_answer with the same question id, from
  * the loop's turn, never from within the call.
@@ -46,7 +51,7 @@ struct hub_ports {
 	void (*generation)(void *arg, char out[HUB_GENERATION_SIZE]);
 	void (*ask_token)(void *arg, uint64_t question, const char *token,
 		enum dialect dialect); /* pb_ResolveTokenReply */
-	/* Keys of users in a stream; in all their teams when rank is 0. pb_ListAudiencesReply */
+	/* Keys of users in a stream, or in all of theirs: STREAMS_OF. pb_ListAudiencesReply */
 	void (*ask_keys)(void *arg, uint64_t question, struct stream s, const uint64_t *users, size_t count);
 	void (*ask_rights)(void *arg, uint64_t question, uint64_t user, const uint64_t *channels,
 		size_t count); /* pb_JudgeManyReply */

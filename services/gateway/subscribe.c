@@ -18,7 +18,7 @@
 #define RETRY_MS      100
 #define USERS_AT_ONCE 32 /* whose keys in all their teams are asked for in one question */
 
-/* Wishes that want all teams of their users. */
+/* Wishes that want all teams or conversations of their users. */
 struct teams_ask {
 	struct teams_ask *next;
 	struct subscribe *sub; /* NULL: it went */
@@ -26,6 +26,7 @@ struct teams_ask {
 	struct timer retry;
 	struct hub *hub;
 	bool queued; /* in hub->unasked_teams */
+	uint64_t all; /* ALL_... */
 };
 
 struct teams_question {
@@ -83,13 +84,30 @@ void subscribe_drop(struct client *client)
 	}
 }
 
+/* A conversation's stream has one key, which its people hold. */
+static bool in_conversation(const struct member *member)
+{
+	char key[AUDIENCE_SIZE];
+
+	if (member->feed->stream.rank != RANK_TEAM || member->keys == NULL)
+		return false;
+	audience_key(key, "conversation", member->feed->stream.id);
+	return key_set_has(member->keys, key_find(member->feed->keys, key));
+}
+
+/* Conversations are shown as a whole by the user's own topic. */
+static bool has_own_topic(const struct subscription *sub)
+{
+	return sub->class == TOPIC_GLOBAL || (sub->class == TOPIC_WHOLE && in_conversation(sub->member));
+}
+
 size_t subscribe_count(const struct client *client)
 {
 	size_t count = (client->flags & CLIENT_GLOBAL) != 0;
 
 	for (const struct member *member = client->members; member != NULL; member = member->next)
 		for (const struct subscription *sub = member->subs; sub != NULL; sub = sub->next)
-			count += sub->class != TOPIC_GLOBAL;
+			count += !has_own_topic(sub);
 	return count;
 }
 
@@ -179,17 +197,26 @@ static bool holds_key(const struct member *member, const struct topic_wish *wish
  * left for moderation to say. */
 static void subscribe_all(struct subscribe *sub, struct member *member)
 {
+	bool direct = in_conversation(member);
+
+	if (direct && (member->client->flags & CLIENT_DIRECT) != 0)
+		subscription_add(member, TOPIC_WHOLE, 0);
 	for (size_t i = 0; i < sub->topic_count; i++) {
 		struct topic_wish *wish = &sub->topics[i];
 		if (wish->status != STATUS_OK)
 			continue;
-		if (stream_compare(wish->stream, member->feed->stream) == 0) {
+		if (wish->kind == TOPIC_KIND_TEAM && direct &&
+			stream_compare(wish->stream, member->feed->stream) == 0) {
+			wish->status = STATUS_NOT_FOUND; /* it is no team */
+		} else if (stream_compare(wish->stream, member->feed->stream) == 0) {
 			if (wish->kind == TOPIC_KIND_CHANNEL && !wish->judged)
 				wish->judged = holds_key(member, wish);
 			if (wish->kind != TOPIC_KIND_CHANNEL || wish->judged)
 				wish_subscribe(member, wish);
-		} else if (wish->kind == TOPIC_KIND_GLOBAL && member->feed->stream.rank == RANK_TEAM) {
+		} else if (wish->kind == TOPIC_KIND_GLOBAL && member->feed->stream.rank == RANK_TEAM && !direct) {
 			subscription_add(member, TOPIC_GLOBAL, 0);
+		} else if (wish->kind == TOPIC_KIND_USER && direct) {
+			subscription_add(member, TOPIC_WHOLE, 0);
 		}
 	}
 }
@@ -220,13 +247,18 @@ static void begin_here(struct subscribe *sub, struct member *member, struct stre
 {
 	const struct position *since = since_of(sub, answer->stream);
 	uint64_t applied = member->feed->applied;
+	struct position begun = {answer->stream, member->unchanged_since, NULL};
 
+	if (since == NULL && sub->wants_direct && in_conversation(member) &&
+		since_of(sub, STREAM_USER(member->client->user->id)) != NULL)
+		since = &begun; /* it began while the client was away, or he was brought in then */
 	answer->fresh = true;
 	answer->seq = answer->live_from = applied;
 	member->told = applied;
 	catchup_begin(member);
 	subscribe_all(sub, member);
-	if ((member->client->flags & CLIENT_GLOBAL) != 0 && answer->stream.rank == RANK_TEAM)
+	if ((member->client->flags & CLIENT_GLOBAL) != 0 && answer->stream.rank == RANK_TEAM &&
+		!in_conversation(member))
 		subscription_add(member, TOPIC_GLOBAL, 0);
 	if (since == NULL)
 		return;
@@ -288,12 +320,13 @@ static void settled(struct client *client, struct stream s, struct member *membe
 	}
 	if (member == NULL)
 		return;
-	/* Opened because the user came into the team: what he may see of it since then is his. */
-	if ((client->flags & CLIENT_GLOBAL) == 0) {
+	/* Opened because the user came into the team or conversation: what he may see of it since then is his. */
+	bool direct = in_conversation(member);
+	if ((client->flags & (direct ? CLIENT_DIRECT : CLIENT_GLOBAL)) == 0) {
 		member_remove(member);
 		return;
 	}
-	subscription_add(member, TOPIC_GLOBAL, 0);
+	subscription_add(member, direct ? TOPIC_WHOLE : TOPIC_GLOBAL, 0);
 	member->announced = true;
 	if (member->unchanged_since < member->feed->applied) {
 		catchup_begin(member);
@@ -334,7 +367,7 @@ static void want(struct subscribe *sub, struct stream s, enum open_source source
 	answer->seq = member->feed->applied;
 }
 
-/* ---- all teams of the user */
+/* ---- all teams or conversations of the user */
 
 static void teams_ask_queue(struct teams_ask *ask)
 {
@@ -355,7 +388,8 @@ static void teams_begin(struct subscribe *sub)
 	*ask = (struct teams_ask){.sub = sub,
 		.user = sub->client->user->id,
 		.retry.fire = teams_retry,
-		.hub = sub->client->hub};
+		.hub = sub->client->hub,
+		.all = (sub->wants_teams ? ALL_TEAMS : 0) | (sub->wants_direct ? ALL_CONVERSATIONS : 0)};
 	sub->asking_teams = ask;
 	sub->outstanding++;
 	teams_ask_queue(ask);
@@ -364,12 +398,21 @@ static void teams_begin(struct subscribe *sub)
 static void teams_refuse(struct subscribe *sub, enum status st)
 {
 	for (size_t i = 0; i < sub->topic_count; i++)
-		if (sub->topics[i].kind == TOPIC_KIND_GLOBAL && sub->topics[i].status == STATUS_OK)
+		if ((sub->topics[i].kind == TOPIC_KIND_GLOBAL || sub->topics[i].kind == TOPIC_KIND_USER) &&
+			sub->topics[i].status == STATUS_OK)
 			sub->topics[i].status = st;
 }
 
+static bool answer_is_conversation(const pb_ListAudiencesReply *got, const pb_AudienceAnswer *answer)
+{
+	static const char prefix[] = "conversation:";
+	const pb_KeySet *set = answer->key_set < got->key_sets_count ? &got->key_sets[answer->key_set] : NULL;
+
+	return set != NULL && set->keys_count > 0 && strncmp(set->keys[0], prefix, sizeof prefix - 1) == 0;
+}
+
 /* One wish's part of the answer. */
-static void teams_take(struct subscribe *sub, uint64_t user, const pb_ListAudiencesReply *got)
+static void teams_take(struct subscribe *sub, uint64_t user, uint64_t all, const pb_ListAudiencesReply *got)
 {
 	struct hub *hub = sub->client->hub;
 
@@ -377,7 +420,8 @@ static void teams_take(struct subscribe *sub, uint64_t user, const pb_ListAudien
 		const pb_AudienceAnswer *answer = &got->answers[i];
 		struct stream s = {answer->rank, answer->stream_id};
 		struct member *member = NULL;
-		if (answer->user_id != user || answer->rank != RANK_TEAM || !answer->member)
+		if (answer->user_id != user || answer->rank != RANK_TEAM || !answer->member ||
+			(all & (answer_is_conversation(got, answer) ? ALL_CONVERSATIONS : ALL_TEAMS)) == 0)
 			continue;
 		want(sub, s, OPEN_ANSWERED, &member);
 		if (member == NULL)
@@ -416,7 +460,7 @@ static void teams_answered(
 		if (st != STATUS_OK)
 			teams_refuse(sub, STATUS_BUSY);
 		else
-			teams_take(sub, ask->user, got);
+			teams_take(sub, ask->user, ask->all, got);
 		sub->working = false;
 		free(ask);
 		advance(sub);
@@ -428,7 +472,7 @@ void subscribe_flush(struct hub *hub)
 {
 	while (hub->unasked_teams != NULL) {
 		struct teams_question *asked = memory_new(sizeof *asked);
-		uint64_t users[USERS_AT_ONCE];
+		uint64_t users[USERS_AT_ONCE], all = 0;
 		size_t count = 0;
 		asked->question.answered = teams_answered;
 		while (hub->unasked_teams != NULL && count < USERS_AT_ONCE) {
@@ -441,6 +485,7 @@ void subscribe_flush(struct hub *hub)
 			}
 			ask->next = asked->asks;
 			asked->asks = ask;
+			all |= ask->all;
 			bool seen = false;
 			for (size_t i = 0; i < count && !seen; i++)
 				seen = users[i] == ask->user;
@@ -452,7 +497,7 @@ void subscribe_flush(struct hub *hub)
 			return;
 		}
 		hub->options.ports->ask_keys(
-			hub->options.arg, hub_ask(hub, &asked->question), (struct stream){0}, users, count);
+			hub->options.arg, hub_ask(hub, &asked->question), STREAMS_OF(all), users, count);
 	}
 }
 
@@ -597,12 +642,18 @@ static void remove_topics(struct subscribe *sub)
 			continue;
 		if (wish->kind == TOPIC_KIND_GLOBAL)
 			client->flags &= ~CLIENT_GLOBAL;
+		if (wish->kind == TOPIC_KIND_USER && wish->id == client->user->id)
+			client->flags &= ~CLIENT_DIRECT;
 		for (struct member *member = client->members; member != NULL; member = member->next) {
 			struct subscription *found = NULL;
 			if (wish->kind == TOPIC_KIND_CHANNEL)
 				found = subscription_find(member, TOPIC_CHANNEL, wish->id);
 			else if (wish->kind == TOPIC_KIND_GLOBAL)
 				found = subscription_find(member, TOPIC_GLOBAL, 0);
+			else if (in_conversation(member))
+				found = wish->kind == TOPIC_KIND_USER && wish->id == client->user->id
+						? subscription_find(member, TOPIC_WHOLE, 0)
+						: NULL;
 			else if (member->feed->stream.id == wish->id &&
 				 member->feed->stream.rank ==
 					 (wish->kind == TOPIC_KIND_USER ? RANK_USER : RANK_TEAM))
@@ -633,6 +684,9 @@ static void drop_refused(struct subscribe *sub, struct member *member)
 			found = subscription_find(member, TOPIC_CHANNEL, wish->id);
 		else if (wish->kind == TOPIC_KIND_GLOBAL && (member->client->flags & CLIENT_GLOBAL) == 0)
 			found = subscription_find(member, TOPIC_GLOBAL, 0);
+		else if (wish->kind == TOPIC_KIND_USER && (member->client->flags & CLIENT_DIRECT) == 0 &&
+			 in_conversation(member))
+			found = subscription_find(member, TOPIC_WHOLE, 0);
 		if (found != NULL)
 			subscription_remove(found);
 	}
@@ -648,6 +702,8 @@ static void complete(struct subscribe *sub)
 		const struct topic_wish *wish = &sub->topics[i];
 		if (wish->status == STATUS_OK && wish->kind == TOPIC_KIND_GLOBAL)
 			client->flags |= CLIENT_GLOBAL;
+		if (wish->status == STATUS_OK && wish->kind == TOPIC_KIND_USER)
+			client->flags |= CLIENT_DIRECT;
 	}
 	for (size_t i = 0; i < sub->answer_count; i++) {
 		struct stream_answer *answer = &sub->answers[i];
@@ -698,7 +754,7 @@ static void open_all(struct subscribe *sub)
 		if (sub->topics[i].status == STATUS_OK)
 			want(sub, sub->topics[i].stream,
 				sub->topics[i].kind == TOPIC_KIND_GLOBAL ? OPEN_BY_HEAD : OPEN_BY_KEYS, NULL);
-	if (sub->wants_teams)
+	if (sub->wants_teams || sub->wants_direct)
 		teams_begin(sub);
 	sub->working = false;
 }
@@ -754,6 +810,8 @@ static void start(struct subscribe *sub)
 			wish->stream = STREAM_USER(wish->id);
 			if (wish->id != client->user->id)
 				wish->status = STATUS_FORBIDDEN;
+			else
+				sub->wants_direct = true;
 			break;
 		case TOPIC_KIND_GLOBAL:
 			wish->stream = STREAM_GLOBAL;
@@ -793,12 +851,16 @@ enum status subscribe_submit(struct subscribe *sub)
 	return STATUS_OK;
 }
 
-void subscribe_joined(struct client *client, struct stream team)
+void subscribe_joined(struct client *client, struct stream s, uint32_t flag)
 {
-	if ((client->flags & CLIENT_GLOBAL) == 0 || client->state != CLIENT_READY ||
-		member_find(client, team) != NULL)
+	struct member *member = member_find(client, s);
+
+	if ((client->flags & flag) == 0 || client->state != CLIENT_READY)
 		return;
-	open_stream(client, team, OPEN_BY_KEYS, settled);
+	if (member == NULL)
+		open_stream(client, s, OPEN_BY_KEYS, settled);
+	else if (flag == CLIENT_DIRECT && member->live && in_conversation(member))
+		subscription_add(member, TOPIC_WHOLE, 0); /* one of his channel topics was sooner */
 }
 
 void subscribe_member_gone(struct client *client, struct stream s)

@@ -65,6 +65,7 @@ struct subscribe {
 	size_t reading;     /* streams whose first page is awaited */
 	bool working;       /* in the middle of a step: not to be completed */
 	bool wants_teams;   /* a global topic: all teams of the user */
+	bool wants_direct;  /* his own topic: all his conversations */
 	int64_t give_up_at_ms;
 	struct rights_question *judging;
 	struct teams_ask *asking_teams;
@@ -81,8 +82,9 @@ struct subscribe *subscribe_create(struct client *client);
 enum status subscribe_submit(struct subscribe *sub);
 void subscribe_free(struct subscribe *sub);
 
-/* The user came into a team: opens it for a client that looks everywhere (CLIENT_GLOBAL). */
-void subscribe_joined(struct client *client, struct stream team);
+/* The user came into a team or a conversation: opens it for a client that looks into all of them (flag: CLIENT_GLOBAL,
+ * CLIENT_DIRECT). */
+void subscribe_joined(struct client *client, struct stream s, uint32_t flag);
 /* How many topics a client has. */
 size_t subscribe_count(const struct client *client);
 /* The client goes: its wishes with it. */

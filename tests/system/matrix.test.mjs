@@ -52,6 +52,9 @@ const channel = () => `/v1/channels/${p.channel.id}`;
 const own = (who) => p.id[who] ?? p.id.member;
 
 const table = {
+  'GET /openapi.json': { policy: everybody('ok'), call: () => ({ path: '/v1/openapi.json' }) },
+  'GET /asyncapi.json': { policy: everybody('ok'), call: () => ({ path: '/v1/asyncapi.json' }) },
+
   'POST /accounts': { policy: everybody('ok'), call: () => ({ path: '/v1/accounts', body: { username: `n${randomUUID().slice(0, 12)}`, password: 'long enough' } }) },
   'POST /sessions': { policy: everybody('ok'), call: () => ({ path: '/v1/sessions', body: { username: p.owner.username, password: p.owner.password } }) },
   'GET /sessions': { policy: personal, call: () => ({ path: '/v1/sessions' }) },
@@ -156,6 +159,7 @@ const table = {
       return { path: `${team()}/members/${id}/timeout`, still: `${team()}/members/${id}` };
     },
   },
+  'GET /teams/{team}/audit': { policy: moderators, call: () => ({ path: `${team()}/audit` }) },
   'POST /teams/{team}/invites': { policy: scoped({ ...inTeam, timedout: 403 }), call: () => ({ path: `${team()}/invites`, body: {} }) },
   'GET /teams/{team}/invites': { policy: scoped({ ...inTeam, timedout: 403 }), call: () => ({ path: `${team()}/invites` }) },
   'GET /invites/{code}': { policy: { ...signedIn, banned: 404 }, call: async () => ({ path: `/v1/invites/${await freshInvite()}` }) },
@@ -228,6 +232,12 @@ const table = {
   'GET /channels/{channel}': { policy: inChannel, call: () => ({ path: channel() }) },
   'PATCH /channels/{channel}': { policy: channelOwner, call: () => ({ path: channel(), body: { topic: randomUUID() } }), unchanged: channel },
   'DELETE /channels/{channel}': { policy: channelOwner, call: async () => freshChannelCall('') },
+  'POST /channels/{channel}/duplicate': {
+    /* Whoever sees it and may make channels. */
+    policy: channelOwner,
+    call: () => ({ path: `${channel()}/duplicate`, body: { name: 'copy' } }),
+    unchanged: channel,
+  },
   'POST /channels/{channel}/archive': { policy: channelOwner, call: async () => freshChannelCall('/archive') },
   'POST /channels/{channel}/restore': {
     policy: channelOwner,
@@ -289,6 +299,12 @@ const table = {
       return { path: `${channel()}/bans/${id}`, still: `${channel()}/bans/${id}` };
     },
   },
+
+  'POST /direct': {
+    policy: scoped(signedIn),
+    call: async () => ({ path: '/v1/direct', body: { user_ids: [(await newPerson(p.root, 'met')).id] } }),
+  },
+  'GET /direct': { policy: signedIn, call: () => ({ path: '/v1/direct' }) },
 
   'POST /channels/{channel}/messages': { policy: posting, call: () => ({ path: `${channel()}/messages`, body: { content: 'hello' } }), unchanged: () => `${channel()}/messages?limit=1` },
   'GET /channels/{channel}/messages': { policy: inChannel, call: () => ({ path: `${channel()}/messages` }) },

@@ -544,7 +544,7 @@ static bool house_place(const struct logged_event *ev, const pb_Event *body, str
 
 	if (!house_event_topics(ev, body, &topics))
 		return false;
-	*out = (struct placement){.whole = topics.team_id != 0 || topics.user_id != 0,
+	*out = (struct placement){.whole = topics.team_id != 0 || topics.user_id != 0 || topics.direct,
 		.global = topics.global,
 		.channel_id = topics.channel_id};
 	return true;
