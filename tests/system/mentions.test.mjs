@@ -194,6 +194,17 @@ describe('conversations', () => {
     await join(outsider);
     await marker(outsider, [outside]);
     assert.equal(outside.frames.filter(told(message)).length, 0);
+    // Once he is in it he is called, and what came before is no news to him; once he has gone he is not called any more.
+    await bob.rest.ok('PUT', `/v1/channels/${group.id}/members/${outsider.id}`, {});
+    assert.deepEqual([(await unread(outsider, group)).unread, (await unread(outsider, group)).mentions], [0, 0]);
+    const welcome = await post(bob, `<@${outsider.id}> welcome`, group);
+    await outside.frame(told(welcome));
+    assert.deepEqual([(await unread(outsider, group)).unread, (await unread(outsider, group)).mentions], [1, 1]);
+    assert.equal((await bob.rest.call('DELETE', `/v1/channels/${group.id}/members/${outsider.id}`)).status, 204);
+    const behind = await post(bob, `<@${outsider.id}> gone`, group);
+    assert.deepEqual(behind.mentions.users, []);
+    await marker(outsider, [outside]);
+    assert.equal(outside.frames.filter(told(behind)).length, 0);
     inside.end();
     outside.end();
   });
