@@ -22,6 +22,8 @@
 #define KEEP_EVERY_MS         50
 #define SILENCE_MS            600 /* six heartbeats */
 #define CLOSE_PATIENCE_MS     1000
+#define DIAL_MS               2000 /* without a connection by then another socket dials; then twice as long, and so on */
+#define DIAL_MOST_MS          32000
 #define RECEIVE_BUFFER_FRAMES 8192 /* with fewer, nng lost frames at 50,000 a second; with 8192 on both ends none */
 
 /* One publisher's address. A socket each, so that it is known who is heard. When the connection is lost, which its silence shows
@@ -37,6 +39,8 @@ struct source {
 	_Atomic bool lost;
 	uint64_t dice;                 /* of the fault hook; only the callback rolls it */
 	bool listed;                   /* for the resolver */
+	int64_t dials_until_mono_ms;   /* the keeper's own, as is the next */
+	int dial_ms;
 };
 
 struct bus_subscriber {
@@ -121,6 +125,8 @@ static enum status source_create(struct bus_subscriber *subscriber, const char *
 	if (source == NULL)
 		return STATUS_INTERNAL;
 	source->subscriber = subscriber;
+	source->dial_ms = DIAL_MS;
+	source->dials_until_mono_ms = clock_mono_ms() + source->dial_ms;
 	snprintf(source->address, sizeof source->address, "%s", address);
 	ids_random_bytes(&source->dice, sizeof source->dice);
 	source->dice |= 1;
@@ -150,14 +156,14 @@ static enum status source_create(struct bus_subscriber *subscriber, const char *
 	return STATUS_OK;
 }
 
-/* Connected once, and gone or silent since? */
+/* Connected once, and gone or silent since? Or dialing for so long that nng may have lost the end of an attempt? */
 static bool source_is_over(struct source *source, int64_t now_mono_ms)
 {
 	int64_t heard = atomic_load(&source->heard_mono_ms);
 	int64_t connected = atomic_load(&source->connected_mono_ms);
 
 	if (connected == 0)
-		return false; /* still dialing */
+		return now_mono_ms > source->dials_until_mono_ms;
 	return atomic_load(&source->lost) || now_mono_ms - (heard > connected ? heard : connected) > SILENCE_MS;
 }
 
@@ -168,7 +174,12 @@ static void sources_renew(struct bus_subscriber *subscriber)
 		struct source *renewed = NULL;
 		if (!source_is_over(old, clock_mono_ms()) || source_create(subscriber, old->address, &renewed) != STATUS_OK)
 			continue; /* what failed is logged and tried again */
-		log_warn("publisher_lost", LOG_STR("address", old->address));
+		if (atomic_load(&old->connected_mono_ms) != 0) {
+			log_warn("publisher_lost", LOG_STR("address", old->address));
+		} else {
+			renewed->dial_ms = 2 * old->dial_ms < DIAL_MOST_MS ? 2 * old->dial_ms : DIAL_MOST_MS;
+			renewed->dials_until_mono_ms += renewed->dial_ms - DIAL_MS;
+		}
 		pthread_mutex_lock(&subscriber->lock);
 		if (atomic_load(&renewed->heard_mono_ms) == 0)
 			atomic_store(&renewed->heard_mono_ms, atomic_load(&old->heard_mono_ms));

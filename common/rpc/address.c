@@ -246,6 +246,7 @@ enum status rpc_status_from_nng(int rv)
 	case NNG_ECONNRESET:
 	case NNG_ECANCELED:
 	case NNG_ECONNSHUT:
+	case NNG_ESTATE: /* the connection went between the end of sending and the wait for the answer */
 		return STATUS_BUSY;
 	}
 	return STATUS_INTERNAL;

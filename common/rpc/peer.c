@@ -161,6 +161,8 @@ enum status peer_create(const char *address, void (*changed)(void *arg), void *a
 	peer->hash = text_hash(address);
 	peer->changed = changed;
 	peer->changed_arg = arg;
+	peer->dial_ms = PEER_DIAL_MS;
+	peer->dials_until_mono_ms = clock_mono_ms() + peer->dial_ms;
 	int rv = strlen(address) < sizeof peer->address ? nng_req0_open(&peer->socket) : NNG_EADDRINVAL;
 	/* With the default of a minute, a call whose peer is slow runs on two of them at once. */
 	if (rv == 0)
@@ -183,6 +185,25 @@ enum status peer_create(const char *address, void (*changed)(void *arg), void *a
 	}
 	*out_peer = peer;
 	return STATUS_OK;
+}
+
+bool peer_is_over(struct peer *peer, int64_t now_mono_ms)
+{
+	if (atomic_load(&peer->lost))
+		return true;
+	return atomic_load(&peer->pipe) == 0 && now_mono_ms > peer->dials_until_mono_ms;
+}
+
+enum status peer_follow(const struct peer *old, void (*changed)(void *arg), void *arg, struct peer **out_peer)
+{
+	enum status st = peer_create(old->address, changed, arg, out_peer);
+
+	if (st == STATUS_OK && !atomic_load(&old->lost)) {
+		struct peer *peer = *out_peer;
+		peer->dial_ms = 2 * old->dial_ms < PEER_DIAL_MOST_MS ? 2 * old->dial_ms : PEER_DIAL_MOST_MS;
+		peer->dials_until_mono_ms += peer->dial_ms - PEER_DIAL_MS;
+	}
+	return st;
 }
 
 void peer_destroy(struct peer *peer, struct closer *closer)

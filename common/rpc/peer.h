@@ -17,6 +17,8 @@
 
 #define PEER_PING_EVERY_MS  500  /* a silent connection is asked whether it lives */
 #define PEER_PING_MS        1000 /* without an answer in that time it is lost */
+#define PEER_DIAL_MS        2000  /* without a connection by then another socket dials; then twice as long, and so on */
+#define PEER_DIAL_MOST_MS   32000
 #define PEER_FAILURES_OPEN  5    /* in a row; then only probes go out */
 #define PEER_PROBE_EVERY_MS 1000 /* while open; also how long a peer that said "draining" is left alone */
 
@@ -38,6 +40,8 @@ struct peer {
 	_Atomic uint32_t pipe; /* 0: not connected */
 	_Atomic bool lost;     /* was connected, and is no more: to be replaced */
 	_Atomic bool gone;     /* and that is certain */
+	int64_t dials_until_mono_ms; /* the keeper's own, as is the next */
+	int dial_ms;
 	_Atomic int64_t heard_mono_ms;
 	_Atomic uint32_t references;
 	_Atomic uint32_t failures; /* in a row */
@@ -58,6 +62,11 @@ struct peer {
 
 /* Dials in the background. changed runs on an nng thread when the connection comes or goes. */
 enum status peer_create(const char *address, void (*changed)(void *arg), void *arg, struct peer **out_peer);
+/* To be replaced by `peer_follow`: its connection is lost, or it has been dialing for so long that nng may have lost the end of an
+ * attempt (with a peer that is killed again and again it does). */
+bool peer_is_over(struct peer *peer, int64_t now_mono_ms);
+/* A new one for the same address. */
+enum status peer_follow(const struct peer *old, void (*changed)(void *arg), void *arg, struct peer **out_peer);
 /* Nothing may refer to it any more. It is freed when its socket is closed. */
 void peer_destroy(struct peer *peer, struct closer *closer);
 

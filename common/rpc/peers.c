@@ -85,13 +85,13 @@ static void retired_close(struct peers *peers)
 	}
 }
 
-/* Each lost connection is followed by a new one, in the same place of the list: rendezvous and turns stay. */
+/* Each lost connection, and each that does not come about, is followed by a new one, in the same place of the list: rendezvous and turns stay. */
 static void peers_renew(struct peers *peers)
 {
 	for (struct peer **at = &peers->list; *at != NULL; at = &(*at)->next) {
 		struct peer *old = *at;
 		struct peer *renewed = NULL;
-		if (!atomic_load(&old->lost) || peer_create(old->address, peer_changed, peers, &renewed) != STATUS_OK)
+		if (!peer_is_over(old, clock_mono_ms()) || peer_follow(old, peer_changed, peers, &renewed) != STATUS_OK)
 			continue; /* what failed is logged and tried again */
 		renewed->next = old->next;
 		pthread_rwlock_wrlock(&peers->list_lock);
