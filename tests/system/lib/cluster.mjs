@@ -11,15 +11,19 @@ import { sleep, until } from './wait.mjs';
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '../../..');
 export const build = resolve(root, process.env.GUILDHALL_BUILD ?? 'build');
 
-export function freePort() {
-  return new Promise((done, fail) => {
-    const server = createServer();
-    server.once('error', fail);
-    server.listen(0, '127.0.0.1', () => {
-      const { port } = server.address();
-      server.close(() => done(port));
+/* Ports that neither another test file takes, which runs beside this one, nor the kernel gives to somebody who connects. */
+const ports = { next: 10000 + (process.pid % 220) * 100 };
+
+export async function freePort() {
+  for (;;) {
+    const port = ports.next++;
+    const free = await new Promise((done) => {
+      const server = createServer();
+      server.once('error', () => done(false));
+      server.listen(port, '127.0.0.1', () => server.close(() => done(true)));
     });
-  });
+    if (free) return port;
+  }
 }
 
 class Copy {
