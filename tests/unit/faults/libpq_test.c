@@ -1,0 +1,138 @@
+/* Each call that common/db makes of libpq fails once: the caller gets a status, nothing leaks, and the next use works. */
+#include <libpq-fe.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "common/db/db.h"
+#include "tests/lib/pg.h"
+#include "tests/unit/main.h"
+
+#define CALLS_MOST  64
+#define PATIENCE_MS 20000
+
+static const char *_Atomic failing; /* the function */
+static _Atomic int countdown;       /* its call that fails: 1 is the next one */
+
+static bool fails_now(const char *function)
+{
+	const char *which = failing;
+
+	return which != NULL && strcmp(which, function) == 0 && atomic_fetch_sub(&countdown, 1) == 1;
+}
+
+#define FAILS(type, function, failure, parameters, arguments)                                                  \
+	type __real_##function parameters;                                                                     \
+	type __wrap_##function parameters;                                                                     \
+	type __wrap_##function parameters                                                                      \
+	{                                                                                                      \
+		return fails_now(#function) ? (failure) : __real_##function arguments;                         \
+	}
+#define CANNOT(function)
+#include "tests/unit/faults/libpq.tbl.h"
+#undef FAILS
+#undef CANNOT
+
+static enum status use(struct db *db, int patience_ms)
+{
+	static const struct db_stmt add = {"fault_add", "SELECT $1::int8 + 1"};
+	struct arena *mem = arena_create();
+	struct db_conn *conn = NULL;
+	struct db_params p;
+	struct db_rows rows = {0};
+
+	enum status st = db_acquire(db, clock_mono_ms() + patience_ms, &conn);
+	if (st == STATUS_OK)
+		st = db_script(conn, "SELECT 1; SELECT 2");
+	if (st == STATUS_OK)
+		st = db_begin(conn);
+	for (int i = 0; i < 2 && st == STATUS_OK; i++) {
+		db_params_begin(&p, mem);
+		db_put_i64(&p, 41);
+		st = db_query(conn, mem, &add, &p, &rows);
+		if (st == STATUS_OK)
+			ck_assert_int_eq(db_i64(&rows, 0, 0), 42);
+	}
+	if (st == STATUS_OK)
+		st = db_commit(conn);
+	if (st == STATUS_OK)
+		st = db_script(conn, "SELECT 3");
+	db_release(conn);
+	arena_destroy(mem);
+	return st;
+}
+
+static void every_call_fails(const char *url, const char *function)
+{
+	int failed = 0;
+
+	for (int n = 1; n <= CALLS_MOST; n++) {
+		struct db *db = NULL;
+		const struct db_options options = {.url = url, .service = "faults", .connections = 1};
+		ck_assert_int_eq(db_open(&options, &db), STATUS_OK);
+		atomic_store(&countdown, n);
+		atomic_store(&failing, function);
+		enum status st = use(db, PATIENCE_MS);
+		atomic_store(&failing, NULL);
+		bool fired = countdown <= 0;
+		ck_assert_msg(st == STATUS_OK || st == STATUS_BUSY, "%s, call %d: %s", function, n, status_wire(st));
+		failed += st != STATUS_OK;
+		int64_t most = clock_mono_ms() + PATIENCE_MS;
+		while ((st = use(db, PATIENCE_MS)) != STATUS_OK)
+			ck_assert_msg(clock_mono_ms() < most, "%s, call %d: not usable again: %s", function, n, status_wire(st));
+		db_close(db);
+		if (!fired)
+			break; /* it is not called so often */
+	}
+	ck_assert_msg(failed > 0, "%s: no failure was noticed", function);
+}
+
+static const char *const functions[] = {
+#define FAILS(type, function, failure, parameters, arguments) #function,
+#define CANNOT(function)
+#include "tests/unit/faults/libpq.tbl.h"
+#undef FAILS
+#undef CANNOT
+};
+
+START_TEST(whichever_call_fails_the_pool_says_busy_and_works_again)
+{
+	char url[PG_URL_SIZE];
+
+	pg_database_create(url);
+	for (size_t i = 0; i < sizeof functions / sizeof *functions; i++)
+		every_call_fails(url, functions[i]);
+}
+END_TEST
+
+static const char *const table[] = {
+#define FAILS(type, function, failure, parameters, arguments) #function,
+#define CANNOT(function) #function,
+#include "tests/unit/faults/libpq.tbl.h"
+#undef FAILS
+#undef CANNOT
+};
+
+START_TEST(the_table_has_every_function_that_is_called)
+{
+	char line[512], name[256];
+	size_t found = 0;
+	FILE *nm = popen("nm -u " DB_LIBRARY, "r");
+
+	ck_assert_ptr_nonnull(nm);
+	while (fgets(line, sizeof line, nm) != NULL) {
+		bool known = false;
+		if (sscanf(line, " U %255s", name) != 1 || strncmp(name, "PQ", 2) != 0)
+			continue;
+		for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+			known = known || strcmp(table[i], name) == 0;
+		ck_assert_msg(known, "%s is called and not in libpq.tbl.h", name);
+		found++;
+	}
+	ck_assert_int_eq(pclose(nm), 0);
+	ck_assert_uint_gt(found, 0);
+}
+END_TEST
+
+TESTS("faults libpq", whichever_call_fails_the_pool_says_busy_and_works_again, the_table_has_every_function_that_is_called)
