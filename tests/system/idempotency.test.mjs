@@ -39,6 +39,8 @@ const cases = {
   },
   '/teams/{team}/roles': { make: () => ({ path: `${inTeam()}/roles`, body: { name: name('role') } }), other: () => ({ name: name('other') }) },
   '/channels': { make: () => ({ path: '/v1/channels', body: { name: name('c'), team_id: team.id, members: [member.id] } }), other: () => ({ name: name('other'), team_id: team.id }) },
+  '/channels/{channel}/duplicate': { make: () => ({ path: `/v1/channels/${channel.id}/duplicate`, body: { name: name('copy') } }), other: () => ({ name: name('other') }) },
+  '/direct': { make: async () => ({ path: '/v1/direct', body: { user_ids: [(await newPerson(rest, 'd')).id] } }), other: () => ({ user_ids: [member.id] }) },
   '/channels/{channel}/archive': { make: async () => ({ path: `/v1/channels/${(await newChannel()).id}/archive`, body: {} }) },
   '/channels/{channel}/restore': {
     make: async () => {

@@ -20,7 +20,7 @@ const channelOf = (c) => pick(c, ['id', 'team_id', 'kind', 'name', 'topic', 'pri
 const memberOf = (m) => ({ ...pick(m, ['nickname', 'timeout_until']), user: m.user.id, roles: [...(m.roles ?? [])].sort() });
 const roleOf = (r) => pick(r, ['id', 'name', 'permissions', 'position', 'color', 'mentionable', 'separate', 'self_assignable']);
 const messageOf = (m) => ({
-  ...pick(m, ['id', 'channel_id', 'content', 'parent_message_id', 'reply_count', 'pinned', 'edited_at']),
+  ...pick(m, ['id', 'channel_id', 'content', 'parent_message_id', 'root_message_id', 'reply_count', 'pinned', 'edited_at']),
   bookmarked: m.bookmarked ?? false, /* of the reader: events are the same for all */
   author: userOf(m.author),
   reactions: m.reactions.map((r) => ({ emoji: r.emoji, count: r.count, me: r.me ?? false })).sort((a, b) => (a.emoji < b.emoji ? -1 : 1)),
@@ -93,18 +93,20 @@ export class Mirror {
     const message = messageOf(data.message);
     this.messages.get(data.channel_id).set(message.id, message);
     this.channels.get(data.channel_id).last_message_id = message.id;
-    for (let up = message.parent_message_id, seen = new Set(); up && !seen.has(up);) {
-      seen.add(up);
-      const parent = this.messages.get(data.channel_id).get(up);
-      if (!parent) break;
-      if (!parent.parent_message_id) parent.reply_count++; /* the top of the chain counts */
-      up = parent.parent_message_id;
-    }
+    this.counted(message, 1);
     const unread = this.unread.get(data.channel_id);
     if (message.author === this.me) this.unread.set(data.channel_id, { unread: 0, mentions: 0, last_read_id: message.id });
     else if (unread) {
       unread.unread++;
       if (this.mentionsMe(message)) unread.mentions++;
+    }
+  }
+
+  /* A reply counts at what it answers and at the top of the chain. */
+  counted(reply, by) {
+    for (const id of new Set([reply.parent_message_id, reply.root_message_id])) {
+      const message = id && this.messages.get(reply.channel_id).get(id);
+      if (message) message.reply_count += by;
     }
   }
 
@@ -121,12 +123,7 @@ export class Mirror {
     messages.delete(data.message_id);
     const channel = this.channels.get(data.channel_id);
     if (channel.last_message_id === data.message_id) channel.last_message_id = [...messages.keys()].sort().at(-1) ?? null;
-    for (let up = gone?.parent_message_id; up;) {
-      const parent = messages.get(up);
-      if (!parent) break;
-      if (!parent.parent_message_id) parent.reply_count--;
-      up = parent.parent_message_id;
-    }
+    if (gone) this.counted(gone, -1);
     const unread = this.unread.get(data.channel_id);
     if (!unread) return;
     unread.unread = Math.max(0, unread.unread - 1);
