@@ -171,11 +171,13 @@ static void peer_check(nng_pipe pipe, nng_pipe_ev event, void *arg)
 {
 	uint64_t uid = 0;
 
-	if (nng_pipe_get_uint64(pipe, NNG_OPT_IPC_PEER_UID, &uid) != 0)
-		return; /* not ipc:// */
-	if (uid == (uint64_t)geteuid())
+	int rv = nng_pipe_get_uint64(pipe, NNG_OPT_IPC_PEER_UID, &uid);
+	if (rv == NNG_ENOTSUP || (rv == 0 && uid == (uint64_t)geteuid())) /* not ipc://, or us */
 		return;
-	log_warn("peer_refused", LOG_U64("uid", uid), LOG_STR("why", "another user"));
+	if (rv == 0)
+		log_warn("peer_refused", LOG_U64("uid", uid), LOG_STR("why", "another user"));
+	else
+		log_warn("peer_refused", LOG_STR("why", nng_strerror(rv)));
 	nng_pipe_close(pipe);
 }
 
@@ -246,6 +248,7 @@ enum status rpc_status_from_nng(int rv)
 	case NNG_ECONNRESET:
 	case NNG_ECANCELED:
 	case NNG_ECONNSHUT:
+	case NNG_ENOMEM: /* nothing was done yet, or it is not known; what frees memory may come */
 	case NNG_ESTATE: /* the connection went between the end of sending and the wait for the answer */
 		return STATUS_BUSY;
 	}

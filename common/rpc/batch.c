@@ -99,18 +99,16 @@ void batch_write(uint8_t *out, const uint8_t *const *parts, const size_t *length
 
 static void batch_step(void *arg);
 
-static _Noreturn void out_of_memory(size_t size)
-{
-	log_error("out_of_memory", LOG_U64("size_bytes", size));
-	abort();
-}
-
+/* NULL: there is no memory. */
 static struct batch *batch_create(struct lane *lane)
 {
 	struct batch *batch = calloc(1, sizeof *batch);
 
-	if (batch == NULL || nng_aio_alloc(&batch->flight.aio, batch_step, batch) != 0)
-		out_of_memory(sizeof *batch);
+	if (batch == NULL || nng_aio_alloc(&batch->flight.aio, batch_step, batch) != 0) {
+		log_error("out_of_memory", LOG_U64("size_bytes", sizeof *batch));
+		free(batch);
+		return NULL;
+	}
 	batch->lane = lane;
 	return batch;
 }
@@ -129,7 +127,20 @@ static void batch_release(struct batch *batch)
 	pthread_mutex_unlock(&lane->lock);
 }
 
-/* What waits as a batch, or NULL when nothing does or enough is in flight. Called with the lock held. */
+/* Whoever waits for a batch learns that there is none. Called with the lock held. */
+static void lane_refuse(struct lane *lane)
+{
+	while (lane->first != NULL) {
+		struct entry *entry = lane->first;
+		lane->first = entry->next;
+		entry->answer.rv = LANE_NOT_SENT;
+		atomic_store(&entry->completed, true);
+		sem_post(&entry->done); /* the last use of it */
+	}
+	lane->end = &lane->first;
+}
+
+/* What waits as a batch, or NULL when nothing does, enough is in flight or there is no memory. Called with the lock held. */
 static struct batch *lane_gather(struct lane *lane)
 {
 	size_t bytes = 0;
@@ -141,6 +152,10 @@ static struct batch *lane_gather(struct lane *lane)
 		lane->pool = batch->next;
 	else
 		batch = batch_create(lane);
+	if (batch == NULL) {
+		lane_refuse(lane);
+		return NULL;
+	}
 	batch->count = 0;
 	batch->sent = false;
 	atomic_store(&batch->references, 1);
@@ -158,7 +173,7 @@ static struct batch *lane_gather(struct lane *lane)
 	return batch;
 }
 
-/* The batch as a message. Called with the lock held: entries whose callers left meanwhile have no bytes any more. */
+/* The batch as a message, or NULL when nobody waits for it any more or there is no memory. Called with the lock held: entries whose callers left meanwhile have no bytes any more. */
 static nng_msg *batch_message(struct batch *batch, int64_t *out_until_mono_ms)
 {
 	const uint8_t *parts[BATCH_MOST];
@@ -180,8 +195,10 @@ static nng_msg *batch_message(struct batch *batch, int64_t *out_until_mono_ms)
 	batch->count = count;
 	if (count == 0)
 		return NULL;
-	if (nng_msg_alloc(&msg, batch_length(lengths, count)) != 0)
-		out_of_memory(batch_length(lengths, count));
+	if (nng_msg_alloc(&msg, batch_length(lengths, count)) != 0) {
+		log_error("out_of_memory", LOG_U64("size_bytes", batch_length(lengths, count)));
+		return NULL;
+	}
 	batch_write(nng_msg_body(msg), parts, lengths, count);
 	return msg;
 }

@@ -233,8 +233,9 @@ static enum status request_encode(const struct rpc_context *ctx, const struct rp
 	enum status st = request_measure(ctx, method, request, remaining_ms, &header, &parts);
 	if (st != STATUS_OK)
 		return st;
-	if (nng_msg_alloc(&msg, parts.length) != 0)
-		return STATUS_INTERNAL;
+	st = rpc_status_from_nng(nng_msg_alloc(&msg, parts.length));
+	if (st != STATUS_OK)
+		return st;
 	st = rpc_wire_write(&parts, nng_msg_body(msg));
 	if (st != STATUS_OK) {
 		nng_msg_free(msg);
@@ -242,6 +243,11 @@ static enum status request_encode(const struct rpc_context *ctx, const struct rp
 	}
 	*out_msg = msg;
 	return STATUS_OK;
+}
+
+static const char *why_not_sent(enum status st)
+{
+	return st == STATUS_BUSY ? "no memory" : "request not encodable";
 }
 
 /* An answer's bytes as outcome and reply. STATUS_MALFORMED when they are no answer to this call. */
@@ -461,7 +467,7 @@ enum status rpc_call(struct rpc_client *client, struct arena *mem, const struct 
 						 ? attempt_batched(call, peer, mem, ctx, request, left, &st)
 						 : attempt_alone(call, peer, ctx, request, left, &st);
 		if (st != STATUS_OK)
-			refuse(out, st, "request not encodable");
+			refuse(out, st, why_not_sent(st));
 		else
 			again = attempt_judge(call, peer, mem, &attempt, reply, out) && call->retry;
 		attempt_free(&attempt);
@@ -591,7 +597,7 @@ void rpc_call_async(struct rpc_client *client, const struct rpc_context *ctx, co
 	if (st == STATUS_OK && async_begin(call, msg, NULL))
 		return;
 	if (st != STATUS_OK)
-		refuse(&call->refused, st, st == STATUS_LATE ? "no time left" : "request not encodable");
+		refuse(&call->refused, st, st == STATUS_LATE ? "no time left" : why_not_sent(st));
 	/* The caller may hold what `done` takes, so even a refusal is told on another thread. */
 	call->state = CALL_REFUSED;
 	nng_aio_set_timeout(call->flight.aio, NNG_DURATION_INFINITE);

@@ -108,12 +108,6 @@ static void log_served(const struct slot *slot, uint32_t status)
 	log_set_trace(before);
 }
 
-static _Noreturn void reply_lost(void)
-{
-	log_error("reply_lost", LOG_STR("why", "out of memory"));
-	abort();
-}
-
 /* Takes msg. */
 static void slot_send(struct slot *slot, nng_msg *msg)
 {
@@ -122,6 +116,39 @@ static void slot_send(struct slot *slot, nng_msg *msg)
 	slot->state = SLOT_SENDING; /* before the call: the callback may run first */
 	nng_aio_set_msg(slot->sending, msg);
 	nng_ctx_send(slot->ctx, slot->sending);
+}
+
+/* The slots of a batch that was sent are spare again. */
+static void parts_release(struct slot *whole)
+{
+	struct rpc_server *server = whole->server;
+	size_t count = whole->part_count;
+
+	for (size_t i = 0; i < count; i++)
+		arena_reset(whole->parts[i]->mem);
+	pthread_mutex_lock(&server->lock);
+	for (size_t i = 0; i < count; i++) {
+		whole->parts[i]->next = server->spare;
+		server->spare = whole->parts[i];
+	}
+	pthread_mutex_unlock(&server->lock);
+	whole->part_count = 0;
+	arena_reset(whole->mem);
+}
+
+/* No memory for the answer: the asker learns it at once by the loss of the connection, as he would by our death. */
+static void reply_lost(struct slot *slot)
+{
+	struct rpc_server *server = slot->server;
+
+	log_error("reply_lost", LOG_STR("why", "out of memory"));
+	nng_pipe_close(nng_msg_get_pipe(slot->request));
+	nng_msg_free(slot->request);
+	slot->request = NULL;
+	if (slot->part_count > 0)
+		parts_release(slot);
+	slot_receive(slot);
+	answered(server);
 }
 
 /* All of the batch are answered. */
@@ -135,12 +162,15 @@ static void batch_answer(struct slot *whole)
 		parts[i] = whole->parts[i]->answer;
 		lengths[i] = whole->parts[i]->answer_length;
 	}
-	if (nng_msg_alloc(&msg, batch_length(lengths, whole->part_count)) != 0)
-		reply_lost();
-	batch_write(nng_msg_body(msg), parts, lengths, whole->part_count);
+	bool made = nng_msg_alloc(&msg, batch_length(lengths, whole->part_count)) == 0;
+	if (made)
+		batch_write(nng_msg_body(msg), parts, lengths, whole->part_count);
 	/* Whoever gets it may ask again before it is known to be sent; one stays counted until then. */
 	atomic_fetch_sub(&whole->server->in_flight, whole->part_count - 1);
-	slot_send(whole, msg);
+	if (made)
+		slot_send(whole, msg);
+	else
+		reply_lost(whole);
 }
 
 static void slot_count_call(const struct slot *slot, const pb_RpcResult *result)
@@ -181,13 +211,18 @@ static void slot_answer(struct slot *slot, const pb_RpcResult *result)
 		out = arena_alloc(slot->mem, parts.length);
 	else
 		out = nng_msg_alloc(&msg, parts.length) == 0 ? nng_msg_body(msg) : NULL;
-	if (out == NULL || rpc_wire_write(&parts, out) != STATUS_OK)
-		reply_lost();
+	if (out != NULL && rpc_wire_write(&parts, out) != STATUS_OK) {
+		log_error("reply_not_written", LOG_U64("size_bytes", parts.length));
+		abort(); /* it was measured: our own mistake */
+	}
 	log_served(slot, result->status);
 	slot_count_call(slot, result);
 	if (whole == NULL) {
 		arena_reset(slot->mem);
-		slot_send(slot, msg);
+		if (msg != NULL)
+			slot_send(slot, msg);
+		else
+			reply_lost(slot);
 		return;
 	}
 	slot->state = SLOT_SENDING;
@@ -202,24 +237,6 @@ static void slot_refuse(struct slot *slot, enum status st, const char *why)
 	pb_RpcResult result = {.status = (uint32_t)st, .why = (char *)(uintptr_t)why};
 
 	slot_answer(slot, &result);
-}
-
-/* The slots of a batch that was sent are spare again. */
-static void parts_release(struct slot *whole)
-{
-	struct rpc_server *server = whole->server;
-	size_t count = whole->part_count;
-
-	for (size_t i = 0; i < count; i++)
-		arena_reset(whole->parts[i]->mem);
-	pthread_mutex_lock(&server->lock);
-	for (size_t i = 0; i < count; i++) {
-		whole->parts[i]->next = server->spare;
-		server->spare = whole->parts[i];
-	}
-	pthread_mutex_unlock(&server->lock);
-	whole->part_count = 0;
-	arena_reset(whole->mem);
 }
 
 /* Runs on an nng thread. */

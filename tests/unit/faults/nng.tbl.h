@@ -1,0 +1,46 @@
+/* Every function of nng that common/rpc and common/bus call. Order and numbers mean nothing.
+ *   FAILS(function, parameters, arguments)   answers NNG_ENOMEM once, one call after the other
+ *   STEP(function, parameters, arguments)    ends its aio with NNG_ENOMEM once, one call after the other
+ *   CANNOT(function)                         has no failure of its own
+ */
+FAILS(nng_aio_alloc, (nng_aio **a, void (*f)(void *), void *x), (a, f, x))
+FAILS(nng_ctx_open, (nng_ctx *c, nng_socket s), (c, s))
+FAILS(nng_dial, (nng_socket s, const char *u, nng_dialer *d, int f), (s, u, d, f))
+FAILS(nng_listener_create, (nng_listener *l, nng_socket s, const char *u), (l, s, u))
+FAILS(nng_listener_set_int, (nng_listener l, const char *o, int v), (l, o, v))
+FAILS(nng_listener_start, (nng_listener l, int f), (l, f))
+FAILS(nng_msg_alloc, (nng_msg **m, size_t n), (m, n))
+FAILS(nng_msg_append, (nng_msg *m, const void *b, size_t n), (m, b, n))
+FAILS(nng_msg_dup, (nng_msg **m, const nng_msg *of), (m, of))
+FAILS(nng_pipe_get_uint64, (nng_pipe p, const char *o, uint64_t *v), (p, o, v))
+FAILS(nng_pipe_notify, (nng_socket s, nng_pipe_ev e, nng_pipe_cb f, void *x), (s, e, f, x))
+FAILS(nng_pub0_open, (nng_socket *s), (s))
+FAILS(nng_rep0_open, (nng_socket *s), (s))
+FAILS(nng_req0_open, (nng_socket *s), (s))
+FAILS(nng_sendmsg, (nng_socket s, nng_msg *m, int f), (s, m, f))
+FAILS(nng_socket_set, (nng_socket s, const char *o, const void *v, size_t n), (s, o, v, n))
+FAILS(nng_socket_set_int, (nng_socket s, const char *o, int v), (s, o, v))
+FAILS(nng_socket_set_ms, (nng_socket s, const char *o, nng_duration v), (s, o, v))
+FAILS(nng_socket_set_size, (nng_socket s, const char *o, size_t v), (s, o, v))
+FAILS(nng_sub0_open, (nng_socket *s), (s))
+STEP(nng_ctx_recv, (nng_ctx c, nng_aio *aio), (c, aio))
+STEP(nng_ctx_send, (nng_ctx c, nng_aio *aio), (c, aio))
+STEP(nng_recv_aio, (nng_socket s, nng_aio *aio), (s, aio))
+STEP(nng_sleep_aio, (nng_duration d, nng_aio *aio), (d, aio))
+CANNOT(nng_aio_abort)
+CANNOT(nng_aio_free)
+CANNOT(nng_aio_get_msg)
+CANNOT(nng_aio_result) /* says how a step ended; the steps fail */
+CANNOT(nng_aio_set_msg)
+CANNOT(nng_aio_set_timeout)
+CANNOT(nng_aio_stop)
+CANNOT(nng_aio_wait)
+CANNOT(nng_close)     /* its error is that the socket is closed already, as are those of the next two */
+CANNOT(nng_ctx_close)
+CANNOT(nng_pipe_close)
+CANNOT(nng_msg_body)
+CANNOT(nng_msg_free)
+CANNOT(nng_msg_get_pipe)
+CANNOT(nng_msg_len)
+CANNOT(nng_pipe_id)   /* of a pipe that its callback was given */
+CANNOT(nng_strerror)
