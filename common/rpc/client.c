@@ -20,7 +20,7 @@
 #define CUT_EVERY_MS       10
 #define WHY_DRAINING       "draining" /* the server's word: it did nothing, and another peer may */
 
-enum call_state { CALL_SENDING, CALL_WAITING, CALL_REFUSED };
+enum call_state { CALL_SENDING, CALL_WAITING };
 
 /* One call. Those of rpc_call have an aio without callback and are waited for; those of rpc_call_async go through
  * async_step. Both are kept for the next call, because an aio must not be freed by its own callback. */
@@ -36,6 +36,7 @@ struct call {
 	bool retry; /* another peer may still be tried */
 	/* async only */
 	enum call_state state;
+	nng_aio *refusing; /* not the flight's: what nng once slept on may end its next steps at any time, without an error */
 	struct rpc_outcome refused;
 	nng_msg *again; /* what a second attempt sends */
 	rpc_done *done;
@@ -67,6 +68,7 @@ struct attempt {
 };
 
 static void async_step(void *arg);
+static void async_refused(void *arg);
 
 enum status rpc_client_create(const char *owner, const char *addresses, bool insecure, struct rpc_client **out_client)
 {
@@ -103,12 +105,16 @@ enum status rpc_client_create(const char *owner, const char *addresses, bool ins
 static void pool_destroy(struct call *pool)
 {
 	/* All are stopped before one is freed: their callbacks may still be returning. */
-	for (struct call *call = pool; call != NULL; call = call->next)
+	for (struct call *call = pool; call != NULL; call = call->next) {
 		nng_aio_stop(call->flight.aio);
+		if (call->refusing != NULL)
+			nng_aio_stop(call->refusing);
+	}
 	while (pool != NULL) {
 		struct call *call = pool;
 		pool = call->next;
 		nng_aio_free(call->flight.aio);
+		nng_aio_free(call->refusing);
 		free(call);
 	}
 }
@@ -166,10 +172,13 @@ static struct call *call_take(struct rpc_client *client, bool async)
 	if (closing || call != NULL)
 		return call;
 	call = calloc(1, sizeof *call);
-	if (call != NULL && nng_aio_alloc(&call->flight.aio, async ? async_step : NULL, call) == 0) {
+	if (call != NULL && nng_aio_alloc(&call->flight.aio, async ? async_step : NULL, call) == 0 &&
+		(!async || nng_aio_alloc(&call->refusing, async_refused, call) == 0)) {
 		call->client = client;
 		return call;
 	}
+	if (call != NULL)
+		nng_aio_free(call->flight.aio);
 	free(call);
 	pthread_mutex_lock(&client->lock);
 	client->outstanding--;
@@ -347,6 +356,10 @@ static void attempt_take(struct attempt *attempt, nng_aio *aio)
 {
 	attempt->msg = nng_aio_get_msg(aio);
 	nng_aio_set_msg(aio, NULL);
+	if (attempt->msg == NULL) { /* nng 1.5.2 has been seen to end a step well with nothing to show for it */
+		attempt->rv = NNG_ETIMEDOUT;
+		return;
+	}
 	attempt->bytes = nng_msg_body(attempt->msg);
 	attempt->length = nng_msg_len(attempt->msg);
 	attempt->pipe = nng_msg_get_pipe(attempt->msg);
@@ -567,10 +580,15 @@ static void async_step(void *arg)
 			attempt_take(&attempt, aio);
 		async_attempted(call, attempt);
 		return;
-	case CALL_REFUSED:
-		async_finish(call, arena_create(), NULL, &call->refused);
-		return;
 	}
+}
+
+/* Runs on an nng thread. Must not block. */
+static void async_refused(void *arg)
+{
+	struct call *call = arg;
+
+	async_finish(call, arena_create(), NULL, &call->refused);
 }
 
 void rpc_call_async(struct rpc_client *client, const struct rpc_context *ctx, const struct rpc_method *method,
@@ -599,7 +617,5 @@ void rpc_call_async(struct rpc_client *client, const struct rpc_context *ctx, co
 	if (st != STATUS_OK)
 		refuse(&call->refused, st, st == STATUS_LATE ? "no time left" : why_not_sent(st));
 	/* The caller may hold what `done` takes, so even a refusal is told on another thread. */
-	call->state = CALL_REFUSED;
-	nng_aio_set_timeout(call->flight.aio, NNG_DURATION_INFINITE);
-	nng_sleep_aio(0, call->flight.aio);
+	nng_sleep_aio(0, call->refusing);
 }
