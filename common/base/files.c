@@ -5,7 +5,7 @@
 
 size_t files_for_connections(void)
 {
-	struct rlimit limit = {0};
+	struct rlimit limit = {1024, 1024}; /* the kernel's own, should it not say */
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
 		struct rlimit raised = {limit.rlim_max, limit.rlim_max};

@@ -159,7 +159,11 @@ static enum status folder_read(struct run *run)
 	if (folder == NULL)
 		return fail(run, STATUS_FIELD_INVALID,
 			arena_printf(run->mem, "%s: %s", run->options->folder, strerror(errno)));
-	for (struct dirent *e = readdir(folder); e != NULL && st == STATUS_OK; e = readdir(folder)) {
+	for (;;) {
+		errno = 0; /* its end and a failure look the same */
+		struct dirent *e = st == STATUS_OK ? readdir(folder) : NULL;
+		if (e == NULL)
+			break;
 		if (!is_migration(e->d_name))
 			continue;
 		if (run->file_count == room) {
@@ -170,6 +174,8 @@ static enum status folder_read(struct run *run)
 		run->files[run->file_count] = (struct file){0};
 		st = file_read(run, e->d_name, &run->files[run->file_count++]);
 	}
+	if (st == STATUS_OK && errno != 0)
+		st = fail(run, STATUS_FIELD_INVALID, arena_printf(run->mem, "%s: %s", run->options->folder, strerror(errno)));
 	closedir(folder);
 	if (st != STATUS_OK)
 		return st;

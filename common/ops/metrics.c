@@ -1,6 +1,7 @@
 #include "common/ops/metrics.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -185,6 +186,7 @@ static bool read_stat(struct stat_fields *out)
 					 &out->virtual_bytes, &out->resident_pages) == 6;
 }
 
+/* 0: not known, as when no file is left to look with. */
 static int count_fds(void)
 {
 	int count = 0;
@@ -192,10 +194,12 @@ static int count_fds(void)
 
 	if (dir == NULL)
 		return 0;
+	errno = 0;
 	while (readdir(dir) != NULL)
 		count++;
+	bool whole = errno == 0;
 	closedir(dir);
-	return count - 3; /* ".", ".." and the one that lists them */
+	return whole ? count - 3 : 0; /* ".", ".." and the one that lists them */
 }
 
 static double boot_seconds(void)
@@ -224,7 +228,9 @@ static void print_process(struct page *p)
 		print_plain(p, "process_start_time_seconds", "gauge", "start, Unix time",
 			boot_seconds() + (double)st.start_time / ticks);
 	}
-	print_plain(p, "process_open_fds", "gauge", "open file descriptors", count_fds());
+	int open_fds = count_fds();
+	if (open_fds > 0)
+		print_plain(p, "process_open_fds", "gauge", "open file descriptors", open_fds);
 	if (getrlimit(RLIMIT_NOFILE, &fds) == 0)
 		print_plain(p, "process_max_fds", "gauge", "the most file descriptors", (double)fds.rlim_cur);
 }
