@@ -1,6 +1,7 @@
 #include "services/api/passwords.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <pthread.h>
 #include <sodium.h>
 #include <stdbool.h>
@@ -51,15 +52,25 @@ static enum status hash(char out[PASSWORD_HASH_SIZE], const char *password)
 	return STATUS_BUSY;
 }
 
+/* libsodium says -1 both of another password and of too little memory; the second must not count as a wrong guess. */
+static enum status verify(const char *stored, const char *password)
+{
+	errno = 0;
+	if (crypto_pwhash_str_verify(stored, password, strlen(password)) == 0)
+		return STATUS_OK;
+	if (errno != ENOMEM)
+		return STATUS_WRONG_CREDENTIALS;
+	log_error("password_verify_failed", LOG_STR("why", "out of memory"));
+	return STATUS_BUSY;
+}
+
 static void work_run(struct work *w)
 {
 	metric_add(auth_password_hashes, 1);
 	if (w->hash == NULL)
 		w->status = hash(w->made, w->password);
 	else
-		w->status = crypto_pwhash_str_verify(w->hash, w->password, strlen(w->password)) == 0
-				    ? STATUS_OK
-				    : STATUS_WRONG_CREDENTIALS;
+		w->status = verify(w->hash, w->password);
 }
 
 static void *worker(void *arg)
