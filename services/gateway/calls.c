@@ -274,13 +274,13 @@ static void port_ask_presence(void *arg, uint64_t question, const struct client 
 	arena_destroy(mem);
 }
 
-static void port_presence_opened(void *arg, const struct client *client, const uint64_t *teams, size_t count)
+static void port_presence_opened(void *arg, const struct client *client, const pb_TeamIdsOf *places)
 {
 	struct calls *calls = arg;
 
 	if (calls->shared->presence != NULL)
 		presence_opened(calls->shared->presence, client->socket_id, client->dialect->id,
-			client->user->view, client->user->view_length, teams, count);
+			client->user->view, client->user->view_length, places);
 }
 
 static void port_presence_closed(void *arg, const struct client *client)

@@ -271,7 +271,16 @@ void client_teams_changed(struct client *client, uint64_t team)
 
 void client_conversation_joined(struct client *client, uint64_t conversation)
 {
+	if (client->state != CLIENT_READY)
+		return;
+	whereabouts_want(client);
 	subscribe_joined(client, STREAM_TEAM(conversation), CLIENT_DIRECT);
+}
+
+void client_conversation_left(struct client *client)
+{
+	if (client->state == CLIENT_READY)
+		whereabouts_want(client);
 }
 
 /* From here on a revocation is seen. */

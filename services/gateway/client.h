@@ -112,8 +112,9 @@ enum client_ops client_count_op(struct client *client);
 /* Its user came into a team, was put out of one or may have been: presence is told, team (0: none in
  * particular) is opened for clients that look everywhere. */
 void client_teams_changed(struct client *client, uint64_t team);
-/* He came into a conversation. */
+/* He came into a conversation, or left one: presence is told; one that he came into is opened for clients with his topic. */
 void client_conversation_joined(struct client *client, uint64_t conversation);
+void client_conversation_left(struct client *client);
 
 /* An event whose copies share event_id: false the second time. */
 bool client_first_copy(struct client *client, uint64_t event_id);

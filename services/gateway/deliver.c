@@ -271,6 +271,12 @@ static void joined_conversation(struct feed *feed, const pb_ChannelView *channel
 		client_conversation_joined(feed->members[i]->client, channel->id);
 }
 
+static void left_conversation(struct feed *feed, const pb_ChannelRef *channel)
+{
+	for (uint32_t i = channel->team_id == 0 ? feed->member_count : 0; i-- > 0;)
+		client_conversation_left(feed->members[i]->client);
+}
+
 /* What an event of somebody's own stream means for his sockets. Some of them may be closed by it. */
 static void own_event(struct feed *feed, const pb_Event *body)
 {
@@ -311,6 +317,12 @@ static void own_event(struct feed *feed, const pb_Event *body)
 		return;
 	case EVENT_KIND_channel_member_joined:
 		joined_conversation(feed, &body->body.channel_member_joined.channel);
+		return;
+	case EVENT_KIND_channel_member_left:
+		left_conversation(feed, &body->body.channel_member_left.channel);
+		return;
+	case EVENT_KIND_channel_member_kicked:
+		left_conversation(feed, &body->body.channel_member_kicked.channel);
 		return;
 	default:
 		return;
@@ -453,8 +465,9 @@ bool stream_run(struct hub *hub, size_t appends)
 
 /* ---- ephemeral events */
 
-/* Appends to everybody of a list who was not reached by another target or list. Closes nobody. */
-static void ephemeral_list(struct hub *hub, struct delivery *d, const struct topic_list *list, uint64_t stamp)
+/* Appends to everybody of a list but one person who was not reached by another target or list. Closes nobody. */
+static void ephemeral_list(
+	struct hub *hub, struct delivery *d, const struct topic_list *list, uint64_t stamp, uint64_t not_for)
 {
 	for (uint32_t i = list != NULL ? list->count : 0; i-- > 0;) {
 		const struct topic_entry *entry = &list->entries[i];
@@ -462,7 +475,7 @@ static void ephemeral_list(struct hub *hub, struct delivery *d, const struct top
 		if (client->stamp == stamp ||
 			(entry->keys != NULL && !key_set_holds(entry->keys, d->key, d->serial)))
 			continue;
-		if (!only_users_allow(d->body, client))
+		if (client->user->id == not_for || !only_users_allow(d->body, client))
 			continue;
 		client->stamp = stamp;
 		struct frame *frame = frame_of(hub, d, client);
@@ -494,6 +507,11 @@ void stream_ephemeral(struct hub *hub, struct bus_event *ev)
 		uint32_t key = feed->constant ? 0 : key_find(feed->keys, target->audience);
 		if (key == KEY_NONE)
 			continue;
+		/* Whose presence it is learns it by his own topic, with his choice; that topic shows his conversations too. */
+		uint64_t not_for = body->which_body == EVENT_KIND_presence_changed &&
+						   strncmp(target->audience, "conversation:", sizeof "conversation:" - 1) == 0
+					   ? body->body.presence_changed.user.id
+					   : 0;
 		for (size_t no = 0; no < dialect_count; no++) {
 			struct topic_lists *lists = feed->topics[no];
 			struct placement place = {0};
@@ -506,10 +524,10 @@ void stream_ephemeral(struct hub *hub, struct bus_event *ev)
 			d.bulk = (channel != NULL ? channel->count : 0) + lists->whole.count >
 				 hub->options.slice;
 			if (place.whole)
-				ephemeral_list(hub, &d, &lists->whole, stamp);
-			ephemeral_list(hub, &d, channel, stamp);
+				ephemeral_list(hub, &d, &lists->whole, stamp, not_for);
+			ephemeral_list(hub, &d, channel, stamp, not_for);
 			if (place.global)
-				ephemeral_list(hub, &d, &lists->global, stamp);
+				ephemeral_list(hub, &d, &lists->global, stamp, not_for);
 			for (size_t i = 0; i < DIALECT_VARIANTS; i++)
 				frame_unref(d.frames[i]);
 		}

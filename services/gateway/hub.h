@@ -64,9 +64,9 @@ struct hub_ports {
 		const pb_SetTypingRequest *request); /* pb_Empty */
 	void (*ask_presence)(void *arg, uint64_t question, const struct client *by,
 		uint32_t chosen); /* pb_PresenceViewReply */
-	/* An authenticated client is there, changed (its teams), is gone. */
-	void (*presence_opened)(void *arg, const struct client *client, const uint64_t *teams, size_t count);
-	void (*presence_changed)(void *arg, const struct client *client, const uint64_t *teams, size_t count);
+	/* An authenticated client is there, changed (where its user is shown; NULL: nowhere), is gone. */
+	void (*presence_opened)(void *arg, const struct client *client, const pb_TeamIdsOf *places);
+	void (*presence_changed)(void *arg, const struct client *client, const pb_TeamIdsOf *places);
 	void (*presence_closed)(void *arg, const struct client *client);
 	uint32_t (*random)(void *arg, uint32_t below); /* for jitter */
 };

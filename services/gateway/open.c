@@ -445,11 +445,17 @@ void open_audience_changed(struct feed *feed, uint64_t seq, const pb_AudienceCha
 		return;
 	audience_key(team, "team", feed->stream.id);
 	audience_key(conversation, "conversation", feed->stream.id);
+	uint32_t joined = text_in(conversation, change->gained, change->gained_count) ? CLIENT_DIRECT
+			  : text_in(team, change->gained, change->gained_count)      ? CLIENT_GLOBAL
+										    : 0;
 	bool whole = text_in(team, change->lost, change->lost_count) ||
 		     text_in(conversation, change->lost, change->lost_count);
 	for (struct client *client = user->clients; client != NULL; client = next) {
 		next = client->user_next;
 		struct member *member = member_find(client, feed->stream);
+		/* He is back: the copy of this in his own stream may have come before this stream heard that he was gone. */
+		if (member == NULL && joined != 0)
+			subscribe_joined(client, feed->stream, joined);
 		if (member == NULL || !member->live)
 			continue; /* on its way in: its answer has this, or the stream will have passed it */
 		if (whole) {

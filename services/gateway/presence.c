@@ -21,7 +21,8 @@
 #define SPREAD_MS   2000 /* over which gateways register again */
 #define RETRY_MS    500
 #define CALL_MS     2000
-#define REPORT_MOST 2000 /* sockets in one call: well below the largest message */
+#define REPORT_MOST 2000 /* sockets in one call, and with them */
+#define PLACES_MOST 200000 /* teams and conversations: well below the largest message */
 
 enum told { TOLD_NOTHING, TOLD_OPENED, TOLD_OUTDATED };
 
@@ -32,9 +33,9 @@ struct record {
 	uint32_t dialect;
 	enum told told;
 	bool waiting, closed;
-	size_t view_length, team_count;
+	size_t view_length, team_count, conversation_count;
 	uint8_t *view;
-	uint64_t *teams;
+	uint64_t *teams, *conversations;
 };
 
 struct presence {
@@ -54,6 +55,7 @@ static void record_free(struct record *record)
 {
 	free(record->view);
 	free(record->teams);
+	free(record->conversations);
 	free(record);
 }
 
@@ -77,8 +79,12 @@ static void *copied(const void *bytes, size_t length)
 }
 
 void presence_opened(struct presence *presence, uint64_t socket_id, uint32_t dialect, const uint8_t *view,
-	size_t view_length, const uint64_t *teams, size_t team_count)
+	size_t view_length, const pb_TeamIdsOf *places)
 {
+	static const pb_TeamIdsOf nowhere = {0};
+
+	if (places == NULL)
+		places = &nowhere;
 	pthread_mutex_lock(&presence->lock);
 	struct record *record = table_get(&presence->records, socket_id);
 	if (record == NULL) {
@@ -91,8 +97,12 @@ void presence_opened(struct presence *presence, uint64_t socket_id, uint32_t dia
 	record->view = copied(view, view_length);
 	record->view_length = view_length;
 	free(record->teams);
-	record->teams = copied(teams, team_count * sizeof *teams);
-	record->team_count = team_count;
+	record->teams = copied(places->team_ids, places->team_ids_count * sizeof *places->team_ids);
+	record->team_count = places->team_ids_count;
+	free(record->conversations);
+	record->conversations =
+		copied(places->conversation_ids, places->conversation_ids_count * sizeof *places->conversation_ids);
+	record->conversation_count = places->conversation_ids_count;
 	if (record->told == TOLD_OPENED)
 		record->told = TOLD_OUTDATED;
 	wait_to_be_told(presence, record);
@@ -116,8 +126,11 @@ static void record_write(struct arena *mem, const struct record *record, pb_Sock
 {
 	*out = (pb_SocketOpened){.socket_id = record->socket_id,
 		.dialect = record->dialect,
-		.team_ids_count = (pb_size_t)record->team_count};
+		.team_ids_count = (pb_size_t)record->team_count,
+		.conversation_ids_count = (pb_size_t)record->conversation_count};
 	out->team_ids = arena_memdup(mem, record->teams, record->team_count * sizeof *record->teams);
+	out->conversation_ids =
+		arena_memdup(mem, record->conversations, record->conversation_count * sizeof *record->conversations);
 	out->has_user = pb_decode_arena(mem, pb_UserView_fields, &out->user, record->view,
 				record->view_length) == STATUS_OK;
 }
@@ -145,15 +158,16 @@ static bool sync_call(
 /* Takes at most REPORT_MOST off the waiting list into the request. Lock held. */
 static void gather(struct presence *presence, struct arena *mem, pb_SyncSocketsRequest *request)
 {
-	size_t count = 0;
+	size_t count = 0, places = 0;
 
 	request->opened = ARENA_ARRAY(mem, REPORT_MOST, pb_SocketOpened);
 	request->changed = ARENA_ARRAY(mem, REPORT_MOST, pb_SocketOpened);
 	request->closed = ARENA_ARRAY(mem, REPORT_MOST, uint64_t);
-	for (; presence->waiting != NULL && count < REPORT_MOST; count++) {
+	for (; presence->waiting != NULL && count < REPORT_MOST && places < PLACES_MOST; count++) {
 		struct record *record = presence->waiting;
 		presence->waiting = record->next;
 		record->waiting = false;
+		places += record->team_count + record->conversation_count;
 		if (record->closed) {
 			if (record->told != TOLD_NOTHING)
 				request->closed[request->closed_count++] = record->socket_id;

@@ -18,7 +18,8 @@ enum status presence_create(struct rpc_client *client, const char *instance, str
 /* Says that this gateway leaves, then ends the thread. */
 void presence_destroy(struct presence *presence);
 
-/* view: the encoded UserView. The socket's teams come along; a second call changes them. */
+/* view: the encoded UserView. Where the person is shown, his teams and conversations, comes along (NULL: nowhere); a second
+ * call changes it. */
 void presence_opened(struct presence *presence, uint64_t socket_id, uint32_t dialect, const uint8_t *view,
-	size_t view_length, const uint64_t *teams, size_t team_count);
+	size_t view_length, const pb_TeamIdsOf *places);
 void presence_closed(struct presence *presence, uint64_t socket_id);

@@ -13,6 +13,7 @@
 #include "services/gateway/catchup.h"
 #include "services/gateway/memory.h"
 #include "services/gateway/open.h"
+#include "services/gateway/topics.h"
 
 #define PATIENCE_MS   4000 /* then a topic is refused as busy */
 #define RETRY_MS      100
@@ -26,6 +27,7 @@ struct teams_ask {
 	struct timer retry;
 	struct hub *hub;
 	bool queued; /* in hub->unasked_teams */
+	bool alone;  /* together with others it was too much */
 	uint64_t all; /* ALL_... */
 };
 
@@ -82,56 +84,6 @@ void subscribe_drop(struct client *client)
 		client->subscribes = sub->next;
 		subscribe_free(sub);
 	}
-}
-
-/* A conversation's stream has one key, which its people hold. */
-static bool in_conversation(const struct member *member)
-{
-	char key[AUDIENCE_SIZE];
-
-	if (member->feed->stream.rank != RANK_TEAM || member->keys == NULL)
-		return false;
-	audience_key(key, "conversation", member->feed->stream.id);
-	return key_set_has(member->keys, key_find(member->feed->keys, key));
-}
-
-/* Conversations are shown as a whole by the user's own topic. */
-static bool has_own_topic(const struct subscription *sub)
-{
-	return sub->class == TOPIC_GLOBAL || (sub->class == TOPIC_WHOLE && in_conversation(sub->member));
-}
-
-size_t subscribe_count(const struct client *client)
-{
-	size_t count = (client->flags & CLIENT_GLOBAL) != 0;
-
-	for (const struct member *member = client->members; member != NULL; member = member->next)
-		for (const struct subscription *sub = member->subs; sub != NULL; sub = sub->next)
-			count += !has_own_topic(sub);
-	return count;
-}
-
-static bool has_topic(const struct client *client, const struct topic_wish *wish)
-{
-	for (const struct member *member = client->members; member != NULL; member = member->next) {
-		switch (wish->kind) {
-		case TOPIC_KIND_CHANNEL:
-			if (subscription_find(member, TOPIC_CHANNEL, wish->id) != NULL)
-				return true;
-			break;
-		case TOPIC_KIND_USER:
-		case TOPIC_KIND_TEAM: {
-			uint32_t rank = wish->kind == TOPIC_KIND_USER ? RANK_USER : RANK_TEAM;
-			if (stream_compare(member->feed->stream, (struct stream){rank, wish->id}) == 0 &&
-				subscription_find(member, TOPIC_WHOLE, 0) != NULL)
-				return true;
-			break;
-		}
-		case TOPIC_KIND_GLOBAL:
-			return (client->flags & CLIENT_GLOBAL) != 0;
-		}
-	}
-	return false;
 }
 
 /* ---- streams of a wish */
@@ -197,7 +149,7 @@ static bool holds_key(const struct member *member, const struct topic_wish *wish
  * left for moderation to say. */
 static void subscribe_all(struct subscribe *sub, struct member *member)
 {
-	bool direct = in_conversation(member);
+	bool direct = topics_in_conversation(member);
 
 	if (direct && (member->client->flags & CLIENT_DIRECT) != 0)
 		subscription_add(member, TOPIC_WHOLE, 0);
@@ -248,24 +200,28 @@ static void begin_here(struct subscribe *sub, struct member *member, struct stre
 	const struct position *since = since_of(sub, answer->stream);
 	uint64_t applied = member->feed->applied;
 	struct position begun = {answer->stream, member->unchanged_since, NULL};
+	/* It began, or he was brought in, since the client has the topic that shows it: the copy of that event in his own stream,
+	 * by which it would be opened, is yet to come or came just now. */
+	bool lately = since == NULL && (answer->joined || (topics_in_conversation(member) && (member->client->flags & CLIENT_DIRECT) != 0));
 
-	if (since == NULL && sub->wants_direct && in_conversation(member) &&
-		since_of(sub, STREAM_USER(member->client->user->id)) != NULL)
-		since = &begun; /* it began while the client was away, or he was brought in then */
+	if (lately)
+		since = &begun;
+	else if (since == NULL && sub->wants_direct && topics_in_conversation(member) &&
+		 since_of(sub, STREAM_USER(member->client->user->id)) != NULL)
+		since = &begun; /* or while the client was away */
 	answer->fresh = true;
 	answer->seq = answer->live_from = applied;
 	member->told = applied;
 	catchup_begin(member);
 	subscribe_all(sub, member);
 	if ((member->client->flags & CLIENT_GLOBAL) != 0 && answer->stream.rank == RANK_TEAM &&
-		!in_conversation(member))
+		!topics_in_conversation(member))
 		subscription_add(member, TOPIC_GLOBAL, 0);
 	if (since == NULL)
 		return;
 	if (sub->present_generation[0] == '\0')
 		strcpy(sub->present_generation, hub_generation(member->client->hub));
-	if (!same_log(sub) || since->seq > applied ||
-		since->seq < member->unchanged_since) {
+	if ((!lately && !same_log(sub)) || since->seq > applied || since->seq < member->unchanged_since) {
 		metric_add(ws_resumes_refused, 1);
 		return;
 	}
@@ -293,10 +249,24 @@ static void refuse_stream(struct subscribe *sub, struct stream s, enum status st
 			sub->topics[i].status = st;
 }
 
-/* The user came into a team, and what happened there since is read: it may go. */
+static void topics_refuse(struct subscribe *sub, uint64_t all, enum status st)
+{
+	for (size_t i = 0; i < sub->topic_count; i++) {
+		struct topic_wish *wish = &sub->topics[i];
+		bool looks = (wish->kind == TOPIC_KIND_GLOBAL && (all & ALL_TEAMS) != 0) ||
+			     (wish->kind == TOPIC_KIND_USER && (all & ALL_CONVERSATIONS) != 0);
+		if (looks && wish->status == STATUS_OK)
+			wish->status = st;
+	}
+}
+
+/* The user came into a team or a conversation, and what happened there since is read: it may go. */
 static void joined_ready(struct member *member, enum status st)
 {
-	catchup_release(member);
+	if (st == STATUS_OK)
+		catchup_release(member);
+	else /* nobody asked, so nobody can be answered that this is missing */
+		client_send_away(member->client, CLOSE_MISSED, AWAY_MOST_MS);
 }
 
 static void settled(struct client *client, struct stream s, struct member *member, enum status st)
@@ -314,14 +284,21 @@ static void settled(struct client *client, struct stream s, struct member *membe
 			begin_here(sub, member, answer);
 		else
 			refuse_stream(sub, s, st);
+		/* A topic that looks everywhere and does not see this one would miss it in silence. One that he is not in any
+		 * more it does not show. */
+		if (member == NULL && st != STATUS_NOT_FOUND)
+			topics_refuse(sub, answer->sought, st);
 		sub->working = worked_on;
 		advance(sub);
 		return;
 	}
-	if (member == NULL)
+	if (member == NULL) {
+		if (st != STATUS_NOT_FOUND && (client->flags & (CLIENT_GLOBAL | CLIENT_DIRECT)) != 0)
+			client_send_away(client, CLOSE_MISSED, AWAY_MOST_MS);
 		return;
+	}
 	/* Opened because the user came into the team or conversation: what he may see of it since then is his. */
-	bool direct = in_conversation(member);
+	bool direct = topics_in_conversation(member);
 	if ((client->flags & (direct ? CLIENT_DIRECT : CLIENT_GLOBAL)) == 0) {
 		member_remove(member);
 		return;
@@ -332,6 +309,14 @@ static void settled(struct client *client, struct stream s, struct member *membe
 		catchup_begin(member);
 		catchup_replay(member, member->unchanged_since, member->feed->applied, joined_ready);
 	}
+}
+
+/* How far the client has got in a stream that it was in before. */
+static uint64_t present_position(const struct member *member)
+{
+	const struct catchup *c = member->catchup;
+
+	return c != NULL && c->until != 0 ? c->next - 1 : member->feed->applied;
 }
 
 /* The wish needs this stream. */
@@ -364,7 +349,7 @@ static void want(struct subscribe *sub, struct stream s, enum open_source source
 		begin_here(sub, member, answer); /* the user's own stream, watched but not shown so far */
 		return;
 	}
-	answer->seq = member->feed->applied;
+	answer->seq = present_position(member);
 }
 
 /* ---- all teams or conversations of the user */
@@ -395,14 +380,6 @@ static void teams_begin(struct subscribe *sub)
 	teams_ask_queue(ask);
 }
 
-static void teams_refuse(struct subscribe *sub, enum status st)
-{
-	for (size_t i = 0; i < sub->topic_count; i++)
-		if ((sub->topics[i].kind == TOPIC_KIND_GLOBAL || sub->topics[i].kind == TOPIC_KIND_USER) &&
-			sub->topics[i].status == STATUS_OK)
-			sub->topics[i].status = st;
-}
-
 static bool answer_is_conversation(const pb_ListAudiencesReply *got, const pb_AudienceAnswer *answer)
 {
 	static const char prefix[] = "conversation:";
@@ -420,10 +397,12 @@ static void teams_take(struct subscribe *sub, uint64_t user, uint64_t all, const
 		const pb_AudienceAnswer *answer = &got->answers[i];
 		struct stream s = {answer->rank, answer->stream_id};
 		struct member *member = NULL;
+		uint64_t kind = answer_is_conversation(got, answer) ? ALL_CONVERSATIONS : ALL_TEAMS;
 		if (answer->user_id != user || answer->rank != RANK_TEAM || !answer->member ||
-			(all & (answer_is_conversation(got, answer) ? ALL_CONVERSATIONS : ALL_TEAMS)) == 0)
+			(all & kind) == 0)
 			continue;
 		want(sub, s, OPEN_ANSWERED, &member);
+		answer_find(sub, s)->sought = kind;
 		if (member == NULL)
 			continue;
 		struct key_set *keys = open_keys_of(feed_get(hub, s), got, answer);
@@ -451,6 +430,7 @@ static void teams_answered(
 			continue;
 		}
 		if (st != STATUS_OK && hub->now_mono_ms < sub->give_up_at_ms) {
+			ask->alone = ask->alone || st == STATUS_TOO_LARGE;
 			wheel_start(&hub->wheel, &ask->retry, hub->now_mono_ms + RETRY_MS);
 			continue;
 		}
@@ -458,7 +438,7 @@ static void teams_answered(
 		sub->outstanding--;
 		sub->working = true;
 		if (st != STATUS_OK)
-			teams_refuse(sub, STATUS_BUSY);
+			topics_refuse(sub, ask->all, STATUS_BUSY);
 		else
 			teams_take(sub, ask->user, ask->all, got);
 		sub->working = false;
@@ -477,6 +457,8 @@ void subscribe_flush(struct hub *hub)
 		asked->question.answered = teams_answered;
 		while (hub->unasked_teams != NULL && count < USERS_AT_ONCE) {
 			struct teams_ask *ask = hub->unasked_teams;
+			if (count > 0 && (ask->alone || asked->asks->alone) && ask->sub != NULL)
+				break;
 			hub->unasked_teams = ask->next;
 			ask->queued = false;
 			if (ask->sub == NULL) {
@@ -630,48 +612,6 @@ static bool unsure_channels(struct subscribe *sub)
 
 static void start(struct subscribe *sub);
 
-/* Takes away what the wish is about. */
-static void remove_topics(struct subscribe *sub)
-{
-	struct client *client = sub->client;
-	struct member *next = NULL;
-
-	for (size_t i = 0; i < sub->topic_count; i++) {
-		struct topic_wish *wish = &sub->topics[i];
-		if (wish->status != STATUS_OK)
-			continue;
-		if (wish->kind == TOPIC_KIND_GLOBAL)
-			client->flags &= ~CLIENT_GLOBAL;
-		if (wish->kind == TOPIC_KIND_USER && wish->id == client->user->id)
-			client->flags &= ~CLIENT_DIRECT;
-		for (struct member *member = client->members; member != NULL; member = member->next) {
-			struct subscription *found = NULL;
-			if (wish->kind == TOPIC_KIND_CHANNEL)
-				found = subscription_find(member, TOPIC_CHANNEL, wish->id);
-			else if (wish->kind == TOPIC_KIND_GLOBAL)
-				found = subscription_find(member, TOPIC_GLOBAL, 0);
-			else if (in_conversation(member))
-				found = wish->kind == TOPIC_KIND_USER && wish->id == client->user->id
-						? subscription_find(member, TOPIC_WHOLE, 0)
-						: NULL;
-			else if (member->feed->stream.id == wish->id &&
-				 member->feed->stream.rank ==
-					 (wish->kind == TOPIC_KIND_USER ? RANK_USER : RANK_TEAM))
-				found = subscription_find(member, TOPIC_WHOLE, 0);
-			if (found != NULL)
-				subscription_remove(found);
-		}
-	}
-	for (struct member *member = client->members; member != NULL; member = next) {
-		next = member->next;
-		if (!member->live || member->subs != NULL)
-			continue;
-		member->announced = false;
-		if (member->feed->stream.rank != RANK_USER) /* that one is watched for revocations */
-			member_remove(member);
-	}
-}
-
 /* A topic may have been refused after a stream that serves it was opened. */
 static void drop_refused(struct subscribe *sub, struct member *member)
 {
@@ -685,7 +625,8 @@ static void drop_refused(struct subscribe *sub, struct member *member)
 		else if (wish->kind == TOPIC_KIND_GLOBAL && (member->client->flags & CLIENT_GLOBAL) == 0)
 			found = subscription_find(member, TOPIC_GLOBAL, 0);
 		else if (wish->kind == TOPIC_KIND_USER && (member->client->flags & CLIENT_DIRECT) == 0 &&
-			 in_conversation(member))
+			 (topics_in_conversation(member) ||
+				 stream_compare(member->feed->stream, STREAM_USER(member->client->user->id)) == 0))
 			found = subscription_find(member, TOPIC_WHOLE, 0);
 		if (found != NULL)
 			subscription_remove(found);
@@ -713,7 +654,7 @@ static void complete(struct subscribe *sub)
 		if (!answer->fresh) {
 			const struct position *since = since_of(sub, answer->stream);
 			subscribe_all(sub, member);
-			answer->seq = member->feed->applied;
+			answer->seq = present_position(member);
 			/* It was live here before: what its new topics had earlier would come out of order.
 			 */
 			answer->recovered = since != NULL && same_log(sub) && since->seq == answer->seq;
@@ -787,12 +728,12 @@ static void start(struct subscribe *sub)
 {
 	struct client *client = sub->client;
 	struct hub *hub = client->hub;
-	size_t count = subscribe_count(client);
+	size_t count = topics_count(client);
 
 	sub->give_up_at_ms = hub->now_mono_ms + PATIENCE_MS;
 	strcpy(sub->present_generation, hub_generation(hub));
 	if (sub->removes) {
-		remove_topics(sub);
+		topics_remove(sub);
 		sub->stage = SUBSCRIBE_READING;
 		advance(sub);
 		return;
@@ -801,7 +742,7 @@ static void start(struct subscribe *sub)
 	sub->working = true;
 	for (size_t i = 0; i < sub->topic_count; i++) {
 		struct topic_wish *wish = &sub->topics[i];
-		if (wish->status == STATUS_OK && !has_topic(client, wish) && ++count > SUBSCRIBE_MOST_TOPICS)
+		if (wish->status == STATUS_OK && !topics_have(client, wish) && ++count > SUBSCRIBE_MOST_TOPICS)
 			wish->status = STATUS_AT_LIMIT;
 		if (wish->status != STATUS_OK)
 			continue;
@@ -851,15 +792,38 @@ enum status subscribe_submit(struct subscribe *sub)
 	return STATUS_OK;
 }
 
+/* The topic that looks everywhere is only being opened, and what was listed for it may be older than this. */
+static void joined_meanwhile(struct client *client, struct stream s, bool direct)
+{
+	struct subscribe *sub = client->subscribes;
+
+	if (sub == NULL || !(direct ? sub->wants_direct : sub->wants_teams) || sub->stage < SUBSCRIBE_OPENING ||
+		answer_find(sub, s) != NULL)
+		return;
+	want(sub, s, OPEN_BY_KEYS, NULL);
+	struct stream_answer *answer = answer_find(sub, s);
+	struct member *member = member_find(client, s);
+	answer->joined = true;
+	answer->sought = direct ? ALL_CONVERSATIONS : ALL_TEAMS;
+	/* It begins later than the rest of the wish. */
+	if (member != NULL && member->opening != NULL)
+		member->opening->give_up_at_ms = client->hub->now_mono_ms + PATIENCE_MS;
+}
+
 void subscribe_joined(struct client *client, struct stream s, uint32_t flag)
 {
 	struct member *member = member_find(client, s);
+	bool direct = flag == CLIENT_DIRECT;
 
-	if ((client->flags & flag) == 0 || client->state != CLIENT_READY)
+	if (client->state != CLIENT_READY)
 		return;
+	if ((client->flags & flag) == 0) {
+		joined_meanwhile(client, s, direct);
+		return;
+	}
 	if (member == NULL)
 		open_stream(client, s, OPEN_BY_KEYS, settled);
-	else if (flag == CLIENT_DIRECT && member->live && in_conversation(member))
+	else if (direct && member->live && topics_in_conversation(member))
 		subscription_add(member, TOPIC_WHOLE, 0); /* one of his channel topics was sooner */
 }
 

@@ -37,6 +37,8 @@ struct stream_answer {
 	bool reading;       /* what it missed is being read from the log */
 	bool fresh;         /* events wait until the wish is answered */
 	bool gone;          /* not for this client after all */
+	bool joined;        /* the user came into it while the wish was worked on: his since then */
+	uint64_t sought;    /* ALL_..., by a topic that looks everywhere; 0: by its own topics */
 };
 
 enum subscribe_stage {
@@ -85,8 +87,6 @@ void subscribe_free(struct subscribe *sub);
 /* The user came into a team or a conversation: opens it for a client that looks into all of them (flag: CLIENT_GLOBAL,
  * CLIENT_DIRECT). */
 void subscribe_joined(struct client *client, struct stream s, uint32_t flag);
-/* How many topics a client has. */
-size_t subscribe_count(const struct client *client);
 /* The client goes: its wishes with it. */
 void subscribe_drop(struct client *client);
 /* A member left while a wish was worked on. */

@@ -32,14 +32,14 @@ void whereabouts_want(struct client *client)
 	hub->whereabouts = wanted;
 }
 
-static void tell(struct client *client, const pb_TeamIdsOf *teams)
+static void tell(struct client *client, const pb_TeamIdsOf *places)
 {
 	const struct hub_options *options = &client->hub->options;
 	bool first = (client->flags & CLIENT_PRESENT) == 0;
 
 	client->flags |= CLIENT_PRESENT;
-	(first ? options->ports->presence_opened : options->ports->presence_changed)(options->arg, client,
-		teams != NULL ? teams->team_ids : NULL, teams != NULL ? teams->team_ids_count : 0);
+	(first ? options->ports->presence_opened : options->ports->presence_changed)(
+		options->arg, client, places);
 }
 
 static void retry(struct timer *timer, int64_t now_mono_ms)
@@ -96,7 +96,12 @@ void whereabouts_flush(struct hub *hub)
 		hub->whereabouts = wanted->next;
 		wanted->next = asked->wanted;
 		asked->wanted = wanted;
-		users[count++] = wanted->user_id;
+		/* One person's clients are one question: doubles would be answered double. */
+		bool seen = false;
+		for (size_t i = 0; i < count && !seen; i++)
+			seen = users[i] == wanted->user_id;
+		if (!seen)
+			users[count++] = wanted->user_id;
 	}
 	hub->whereabouts_asked = true;
 	hub->options.ports->ask_teams(hub->options.arg, hub_ask(hub, &asked->question), users, count);

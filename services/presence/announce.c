@@ -44,17 +44,22 @@ void announce_presence(struct bus_publisher *publisher, const struct presence_ch
 	pb_Event event;
 	enum status st;
 
-	if (change->team_count > 0) {
-		struct logged_event *targets = ARENA_ARRAY(mem, change->team_count, struct logged_event);
+	size_t count = change->team_count + change->conversation_count;
+	if (count > 0) {
+		struct logged_event *targets = ARENA_ARRAY(mem, count, struct logged_event), *target = targets;
 
-		for (size_t i = 0; i < change->team_count; i++) {
-			targets[i].stream = STREAM_TEAM(change->team_ids[i]);
-			audience_key(targets[i].audience, "team", change->team_ids[i]);
+		for (size_t i = 0; i < change->team_count; i++, target++) {
+			target->stream = STREAM_TEAM(change->team_ids[i]);
+			audience_key(target->audience, "team", change->team_ids[i]);
+		}
+		for (size_t i = 0; i < change->conversation_count; i++, target++) {
+			target->stream = STREAM_TEAM(change->conversation_ids[i]);
+			audience_key(target->audience, "conversation", change->conversation_ids[i]);
 		}
 		st = announce_presence_event(mem, change, false, &event);
 		if (st != STATUS_OK)
 			goto out;
-		publish(publisher, mem, &event, targets, change->team_count, at_ms);
+		publish(publisher, mem, &event, targets, count, at_ms);
 	}
 	if (change->to_self) {
 		struct logged_event target = {.stream = STREAM_USER(change->user_id)};

@@ -12,7 +12,7 @@
 #include "services/presence/sockets.h"
 #include "services/presence/typing.h"
 
-/* One event for the person's teams, without the choice, and one for the person, with it. */
+/* One event for the person's teams and conversations, without the choice, and one for the person, with it. */
 void announce_presence(struct bus_publisher *publisher, const struct presence_change *change, int64_t at_ms);
 void announce_typing(struct bus_publisher *publisher, const struct typing_subject *subject, bool is_typing, int64_t at_ms);
 

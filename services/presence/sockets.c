@@ -13,6 +13,11 @@
 
 #define GATEWAY_NAME_MAX 128
 
+struct place_ids {
+	uint64_t *list;
+	size_t count;
+};
+
 struct person {
 	uint64_t id;
 	enum presence_state chosen; /* meaningless until loaded */
@@ -25,8 +30,7 @@ struct person {
 	int64_t last_seen_at_ms;
 	uint8_t *view;
 	size_t view_length;
-	uint64_t *team_ids;
-	size_t team_count;
+	struct place_ids teams, conversations; /* where it is told */
 	struct person *prev, *next; /* in `lingering` */
 	struct person *prev_unloaded, *next_unloaded;
 	UT_hash_handle hh;
@@ -96,7 +100,8 @@ static void person_free(struct sockets *s, struct person *p)
 		DL_DELETE2(s->unloaded, p, prev_unloaded, next_unloaded);
 	HASH_DEL(s->people, p);
 	free(p->view);
-	free(p->team_ids);
+	free(p->teams.list);
+	free(p->conversations.list);
 	free(p);
 }
 
@@ -129,7 +134,7 @@ static struct person *person_find(const struct sockets *s, uint64_t id)
 	return p;
 }
 
-static void tell(struct sockets *s, const struct person *p, const uint64_t *team_ids, size_t team_count, bool to_self,
+static void tell(struct sockets *s, const struct person *p, struct place_ids teams, struct place_ids conversations, bool to_self,
 	int64_t now_wall_ms)
 {
 	struct presence_change change = {
@@ -139,11 +144,13 @@ static void tell(struct sockets *s, const struct person *p, const uint64_t *team
 		.shown = p->shown,
 		.chosen = p->chosen,
 		.last_seen_at_ms = p->shown == PRESENCE_OFFLINE ? p->last_seen_at_ms : now_wall_ms,
-		.team_ids = team_ids,
-		.team_count = team_count,
+		.team_ids = teams.list,
+		.team_count = teams.count,
+		.conversation_ids = conversations.list,
+		.conversation_count = conversations.count,
 		.to_self = to_self,
 	};
-	if (team_count > 0 || to_self)
+	if (teams.count > 0 || conversations.count > 0 || to_self)
 		s->callbacks.changed(s->callbacks.arg, &change);
 }
 
@@ -159,13 +166,13 @@ static void person_settle(struct sockets *s, struct person *p, bool chosen_chang
 	after = presence_shown(p->chosen, connected);
 	if (after == before) {
 		if (chosen_changed)
-			tell(s, p, NULL, 0, connected, now_wall_ms);
+			tell(s, p, (struct place_ids){0}, (struct place_ids){0}, connected, now_wall_ms);
 		return;
 	}
 	if (before != PRESENCE_OFFLINE)
 		p->last_seen_at_ms = now_wall_ms;
 	p->shown = after;
-	tell(s, p, p->team_ids, p->team_count, connected, now_wall_ms);
+	tell(s, p, p->teams, p->conversations, connected, now_wall_ms);
 	s->callbacks.remember(s->callbacks.arg, p->id, after, p->last_seen_at_ms);
 	if (after == PRESENCE_ONLINE && (before == PRESENCE_IDLE || before == PRESENCE_OFFLINE) && !p->registered_again)
 		s->callbacks.active(s->callbacks.arg, p->id);
@@ -260,32 +267,38 @@ static bool has_id(const uint64_t *ids, size_t count, uint64_t id)
 	return count > 0 && bsearch(&id, ids, count, sizeof *ids, compare_ids) != NULL;
 }
 
-/* Takes over the teams, sorted and without doubles; a person who is present is announced to those that are new. */
-static void person_teams_set(struct sockets *s, struct person *p, const uint64_t *ids, size_t count, bool announce,
-	int64_t now_wall_ms)
+/* Takes ids over, sorted and without doubles. out_gained: room for SOCKETS_TEAMS_MAX, gets those that are new. */
+static void ids_set(struct place_ids *known, const uint64_t *ids, size_t count, struct place_ids *out_gained)
 {
-	uint64_t gained[SOCKETS_TEAMS_MAX];
-	size_t gained_count = 0, kept = 0;
-	uint64_t *teams = NULL;
+	struct place_ids now = {0};
 
 	if (count > SOCKETS_TEAMS_MAX)
 		count = SOCKETS_TEAMS_MAX;
 	if (count > 0) {
-		teams = must(malloc(count * sizeof *teams));
-		memcpy(teams, ids, count * sizeof *teams);
-		qsort(teams, count, sizeof *teams, compare_ids);
+		now.list = must(malloc(count * sizeof *now.list));
+		memcpy(now.list, ids, count * sizeof *now.list);
+		qsort(now.list, count, sizeof *now.list, compare_ids);
 		for (size_t i = 0; i < count; i++)
-			if (kept == 0 || teams[kept - 1] != teams[i])
-				teams[kept++] = teams[i];
+			if (now.count == 0 || now.list[now.count - 1] != now.list[i])
+				now.list[now.count++] = now.list[i];
 	}
-	for (size_t i = 0; i < kept; i++)
-		if (!has_id(p->team_ids, p->team_count, teams[i]))
-			gained[gained_count++] = teams[i];
-	free(p->team_ids);
-	p->team_ids = teams;
-	p->team_count = kept;
-	if (announce && p->loaded && p->shown != PRESENCE_OFFLINE)
-		tell(s, p, gained, gained_count, false, now_wall_ms);
+	for (size_t i = 0; i < now.count; i++)
+		if (!has_id(known->list, known->count, now.list[i]))
+			out_gained->list[out_gained->count++] = now.list[i];
+	free(known->list);
+	*known = now;
+}
+
+/* A person who is present is announced to teams and conversations that are new. */
+static void person_places_set(struct sockets *s, struct person *p, const pb_SocketOpened *report, int64_t now_wall_ms)
+{
+	uint64_t new_teams[SOCKETS_TEAMS_MAX], new_conversations[SOCKETS_TEAMS_MAX];
+	struct place_ids teams = {.list = new_teams}, conversations = {.list = new_conversations};
+
+	ids_set(&p->teams, report->team_ids, report->team_ids_count, &teams);
+	ids_set(&p->conversations, report->conversation_ids, report->conversation_ids_count, &conversations);
+	if (p->loaded && p->shown != PRESENCE_OFFLINE)
+		tell(s, p, teams, conversations, false, now_wall_ms);
 }
 
 static void socket_free(struct sockets *s, struct gateway *g, struct socket *k)
@@ -359,7 +372,7 @@ static void socket_report(struct sockets *s, struct gateway *g, const pb_SocketO
 	if (!full)
 		p->registered_again = false;
 	person_view_report(p, &report->user);
-	person_teams_set(s, p, report->team_ids, report->team_ids_count, true, now_wall_ms);
+	person_places_set(s, p, report, now_wall_ms);
 	/* A full report repeats what a socket brought long ago; the row knows better what was chosen since. */
 	if (choice && !full) {
 		bool changed = person_choose(p, (enum presence_state)report->chosen);
@@ -513,8 +526,8 @@ const uint64_t *sockets_teams(const struct sockets *s, uint64_t user_id, size_t 
 {
 	const struct person *p = person_find(s, user_id);
 
-	*out_count = p == NULL ? 0 : p->team_count;
-	return p == NULL ? NULL : p->team_ids;
+	*out_count = p == NULL ? 0 : p->teams.count;
+	return p == NULL ? NULL : p->teams.list;
 }
 
 bool sockets_warm(const struct sockets *s, int64_t now_mono_ms)

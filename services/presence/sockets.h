@@ -23,7 +23,7 @@
 
 #define SOCKETS_LEASE_MS  INT64_C(15000)
 #define SOCKETS_GRACE_MS  INT64_C(10000)
-#define SOCKETS_TEAMS_MAX 256 /* an account is in at most 200 teams; what is beyond is ignored */
+#define SOCKETS_TEAMS_MAX 256 /* an account is in at most 200 teams, and shown in 200 conversations; what is beyond is ignored */
 
 /* What others see of a choice: invisible looks like offline. */
 enum presence_state presence_shown(enum presence_state chosen, bool connected);
@@ -37,11 +37,13 @@ struct presence_change {
 	int64_t last_seen_at_ms; /* when the person was last shown as present; now while present */
 	const uint64_t *team_ids; /* whom to tell; none when only the person learns of it */
 	size_t team_count;
+	const uint64_t *conversation_ids; /* and these */
+	size_t conversation_count;
 	bool to_self;
 };
 
 struct sockets_callbacks {
-	/* Shown or chosen changed, or teams were added to a person who is present. */
+	/* Shown or chosen changed, or teams or conversations were added to a person who is present. */
 	void (*changed)(void *arg, const struct presence_change *change);
 	/* What a restart has to know changed: what was announced, and when the person was there last. */
 	void (*remember)(void *arg, uint64_t user_id, enum presence_state shown, int64_t last_seen_at_ms);

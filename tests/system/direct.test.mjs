@@ -337,6 +337,103 @@ describe('people of a group', () => {
   });
 });
 
+describe('what sockets see of them', () => {
+  test('a conversation that begins while the topic is being opened is shown, whichever comes first', { timeout: 120000 }, async () => {
+    for (let i = 0; i < 8; i++) {
+      const [a, b] = await people(2);
+      const s = new Socket(`${cluster.ws(i % 2)}?resume=1`, { token: b.token });
+      await s.opened;
+      await s.frame('hello');
+      const made = open(a, [b]);
+      s.send({ op: 'subscribe', topics: [`user:${b.id}`], ref: 1 });
+      const channel = (await made).json;
+      await s.frame('subscribed');
+      const message = await post(a, channel, 'the first of all');
+      await s.frame((f) => f.type === 'channel_message' && f.data.message_id === message.id);
+      assert.equal(about(s, channel).filter((f) => f.type === 'channel_message').length, 1);
+      s.end();
+    }
+  });
+
+  test('a channel topic that is sooner than the news of its conversation misses nothing', { timeout: 120000 }, async () => {
+    for (let i = 0; i < 6; i++) {
+      const [a, b] = await people(2);
+      const s = await socket(b, [`user:${b.id}`], { gateway: i % 2, query: '?resume=1' });
+      const channel = await opened(a, [b]);
+      const first = await post(a, channel, 'one');
+      s.send({ op: 'subscribe', topics: [`channel:${channel.id}`], ref: 2 });
+      await s.frame((f) => f.type === 'subscribed' && f.data.ref === 2);
+      const second = await post(a, channel, 'two');
+      await s.frame((f) => f.type === 'channel_message' && f.data.message_id === second.id);
+      assert.deepEqual(about(s, channel).filter((f) => f.type === 'channel_message').map((f) => f.data.message_id), [first.id, second.id]);
+      s.end();
+    }
+  });
+
+  test('who was put out hears nothing more, a resume says so, and who is brought back is in it again', { timeout: 120000 }, async () => {
+    const [a, b, c] = await people(3);
+    const group = await opened(a, [b, c]);
+    const place = `/v1/channels/${group.id}/members/${c.id}`;
+    const s = await socket(c, [`user:${c.id}`, `channel:${group.id}`], { query: '?resume=1' });
+    const subscribed = (await s.frame('subscribed')).data;
+    const seen = await post(a, group, 'with him');
+    const frame = await s.frame((f) => f.type === 'channel_message' && f.data.message_id === seen.id);
+    assert.equal((await a.rest.call('POST', `${place}/kick`, {})).status, 204);
+    const secret = await post(a, group, 'without him');
+    await s.frame('user_kicked');
+    const resumed = await socket(c, ['global'], { query: '?resume=1' });
+    resumed.send({ op: 'subscribe', topics: [`user:${c.id}`], since: { generation: subscribed.generation, streams: { [frame.stream]: frame.seq } }, ref: 3 });
+    const answer = (await resumed.frame((f) => f.type === 'subscribed' && f.data.ref === 3)).data.streams[frame.stream];
+    assert.deepEqual(answer, { recovered: false });
+
+    // Out and in again without a pause, many times: the streams overtake each other.
+    for (let i = 0; i < 5; i++) {
+      assert.equal((await b.rest.call('PUT', `/v1/channels/${group.id}/members/${c.id}`, {})).status, 201);
+      if (i < 4) assert.equal((await a.rest.call('POST', `${place}/kick`, {})).status, 204);
+    }
+    const again = await post(b, group, 'with him again');
+    for (const socketOf of [s, resumed]) {
+      await socketOf.frame((f) => f.type === 'channel_message' && f.data.message_id === again.id);
+      assert.ok(!JSON.stringify(socketOf.frames).includes(secret.id), 'nothing of the time between');
+      socketOf.end();
+    }
+  });
+
+  test('presence goes to those one has conversations with, until one leaves, and to nobody else', { timeout: 120000 }, async () => {
+    const [a, b, c, d] = await people(4);
+    await opened(a, [b]);
+    const group = await opened(a, [c, d]);
+    const watching = [await socket(b, [`user:${b.id}`]), await socket(c, [`user:${c.id}`], { gateway: 1 }), await socket(d, [`user:${d.id}`])];
+    const stranger = await socket(ann, [`user:${ann.id}`, 'global', `team:${team.id}`]);
+    const status = (s, word) => s.frame((f) => f.type === 'presence_updated' && f.data.user_id === a.id && f.data.status === word, { ms: 30000 });
+    const own = await socket(a, [`user:${a.id}`], { gateway: 1 });
+    for (const s of watching) assert.equal((await status(s, 'online')).data.chosen, undefined);
+    own.send({ op: 'presence', status: 'dnd' });
+    for (const s of watching) await status(s, 'dnd');
+    await status(own, 'dnd');
+    assert.deepEqual(own.frames.filter((f) => f.type === 'presence_updated' && f.data.user_id === a.id && f.data.chosen === undefined), [], 'once, with the choice');
+
+    // One that begins shows who is there; one that was left shows no more.
+    const e = await newPerson(rest, 'later'), late = await socket(e, [`user:${e.id}`]);
+    await opened(a, [e]);
+    await status(late, 'dnd');
+    await a.rest.ok('DELETE', `/v1/channels/${group.id}/members/${a.id}`);
+    let word = 'dnd';
+    await until('presence knows that he left', async () => {
+      const from = watching.map((s) => s.frames.length);
+      word = word === 'idle' ? 'dnd' : 'idle';
+      own.send({ op: 'presence', status: word });
+      const at = (s, index) => s.frame((f) => f.type === 'presence_updated' && f.data.user_id === a.id && f.data.status === word, { from: index, ms: 30000 });
+      await at(watching[0], from[0]);
+      await post(c, group, `mark ${word}`);
+      for (const [i, s] of watching.entries()) if (i > 0) await s.frame('channel_message', { from: from[i], ms: 30000 });
+      return watching.every((s, i) => i === 0 || !s.frames.slice(from[i]).some((f) => f.type === 'presence_updated' && f.data.user_id === a.id));
+    }, 60000);
+    assert.ok(!stranger.frames.some((f) => f.type === 'presence_updated' && f.data.user_id === a.id));
+    for (const s of [...watching, stranger, own, late]) s.end();
+  });
+});
+
 describe('while processes die', () => {
   test('sockets resume over killed gateways: nothing is missing, nothing comes twice', { timeout: 120000 }, async () => {
     const [a, b, c] = await people(3);

@@ -7,7 +7,7 @@
 #include "common/base/ids.h"
 #include "common/bus/event.h"
 #include "services/gateway/catchup.h"
-#include "services/gateway/subscribe.h"
+#include "services/gateway/topics.h"
 #include "tests/unit/gateway/world.h"
 #include "tests/unit/main.h"
 
@@ -300,7 +300,7 @@ START_TEST(a_kick_ends_every_topic_of_the_team)
 	uint64_t after = world_post(w, CHANNEL_A);
 	world_settle(w);
 	ck_assert_uint_eq(world_times(c, STREAM_TEAM(TEAM), after), 0);
-	ck_assert_uint_eq(subscribe_count(&c->client), 0);
+	ck_assert_uint_eq(topics_count(&c->client), 0);
 	world_destroy(w);
 }
 END_TEST

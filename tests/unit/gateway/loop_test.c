@@ -114,7 +114,7 @@ static void port_ask_presence(void *arg, uint64_t question, const struct client 
 	busy(arg, question);
 }
 
-static void port_presence_changed(void *arg, const struct client *client, const uint64_t *teams, size_t count)
+static void port_presence_changed(void *arg, const struct client *client, const pb_TeamIdsOf *places)
 {
 }
 

@@ -13,6 +13,8 @@ struct world_log *world_log_of(struct world *w, struct stream s)
 {
 	if (s.rank == RANK_TEAM && s.id == TEAM)
 		return &w->team;
+	if (s.rank == RANK_TEAM && s.id == TALK)
+		return &w->talk;
 	if (s.rank == RANK_USER && s.id <= USERS)
 		return &w->users[s.id];
 	return s.rank == RANK_GLOBAL ? &w->global : NULL;
@@ -118,13 +120,15 @@ static void port_ask_presence(void *arg, uint64_t question, const struct client 
 	ask(arg, ASKED_PRESENCE, question);
 }
 
-static void port_presence_opened(void *arg, const struct client *client, const uint64_t *teams, size_t count)
+static void port_presence_opened(void *arg, const struct client *client, const pb_TeamIdsOf *places)
 {
 	((struct world *)arg)->presence_there++;
+	((struct world *)arg)->present_in = places != NULL ? places->conversation_ids_count : 0;
 }
 
-static void port_presence_changed(void *arg, const struct client *client, const uint64_t *teams, size_t count)
+static void port_presence_changed(void *arg, const struct client *client, const pb_TeamIdsOf *places)
 {
+	((struct world *)arg)->present_in = places != NULL ? places->conversation_ids_count : 0;
 }
 
 static void port_presence_closed(void *arg, const struct client *client)
@@ -172,6 +176,7 @@ struct world *world_create(void)
 	current = w;
 	strcpy(w->generation, "one/1/1");
 	w->team.stream = STREAM_TEAM(TEAM);
+	w->talk.stream = STREAM_TEAM(TALK);
 	w->global.stream = STREAM_GLOBAL;
 	for (uint64_t u = 1; u <= USERS; u++) {
 		w->users[u].stream = STREAM_USER(u);
@@ -190,8 +195,8 @@ void world_destroy(struct world *w)
 	hub_finish(&w->hub);
 	for (size_t i = 0; i < w->asked_count; i++)
 		arena_destroy(w->asked[i].mem);
-	for (size_t l = 0; l < USERS + 2; l++) {
-		struct world_log *log = l == 0 ? &w->team : l == 1 ? &w->global : &w->users[l - 1];
+	for (size_t l = 0; l < USERS + 3; l++) {
+		struct world_log *log = l == 0 ? &w->team : l == 1 ? &w->global : l == 2 ? &w->talk : &w->users[l - 2];
 		for (uint64_t seq = 1; seq <= log->head; seq++) {
 			bus_event_unref(log->entries[seq].ev);
 			free(log->entries[seq].payload);
@@ -249,19 +254,35 @@ uint64_t world_append(
 
 uint64_t world_post(struct world *w, uint64_t channel_id)
 {
+	bool talk = channel_id == TALK;
+	struct world_log *log = talk ? &w->talk : &w->team;
 	pb_Event event = {0};
 	event.body.message_posted.has_channel = true;
 	event.body.message_posted.channel = (pb_ChannelRef){
-		.id = channel_id, .team_id = TEAM, .kind = CHANNEL_TEXT, .name = (char *)"name"};
+		.id = channel_id, .team_id = talk ? 0 : TEAM, .kind = talk ? CHANNEL_GROUP : CHANNEL_TEXT, .name = (char *)"name"};
 	event.body.message_posted.has_message = true;
-	event.body.message_posted.message = (pb_MessageView){.id = w->team.head + 5000,
+	event.body.message_posted.message = (pb_MessageView){.id = log->head + 5000,
 		.channel_id = channel_id,
 		.kind = MESSAGE_TEXT,
 		.content = (char *)"hello"};
-	uint64_t seq = world_append(w, &w->team, EVENT_KIND_message_posted,
-		channel_id == CHANNEL_B ? "channel:1002" : "team:7", &event);
-	w->team.entries[seq].channel_id = channel_id;
+	uint64_t seq = world_append(w, log, EVENT_KIND_message_posted,
+		talk			  ? "conversation:9"
+		: channel_id == CHANNEL_B ? "channel:1002"
+					  : "team:7",
+		&event);
+	log->entries[seq].channel_id = channel_id;
 	return seq;
+}
+
+uint64_t world_talk(struct world *w, uint64_t user, bool in)
+{
+	char *key[] = {(char *)"conversation:9"};
+	pb_Event event = {0};
+
+	event.body.audience_changed = (pb_AudienceChanged){
+		.user_id = user, .gained_count = in, .gained = key, .lost_count = !in, .lost = key};
+	w->rights[user] = (uint8_t)(in ? w->rights[user] | RIGHT_TALK : w->rights[user] & ~(unsigned)RIGHT_TALK);
+	return w->talk.changed[user] = world_append(w, &w->talk, EVENT_KIND_audience_changed, "", &event);
 }
 
 uint64_t world_change(struct world *w, uint64_t user, uint8_t rights)
@@ -380,8 +401,10 @@ static void serve_keys(struct world *w, struct asked *asked)
 	pb_ListAudiencesReply *reply = ARENA_NEW(asked->mem, pb_ListAudiencesReply);
 
 	reply->generation = arena_strdup(asked->mem, w->generation);
-	reply->key_sets_count = 8;
-	reply->key_sets = ARENA_ARRAY(asked->mem, 8, pb_KeySet);
+	reply->key_sets_count = 9;
+	reply->key_sets = ARENA_ARRAY(asked->mem, 9, pb_KeySet);
+	reply->key_sets[8].keys = ARENA_ARRAY(asked->mem, 1, char *);
+	reply->key_sets[8].keys[reply->key_sets[8].keys_count++] = (char *)"conversation:9";
 	for (unsigned set = 0; set < 8; set++) {
 		reply->key_sets[set].keys = ARENA_ARRAY(asked->mem, 3, char *);
 		if (set & RIGHT_TEAM)
@@ -391,9 +414,22 @@ static void serve_keys(struct world *w, struct asked *asked)
 		if (set & RIGHT_ROLE)
 			reply->key_sets[set].keys[reply->key_sets[set].keys_count++] = (char *)"role:9";
 	}
-	reply->answers = ARENA_ARRAY(asked->mem, asked->count, pb_AudienceAnswer);
+	reply->answers = ARENA_ARRAY(asked->mem, asked->count * 2, pb_AudienceAnswer);
+	bool all = asked->stream.rank == 0;
 	for (size_t i = 0; i < asked->count; i++) {
 		uint64_t user = asked->users[i];
+		bool talks = (w->rights[user] & RIGHT_TALK) != 0;
+		if (all ? (asked->stream.id & ALL_CONVERSATIONS) != 0 && talks
+			: asked->stream.rank == RANK_TEAM && asked->stream.id == TALK)
+			reply->answers[reply->answers_count++] = (pb_AudienceAnswer){.user_id = user,
+				.rank = RANK_TEAM,
+				.stream_id = TALK,
+				.key_set = talks ? 8 : 0,
+				.member = talks,
+				.as_of = w->talk.head,
+				.unchanged_since = w->talk.changed[user]};
+		if (all ? (asked->stream.id & ALL_TEAMS) == 0 : asked->stream.id == TALK)
+			continue;
 		bool ours = asked->stream.rank == 0 ||
 			    (asked->stream.rank == RANK_TEAM && asked->stream.id == TEAM);
 		bool member = ours && (w->rights[user] & RIGHT_TEAM) != 0;
@@ -403,12 +439,12 @@ static void serve_keys(struct world *w, struct asked *asked)
 		*answer = (pb_AudienceAnswer){.user_id = user,
 			.rank = asked->stream.rank == 0 ? (uint32_t)RANK_TEAM : asked->stream.rank,
 			.stream_id = asked->stream.rank == 0 ? TEAM : asked->stream.id,
-			.key_set = w->rights[user],
+			.key_set = w->rights[user] & 7u,
 			.member = member,
 			.as_of = w->team.head,
 			.unchanged_since = w->team.changed[user]};
 		if (user % 2 == 0 && w->rights[user] & RIGHT_B) { /* the same by way of an exception */
-			answer->key_set = w->rights[user] & ~(unsigned)RIGHT_B;
+			answer->key_set = w->rights[user] & 7u & ~(unsigned)RIGHT_B;
 			answer->gained = ARENA_ARRAY(asked->mem, 1, char *);
 			answer->gained[0] = (char *)"channel:1002";
 			answer->gained_count = 1;
@@ -427,15 +463,16 @@ static void serve_rights(struct world *w, struct asked *asked)
 	for (size_t i = 0; i < asked->channel_count; i++) {
 		uint64_t channel = asked->channels[i];
 		bool there = channel == CHANNEL_A || channel == CHANNEL_B;
-		bool may = there && held & RIGHT_TEAM && (channel == CHANNEL_A || held & RIGHT_B);
+		bool talk = channel == TALK;
+		bool may = talk ? (held & RIGHT_TALK) != 0 : there && held & RIGHT_TEAM && (channel == CHANNEL_A || held & RIGHT_B);
 		pb_Rights *rights = &reply->rights[i];
 		*rights = (pb_Rights){.channel_id = channel,
-			.team_id = TEAM,
+			.team_id = talk ? 0 : TEAM,
 			.status = may ? STATUS_OK : STATUS_NOT_FOUND,
 			.rank = RANK_TEAM,
-			.stream_id = TEAM,
-			.as_of = w->team.head,
-			.audience = (char *)(channel == CHANNEL_B ? "channel:1002" : "team:7"),
+			.stream_id = talk ? TALK : TEAM,
+			.as_of = talk ? w->talk.head : w->team.head,
+			.audience = (char *)(talk ? "conversation:9" : channel == CHANNEL_B ? "channel:1002" : "team:7"),
 			.member = true};
 		if (!may)
 			continue;
@@ -445,7 +482,7 @@ static void serve_rights(struct world *w, struct asked *asked)
 		rights->bits = (pb_Bits){bits.low, bits.high};
 		rights->has_channel = true;
 		rights->channel = (pb_ChannelView){
-			.id = channel, .team_id = TEAM, .kind = CHANNEL_TEXT, .name = (char *)"name"};
+			.id = channel, .team_id = talk ? 0 : TEAM, .kind = talk ? CHANNEL_GROUP : CHANNEL_TEXT, .name = (char *)"name"};
 	}
 	asked->reply = reply;
 }
@@ -491,12 +528,15 @@ void world_serve(struct world *w, size_t i)
 		return;
 	case ASKED_TEAMS: {
 		pb_TeamIdsReply *reply = ARENA_NEW(asked->mem, pb_TeamIdsReply);
-		static uint64_t teams[] = {TEAM};
+		static uint64_t teams[] = {TEAM}, conversations[] = {TALK};
 		reply->users = ARENA_ARRAY(asked->mem, asked->count, pb_TeamIdsOf);
 		for (size_t u = 0; u < asked->count; u++)
-			if (w->rights[asked->users[u]] & RIGHT_TEAM)
-				reply->users[reply->users_count++] = (pb_TeamIdsOf){
-					.user_id = asked->users[u], .team_ids_count = 1, .team_ids = teams};
+			if (w->rights[asked->users[u]] & (RIGHT_TEAM | RIGHT_TALK))
+				reply->users[reply->users_count++] = (pb_TeamIdsOf){.user_id = asked->users[u],
+					.team_ids_count = (w->rights[asked->users[u]] & RIGHT_TEAM) != 0,
+					.team_ids = teams,
+					.conversation_ids_count = (w->rights[asked->users[u]] & RIGHT_TALK) != 0,
+					.conversation_ids = conversations};
 		asked->reply = reply;
 		return;
 	}
@@ -554,6 +594,8 @@ void world_settle(struct world *w)
 		moved = false;
 		world_turn(w, 1000000);
 		while (world_deliver(w, &w->team))
+			moved = true;
+		while (world_deliver(w, &w->talk))
 			moved = true;
 		while (world_deliver(w, &w->global))
 			moved = true;

@@ -1,8 +1,8 @@
 /*
  * world - everything outside a hub, for its tests: a log with the truth of who held which key at each seq, an
  * order that delivers it when told to, owners that answer when told to, clients that read their queues when
- * told to. One team T (id 7) with channel A (id 1001, key team:7) and channel B (id 1002, key channel:1002);
- * user n has id n (from 1).
+ * told to. One team T (id 7) with channel A (id 1001, key team:7) and channel B (id 1002, key channel:1002),
+ * one conversation (id 9, key conversation:9); user n has id n (from 1).
  */
 #pragma once
 
@@ -18,12 +18,13 @@
 #define TEAM      UINT64_C(7)
 #define CHANNEL_A UINT64_C(1001)
 #define CHANNEL_B UINT64_C(1002)
+#define TALK      UINT64_C(9)
 #define USERS     4 /* ids 1..4 */
 #define LOG_MOST  4096
 #define CLIENTS   16
 #define GOT_MOST  4096
 
-enum rights { RIGHT_TEAM = 1, RIGHT_B = 2, RIGHT_ROLE = 4 /* has the role 9: the key role:9 and nothing else */ };
+enum rights { RIGHT_TEAM = 1, RIGHT_B = 2, RIGHT_ROLE = 4 /* has the role 9: the key role:9 and nothing else */, RIGHT_TALK = 8 };
 #define ROLE UINT64_C(9)
 
 struct log_entry {
@@ -94,7 +95,7 @@ struct world_client {
 
 struct world {
 	struct hub hub;
-	struct world_log team, users[USERS + 1], global;
+	struct world_log team, talk, users[USERS + 1], global;
 	char generation[HUB_GENERATION_SIZE];
 	uint8_t rights[USERS + 1];
 	struct asked asked[256];
@@ -104,6 +105,7 @@ struct world {
 	uint64_t last_socket;
 	uint64_t hinted;
 	size_t presence_there;
+	size_t present_in; /* conversations that presence was told of last */
 	unsigned typing_calls;
 	unsigned judged; /* how often moderation was asked about channels */
 	bool token_disabled;
@@ -116,6 +118,7 @@ void world_destroy(struct world *w);
 /* What happens in the log. Each returns its seq. */
 uint64_t world_post(struct world *w, uint64_t channel_id);
 uint64_t world_change(struct world *w, uint64_t user, uint8_t rights);    /* audience_changed */
+uint64_t world_talk(struct world *w, uint64_t user, bool in); /* audience_changed in the conversation */
 uint64_t world_recheck(struct world *w, const uint8_t rights[USERS + 1]); /* audience_recheck of all */
 /* audience_recheck of the people named (a bit a user) or of who has the role: theirs become `rights`, nobody else's. */
 uint64_t world_recheck_people(struct world *w, unsigned users, const uint8_t rights[USERS + 1]);

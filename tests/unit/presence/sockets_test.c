@@ -16,6 +16,8 @@ struct told {
 	uint64_t team_ids[8];
 	size_t team_count;
 	bool to_self;
+	uint64_t conversation; /* the first */
+	size_t conversation_count;
 };
 struct fixture {
 	struct sockets *s;
@@ -34,7 +36,8 @@ static void on_changed(void *arg, const struct presence_change *c)
 	struct told *t = &fx->told[fx->told_count++];
 
 	ck_assert_uint_lt(fx->told_count, 64);
-	*t = (struct told){c->user_id, c->shown, c->chosen, c->last_seen_at_ms, {0}, c->team_count, c->to_self};
+	*t = (struct told){c->user_id, c->shown, c->chosen, c->last_seen_at_ms, {0}, c->team_count, c->to_self,
+		c->conversation_count > 0 ? c->conversation_ids[0] : 0, c->conversation_count};
 	for (size_t i = 0; i < c->team_count && i < 8; i++)
 		t->team_ids[i] = c->team_ids[i];
 }
@@ -178,6 +181,37 @@ START_TEST(who_connects_is_announced_to_each_team_and_to_oneself)
 	ck_assert_uint_eq(last(fx)->team_ids[0], 60);
 	ck_assert_uint_eq(last(fx)->team_ids[1], 70);
 	ck_assert(last(fx)->to_self);
+	fixture_destroy(fx);
+}
+END_TEST
+
+START_TEST(conversations_are_told_like_teams_and_those_that_were_left_no_more)
+{
+	struct fixture *fx = fixture_create();
+	uint64_t conversations[] = {90, 80, 90};
+	pb_SocketOpened o = opened(1, ANN, NULL, 0);
+
+	o.conversation_ids = conversations;
+	o.conversation_ids_count = 1;
+	sync_full(fx, "g1", 1, &o, 1, false);
+	load(fx, ANN, PRESENCE_ONLINE, PRESENCE_OFFLINE);
+	ck_assert_uint_eq(fx->told_count, 1);
+	ck_assert_uint_eq(last(fx)->team_count, 0);
+	ck_assert_uint_eq(last(fx)->conversation_count, 1);
+	ck_assert_uint_eq(last(fx)->conversation, 90);
+	/* One that begins is told who is there, the others knew. */
+	o.conversation_ids_count = 3;
+	sync_full(fx, "g1", 1, &o, 1, false);
+	ck_assert_uint_eq(fx->told_count, 2);
+	ck_assert_uint_eq(last(fx)->conversation_count, 1);
+	ck_assert_uint_eq(last(fx)->conversation, 80);
+	o.conversation_ids = conversations + 1;
+	o.conversation_ids_count = 1;
+	sync_full(fx, "g1", 1, &o, 1, false);
+	ck_assert_uint_eq(fx->told_count, 2);
+	sockets_choose(fx->s, ANN, PRESENCE_DND, NULL, 0, WALL);
+	ck_assert_uint_eq(last(fx)->conversation_count, 1);
+	ck_assert_uint_eq(last(fx)->conversation, 80);
 	fixture_destroy(fx);
 }
 END_TEST
@@ -520,7 +554,7 @@ START_TEST(a_report_without_a_name_is_refused)
 END_TEST
 
 TESTS("presence-sockets", who_connects_is_announced_to_each_team_and_to_oneself,
-	nobody_is_shown_before_the_stored_choice_is_known,
+	conversations_are_told_like_teams_and_those_that_were_left_no_more, nobody_is_shown_before_the_stored_choice_is_known,
 	who_chose_to_be_invisible_connects_unseen,
 	becoming_invisible_looks_like_leaving_and_keeps_that_time,
 	an_invisible_person_who_leaves_says_nothing,
