@@ -221,8 +221,10 @@ enum commit_verdict {
 
 struct commit_set {
 	struct db_stmt stmt;
-	/* Fills params for n ops (arrays, one element an op, $1 being the op's index). Runs on the committer's thread. Anything
-	 * but OK is treated like a statement that failed: halves, down to the op that cannot be encoded. */
+	/* NULL: always stmt. Else the statement for these n ops: one of several that give the same columns. */
+	const struct db_stmt *(*choose)(struct commit_op *const *ops, size_t n);
+	/* Fills params of that statement for n ops (arrays, one element an op, $1 being the op's index). Runs on the committer's
+	 * thread. Anything but OK is treated like a statement that failed: halves, down to the op that cannot be encoded. */
 	enum status (*encode)(struct commit_op *const *ops, size_t n, struct db_params *params);
 	/* One call per result row, after COMMIT: fills result and, when the op was written, the event that is to be published
 	 * (it lives in mem or with the op until done ran). Column 0 is the op's index; an op without a row stays queued. May run

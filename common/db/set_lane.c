@@ -212,10 +212,11 @@ static enum set_end set_transaction(struct writer *w, const struct commit_set *s
 	*out_why = set->encode(ops, count, &work);
 	if (*out_why != STATUS_OK)
 		return SET_FAILED;
+	const struct db_stmt *stmt = set->choose != NULL ? set->choose(ops, count) : &set->stmt;
 	struct conn_step steps[STEP_COUNT] = {
 		[STEP_BEGIN] = {.stmt = &begin_stmt},
 		[STEP_LOCK] = {.stmt = w->patient ? &lock_waiting_stmt : &lock_stmt, .params = &lock},
-		[STEP_WORK] = {.stmt = &set->stmt, .params = &work},
+		[STEP_WORK] = {.stmt = stmt, .params = &work},
 		[STEP_COMMIT] = {.stmt = &commit_stmt},
 	};
 	*out_why = conn_run(w->conn, steps, STEP_COUNT);

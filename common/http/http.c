@@ -694,8 +694,12 @@ static enum status start_civetweb(struct http_server *server, char *address)
 		return bind_failed ? STATUS_CONFLICT : STATUS_INTERNAL;
 	}
 	atomic_store(&server->started, true);
-	if (mg_get_server_ports(server->civetweb, 1, &port) == 1)
-		server->port = (uint16_t)port.port;
+	if (mg_get_server_ports(server->civetweb, 1, &port) != 1) {
+		log_error("http_listen_failed", LOG_STR("listen", server->options.listen), LOG_STR("why", "no port"));
+		mg_stop(server->civetweb);
+		return STATUS_INTERNAL;
+	}
+	server->port = (uint16_t)port.port;
 	server->address = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(server->port)};
 	*strrchr(address, ':') = '\0';
 	inet_pton(AF_INET, address, &server->address.sin_addr);

@@ -19,70 +19,109 @@ enum post_verdict {
  * grown. Hence LATERAL with OFFSET 0 and nothing but the primary key in WHERE (seen: messages.channel_id
  * there took the other index and read the whole channel; a join by id scanned all messages), and ctid joins,
  * which have one plan only.
+ *
+ * Two of them: the more that mentions take (columns, arrays, rows) is paid for by every post of a statement, and few have any.
  */
 /* clang-format off */
-static const char post_sql[] =
-	"WITH " COMMIT_SET_JUDGED(
-		"$11::int8[], $12::int8[], $13::int8[], $14::int8[], $15::text[], $16::text[], $17::int8[], $18::bool[],"
-		" $19::text[], $20::bytea[], $21::bytea[], $22::text[], $23::text[]",
-		"message_id, channel_id, parent_id, root_id, content, nonce, made_at_ms, exempt, audience, payload, mentions, subjects, kinds")
-	", checked AS (SELECT j.*, 134 AS kind, j.message_id AS object_id, NULL::bytea AS reply, c.counted,"
-	" c.place AS channel_place, p.root_place, p.place AS parent_place, rs.place AS mark_place,"
-	" CASE WHEN c.slow_mode_s > 0 THEN coalesce(nullif(greatest("
-	"  rs.last_post_at_ms + c.slow_mode_s * 1000::int8 - j.made_at_ms, 0), 0), c.slow_mode_s * 1000::int8) END AS wait_ms,"
-	" CASE WHEN j.verdict <> 0 THEN j.verdict"
-	" WHEN c.stream_id IS DISTINCT FROM j.id OR c.deleted_at_ms IS NOT NULL THEN 100"
-	" WHEN c.archived_at_ms IS NOT NULL THEN 101"
-	" WHEN j.parent_id <> 0 AND (p.channel_id IS DISTINCT FROM j.channel_id OR p.deleted_at_ms IS NOT NULL) THEN 102"
-	" WHEN c.slow_mode_s > 0 AND NOT j.exempt AND (rs.last_post_at_ms + c.slow_mode_s * 1000::int8 > j.made_at_ms"
-	"  OR EXISTS (SELECT FROM judged b WHERE b.channel_id = j.channel_id AND b.actor = j.actor AND b.i < j.i"
-	"   AND b.verdict = 0)) THEN 103"
-	" ELSE 0 END AS fate"
-	" FROM judged j"
-	" LEFT JOIN LATERAL (SELECT c.ctid AS place, c.stream_id, c.deleted_at_ms, c.archived_at_ms, c.slow_mode_s, c.counted"
-	"  FROM messaging.channels c WHERE c.id = j.channel_id OFFSET 0) c ON true"
-	" LEFT JOIN LATERAL (SELECT p.ctid AS place, p.channel_id, p.deleted_at_ms,"
-	"  (SELECT r.ctid FROM messaging.messages r WHERE r.id = j.root_id) AS root_place"
-	"  FROM messaging.messages p WHERE j.parent_id <> 0 AND p.id = j.parent_id OFFSET 0) p ON true"
-	" LEFT JOIN LATERAL (SELECT rs.ctid AS place, rs.last_post_at_ms FROM messaging.read_state rs"
-	"  WHERE rs.user_id = j.actor AND rs.channel_id = j.channel_id OFFSET 0) rs ON true)"
-	COMMIT_SET_NUMBERED
-	", posts AS MATERIALIZED (SELECT actor, channel_id, message_id, seq, made_at_ms,"
-	" content, parent_id, root_id, nonce, mentions, subjects, kinds,"
-	" channel_place, root_place, parent_place, mark_place, counted, counted + row_number() OVER of_channel AS place,"
-	" lead(i) OVER of_channel IS NULL AS newest, lead(i) OVER of_author IS NULL AS newest_of_author"
-	" FROM numbered WHERE fate = 0"
-	" WINDOW of_channel AS (PARTITION BY channel_id ORDER BY i), of_author AS (PARTITION BY channel_id, actor ORDER BY i))"
-	", messages AS (INSERT INTO messaging.messages (id, channel_id, seq, author_id, content, parent_id, root_id, nonce, created_at_ms,"
-	"  mentions, place)"
-	" SELECT message_id, channel_id, seq, actor, content, nullif(parent_id, 0), nullif(root_id, 0), nonce, made_at_ms, mentions, place"
-	" FROM posts)"
+#define POST_SQL(own_arrays, own_columns, stored, rows) \
+	"WITH " COMMIT_SET_JUDGED( \
+		"$11::int8[], $12::int8[], $13::int8[], $14::int8[], $15::text[], $16::text[], $17::int8[], $18::bool[]," \
+		" $19::text[], $20::bytea[]" own_arrays, \
+		"message_id, channel_id, parent_id, root_id, content, nonce, made_at_ms, exempt, audience, payload" own_columns) \
+	", checked AS (SELECT j.*, 134 AS kind, j.message_id AS object_id, NULL::bytea AS reply, c.counted," \
+	" c.place AS channel_place, p.root_place, p.place AS parent_place, rs.place AS mark_place," \
+	" CASE WHEN c.slow_mode_s > 0 THEN coalesce(nullif(greatest(" \
+	"  rs.last_post_at_ms + c.slow_mode_s * 1000::int8 - j.made_at_ms, 0), 0), c.slow_mode_s * 1000::int8) END AS wait_ms," \
+	" CASE WHEN j.verdict <> 0 THEN j.verdict" \
+	" WHEN c.stream_id IS DISTINCT FROM j.id OR c.deleted_at_ms IS NOT NULL THEN 100" \
+	" WHEN c.archived_at_ms IS NOT NULL THEN 101" \
+	" WHEN j.parent_id <> 0 AND (p.channel_id IS DISTINCT FROM j.channel_id OR p.deleted_at_ms IS NOT NULL) THEN 102" \
+	" WHEN c.slow_mode_s > 0 AND NOT j.exempt AND (rs.last_post_at_ms + c.slow_mode_s * 1000::int8 > j.made_at_ms" \
+	"  OR EXISTS (SELECT FROM judged b WHERE b.channel_id = j.channel_id AND b.actor = j.actor AND b.i < j.i" \
+	"   AND b.verdict = 0)) THEN 103" \
+	" ELSE 0 END AS fate" \
+	" FROM judged j" \
+	" LEFT JOIN LATERAL (SELECT c.ctid AS place, c.stream_id, c.deleted_at_ms, c.archived_at_ms, c.slow_mode_s, c.counted" \
+	"  FROM messaging.channels c WHERE c.id = j.channel_id OFFSET 0) c ON true" \
+	" LEFT JOIN LATERAL (SELECT p.ctid AS place, p.channel_id, p.deleted_at_ms," \
+	"  (SELECT r.ctid FROM messaging.messages r WHERE r.id = j.root_id) AS root_place" \
+	"  FROM messaging.messages p WHERE j.parent_id <> 0 AND p.id = j.parent_id OFFSET 0) p ON true" \
+	" LEFT JOIN LATERAL (SELECT rs.ctid AS place, rs.last_post_at_ms FROM messaging.read_state rs" \
+	"  WHERE rs.user_id = j.actor AND rs.channel_id = j.channel_id OFFSET 0) rs ON true)" \
+	COMMIT_SET_NUMBERED \
+	", posts AS MATERIALIZED (SELECT actor, channel_id, message_id, seq, made_at_ms," \
+	" content, parent_id, root_id, nonce" own_columns "," \
+	" channel_place, root_place, parent_place, mark_place, counted, counted + row_number() OVER of_channel AS place," \
+	" lead(i) OVER of_channel IS NULL AS newest, lead(i) OVER of_author IS NULL AS newest_of_author" \
+	" FROM numbered WHERE fate = 0" \
+	" WINDOW of_channel AS (PARTITION BY channel_id ORDER BY i), of_author AS (PARTITION BY channel_id, actor ORDER BY i))" \
+	", messages AS (INSERT INTO messaging.messages (id, channel_id, seq, author_id, content, parent_id, root_id, nonce, created_at_ms," \
+	"  place" stored ")" \
+	" SELECT message_id, channel_id, seq, actor, content, nullif(parent_id, 0), nullif(root_id, 0), nonce, made_at_ms, place" stored \
+	" FROM posts)" \
+	rows \
+	", channels AS (UPDATE messaging.channels c SET last_message_id = p.message_id, counted = p.place," \
+	" message_count = c.message_count + p.place - p.counted" \
+	" FROM posts p WHERE p.newest AND c.ctid = p.channel_place)" \
+	/* The top of the chain counts all of it, a reply those that answer it. */ \
+	", replied AS (UPDATE messaging.messages r SET reply_count = r.reply_count + w.replies" \
+	" FROM (SELECT a.place, count(*)::int AS replies FROM (SELECT root_place AS place FROM posts WHERE root_place IS NOT NULL" \
+	"  UNION ALL SELECT parent_place FROM posts WHERE parent_place IS NOT NULL AND parent_place IS DISTINCT FROM root_place) a" \
+	"  GROUP BY a.place) w" \
+	" WHERE r.ctid = w.place)" \
+	/* Who posts has read what was there. By ctid where there is a mark: an upsert locks the row first, at twice the price. \
+	 * A mark is not under the stream's lock: when its owner sets it in this very moment, his is as good as ours. */ \
+	", marks AS (UPDATE messaging.read_state r SET last_read_id = p.message_id, last_read_seq = p.seq, counted = p.place," \
+	" last_post_at_ms = p.made_at_ms" \
+	" FROM posts p WHERE p.newest_of_author AND r.ctid = p.mark_place)" \
+	", first_marks AS (INSERT INTO messaging.read_state (user_id, channel_id, last_read_id, last_read_seq, counted, last_post_at_ms)" \
+	" SELECT actor, channel_id, message_id, seq, place, made_at_ms FROM posts WHERE newest_of_author AND mark_place IS NULL" \
+	" ON CONFLICT (user_id, channel_id) DO UPDATE SET last_read_id = EXCLUDED.last_read_id," \
+	" last_read_seq = EXCLUDED.last_read_seq, counted = EXCLUDED.counted, last_post_at_ms = EXCLUDED.last_post_at_ms)" \
+	" SELECT " COMMIT_SET_COLUMNS ", wait_ms FROM numbered"
+
+static const struct db_stmt mentions_stmt = {"messaging_post_mentions", POST_SQL(
+	", $21::bytea[], $22::text[], $23::text[]", ", mentions, subjects, kinds", ", mentions",
 	", mentioned AS (INSERT INTO messaging.mentions (message_id, subject_id, channel_id, seq, kind, author_id, told)"
 	" SELECT p.message_id, w.subject, p.channel_id, p.seq, w.kind, p.actor, w.kind NOT IN (1, 5)"
 	" FROM posts p CROSS JOIN LATERAL unnest(p.subjects::int8[], p.kinds::int2[]) AS w(subject, kind)"
-	" WHERE p.subjects IS NOT NULL)"
-	", channels AS (UPDATE messaging.channels c SET last_message_id = p.message_id, counted = p.place,"
-	" message_count = c.message_count + p.place - p.counted"
-	" FROM posts p WHERE p.newest AND c.ctid = p.channel_place)"
-	/* The top of the chain counts all of it, a reply those that answer it. */
-	", replied AS (UPDATE messaging.messages r SET reply_count = r.reply_count + w.replies"
-	" FROM (SELECT a.place, count(*)::int AS replies FROM (SELECT root_place AS place FROM posts WHERE root_place IS NOT NULL"
-	"  UNION ALL SELECT parent_place FROM posts WHERE parent_place IS NOT NULL AND parent_place IS DISTINCT FROM root_place) a"
-	"  GROUP BY a.place) w"
-	" WHERE r.ctid = w.place)"
-	/* Who posts has read what was there. By ctid where there is a mark: an upsert locks the row first, at twice the price.
-	 * A mark is not under the stream's lock: when its owner sets it in this very moment, his is as good as ours. */
-	", marks AS (UPDATE messaging.read_state r SET last_read_id = p.message_id, last_read_seq = p.seq, counted = p.place,"
-	" last_post_at_ms = p.made_at_ms"
-	" FROM posts p WHERE p.newest_of_author AND r.ctid = p.mark_place)"
-	", first_marks AS (INSERT INTO messaging.read_state (user_id, channel_id, last_read_id, last_read_seq, counted, last_post_at_ms)"
-	" SELECT actor, channel_id, message_id, seq, place, made_at_ms FROM posts WHERE newest_of_author AND mark_place IS NULL"
-	" ON CONFLICT (user_id, channel_id) DO UPDATE SET last_read_id = EXCLUDED.last_read_id,"
-	" last_read_seq = EXCLUDED.last_read_seq, counted = EXCLUDED.counted, last_post_at_ms = EXCLUDED.last_post_at_ms)"
-	" SELECT " COMMIT_SET_COLUMNS ", wait_ms FROM numbered";
+	" WHERE p.subjects IS NOT NULL)")};
 /* clang-format on */
 
 #define ROW(op) ((struct post_row *)(op)->arg)
+
+static bool with_mentions(struct commit_op *const *ops, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (ROW(ops[i])->mentions != NULL || ROW(ops[i])->subjects != NULL)
+			return true;
+	return false;
+}
+
+static const struct db_stmt *post_choose(struct commit_op *const *ops, size_t n)
+{
+	return with_mentions(ops, n) ? &mentions_stmt : &post_set.stmt;
+}
+
+/* $21 .. $23 */
+static void put_mentions(struct commit_op *const *ops, size_t n, struct db_params *params)
+{
+	const void **mentions = ARENA_ARRAY(params->mem, n, const void *);
+	size_t *lengths = ARENA_ARRAY(params->mem, n, size_t);
+	const char **subjects = ARENA_ARRAY(params->mem, n, const char *),
+		   **kinds = ARENA_ARRAY(params->mem, n, const char *);
+
+	for (size_t i = 0; i < n; i++) {
+		const struct post_row *row = ROW(ops[i]);
+		mentions[i] = row->mentions;
+		lengths[i] = row->mentions_length;
+		subjects[i] = row->subjects;
+		kinds[i] = row->kinds;
+	}
+	db_put_byteas(params, mentions, lengths, n);
+	db_put_texts(params, subjects, n);
+	db_put_texts(params, kinds, n);
+}
 
 static enum status post_encode(struct commit_op *const *ops, size_t n, struct db_params *params)
 {
@@ -96,9 +135,6 @@ static enum status post_encode(struct commit_op *const *ops, size_t n, struct db
 	const char **audiences = ARENA_ARRAY(mem, n, const char *);
 	const void **payloads = ARENA_ARRAY(mem, n, const void *);
 	size_t *lengths = ARENA_ARRAY(mem, n, size_t);
-	const void **mentions = ARENA_ARRAY(mem, n, const void *);
-	size_t *mention_lengths = ARENA_ARRAY(mem, n, size_t);
-	const char **subjects = ARENA_ARRAY(mem, n, const char *), **kinds = ARENA_ARRAY(mem, n, const char *);
 
 	for (size_t i = 0; i < n; i++) {
 		const struct post_row *row = ROW(ops[i]);
@@ -113,10 +149,6 @@ static enum status post_encode(struct commit_op *const *ops, size_t n, struct db
 		audiences[i] = row->audience;
 		payloads[i] = row->payload;
 		lengths[i] = row->payload_length;
-		mentions[i] = row->mentions;
-		mention_lengths[i] = row->mentions_length;
-		subjects[i] = row->subjects;
-		kinds[i] = row->kinds;
 	}
 	commit_set_params(ops, n, params);
 	db_put_ids(params, ids, n);
@@ -129,9 +161,8 @@ static enum status post_encode(struct commit_op *const *ops, size_t n, struct db
 	db_put_bools(params, exempt, n);
 	db_put_texts(params, audiences, n);
 	db_put_byteas(params, payloads, lengths, n);
-	db_put_byteas(params, mentions, mention_lengths, n);
-	db_put_texts(params, subjects, n);
-	db_put_texts(params, kinds, n);
+	if (with_mentions(ops, n))
+		put_mentions(ops, n, params);
 	return STATUS_OK;
 }
 
@@ -178,7 +209,8 @@ static enum status post_decode(struct commit_op *op, const struct db_rows *rows,
 }
 
 const struct commit_set post_set = {
-	.stmt = {"messaging_post", post_sql},
+	.stmt = {"messaging_post", POST_SQL("", "", "", "")},
+	.choose = post_choose,
 	.encode = post_encode,
 	.decode = post_decode,
 };

@@ -425,8 +425,7 @@ enum status search_show(struct db_conn *conn, struct arena *mem, const struct se
 	}
 	st = headlines(conn, mem, q, answer->query, texts, (size_t)rows.count, &marked);
 	for (int i = 0; i < rows.count && st == STATUS_OK; i++)
-		found[i].snippet = (char *)search_snippet(
-			mem, found[i].message.content, &texts[i], marked.count > 0 ? db_text(&marked, i, 0) : NULL);
+		search_snippet(mem, &texts[i], marked.count > 0 ? db_text(&marked, i, 0) : NULL, &found[i]);
 	*out_found = found;
 	*out_count = (size_t)rows.count;
 	return st;

@@ -6,9 +6,6 @@
 
 #define BEFORE_CODE_POINTS 60  /* of context before the first word found */
 #define BREAK_WITHIN       24  /* bytes in which a blank is looked for to begin or end at */
-#define ESCAPED_MOST       6   /* "&quot;" */
-#define MARKS_SIZE         (sizeof "<mark></mark>")
-#define ELLIPSIS           "\xE2\x80\xA6"
 
 /* A word found, in bytes of the content. */
 struct range {
@@ -79,25 +76,9 @@ static size_t window_end(const char *text, size_t length, size_t begin)
 	return end;
 }
 
-static char *put_escaped(char *to, const char *from, size_t length)
+void search_snippet(struct arena *mem, const struct folded *folded, const char *headline, pb_FoundMessage *found)
 {
-	for (size_t i = 0; i < length; i++) {
-		const char *entity = from[i] == '<'    ? "&lt;"
-				     : from[i] == '>'  ? "&gt;"
-				     : from[i] == '&'  ? "&amp;"
-				     : from[i] == '"'  ? "&quot;"
-				     : from[i] == '\'' ? "&#39;"
-						       : NULL;
-		if (entity == NULL)
-			*to++ = from[i];
-		else
-			to = stpcpy(to, entity);
-	}
-	return to;
-}
-
-const char *search_snippet(struct arena *mem, const char *content, const struct folded *folded, const char *headline)
-{
+	const char *content = found->message.content;
 	size_t length = strlen(content), begin = 0, end;
 	struct range *ranges = NULL;
 	size_t count = headline != NULL ? ranges_of(mem, folded, headline, &ranges) : 0;
@@ -105,25 +86,17 @@ const char *search_snippet(struct arena *mem, const char *content, const struct 
 	if (count > 0 && text_code_points(content, length) > SNIPPET_CODE_POINTS)
 		begin = step_back(content, ranges[0].begin, BEFORE_CODE_POINTS);
 	end = window_end(content, length, begin);
-	char *out = arena_alloc(mem, (end - begin) * ESCAPED_MOST + count * MARKS_SIZE + 2 * sizeof ELLIPSIS + 1);
-	char *to = out;
+	found->begin = (uint32_t)begin;
+	found->end = (uint32_t)end;
+	found->marks_count = 0;
+	found->marks = ARENA_ARRAY(mem, 2 * count, uint32_t);
 	size_t at = begin;
-
-	if (begin > 0)
-		to = stpcpy(to, ELLIPSIS);
 	for (size_t i = 0; i < count && ranges[i].begin < end; i++) {
 		size_t stop = ranges[i].end < end ? ranges[i].end : end;
 		if (ranges[i].begin < at || stop <= ranges[i].begin)
 			continue;
-		to = put_escaped(to, content + at, ranges[i].begin - at);
-		to = stpcpy(to, "<mark>");
-		to = put_escaped(to, content + ranges[i].begin, stop - ranges[i].begin);
-		to = stpcpy(to, "</mark>");
+		found->marks[found->marks_count++] = ranges[i].begin;
+		found->marks[found->marks_count++] = (uint32_t)stop;
 		at = stop;
 	}
-	to = put_escaped(to, content + at, end - at);
-	if (end < length)
-		to = stpcpy(to, ELLIPSIS);
-	*to = '\0';
-	return out;
 }

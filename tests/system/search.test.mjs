@@ -41,6 +41,14 @@ describe('what is found', () => {
     assert.equal(answer.items[0].message.author.id, owner.id);
   });
 
+  test('a mention in a snippet is spelled as in the content, and marks stay around the words', async () => {
+    const text = `gherkin for <@${member.id}> in <#${channel.id}>, not <@5> or \`<@${member.id}>\``;
+    await post(owner, channel, text);
+    const answer = await found(member, { query: 'gherkin' }, [text]);
+    const escaped = text.replaceAll('<', '&lt;').replaceAll('>', '&gt;');
+    assert.equal(answer.items[0].snippet, escaped.replace('gherkin', '<mark>gherkin</mark>'));
+  });
+
   test('an edit changes what finds a message, a deletion makes it disappear', async () => {
     const message = await post(owner, channel, 'walrus on the beach');
     await found(member, { query: 'walrus' }, ['walrus on the beach']);

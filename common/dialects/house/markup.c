@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "common/base/ids.h"
-#include "common/events/markup.h"
 
 static bool id_uuid(const char *text, size_t length, uint64_t *out_id)
 {
@@ -77,6 +76,19 @@ const char *house_markup_read(struct arena *mem, const char *text)
 	return out.bytes;
 }
 
+bool house_markup_any(const char *text, const pb_MentionsView *mentions)
+{
+	return mentions != NULL || strstr(text, "<:") != NULL;
+}
+
+bool house_markup_next(struct markup *m, const pb_MentionsView *mentions)
+{
+	while (markup_next(m))
+		if (is_shown(mentions, m))
+			return true;
+	return false;
+}
+
 const char *house_markup_write(struct arena *mem, const char *text, const pb_MentionsView *mentions)
 {
 	struct text out = {.mem = mem};
@@ -84,13 +96,11 @@ const char *house_markup_write(struct arena *mem, const char *text, const pb_Men
 	struct markup m;
 	char id[IDS_UUID_SIZE];
 
-	if (mentions == NULL && strstr(text, "<:") == NULL) /* as nearly all text is */
+	if (!house_markup_any(text, mentions)) /* as nearly all text is */
 		return text;
 	length = strlen(text);
 	markup_begin(&m, mem, text, length, markup_id_decimal);
-	while (markup_next(&m)) {
-		if (!is_shown(mentions, &m))
-			continue;
+	while (house_markup_next(&m, mentions)) {
 		ids_to_uuid(m.id, id);
 		add(&out, text + done, m.id_begin - done);
 		add(&out, id, sizeof id - 1);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "common/base/arena.h"
+#include "common/events/markup.h"
 #include "proto/views.pb.h"
 
 /* Bytes of the longest house text whose canonical text still has `points` code points: an id of one digit was a UUID. */
@@ -18,3 +19,6 @@ const char *house_markup_read(struct arena *mem, const char *text);
  * are none) stay as they are; an emoji mentions nobody and is always rewritten.
  */
 const char *house_markup_write(struct arena *mem, const char *text, const pb_MentionsView *mentions);
+/* The same one by one, for who shows text in pieces: can there be tokens whose id is spelled otherwise; the next of them. */
+bool house_markup_any(const char *text, const pb_MentionsView *mentions);
+bool house_markup_next(struct markup *m, const pb_MentionsView *mentions);

@@ -28,6 +28,42 @@ START_TEST(a_hash_is_argon2id_and_verifies)
 }
 END_TEST
 
+START_TEST(what_is_verified_is_what_libsodium_verifies)
+{
+	struct arena *mem = arena_create();
+	struct passwords *p = NULL;
+	const char *hash = NULL;
+	char other[crypto_pwhash_STRBYTES];
+
+	ck_assert_int_eq(passwords_create(1, 4, &p), STATUS_OK);
+	ck_assert_int_eq(passwords_hash(p, mem, "correct horse", in_a_minute(), &hash), STATUS_OK);
+	ck_assert_int_eq(crypto_pwhash_str_verify(hash, "correct horse", strlen("correct horse")), 0);
+	/* Of other limits than ours, as after they were raised. */
+	ck_assert_int_eq(crypto_pwhash_str_alg(other, "old horse", strlen("old horse"), 1, (size_t)1 << 20, crypto_pwhash_ALG_ARGON2ID13), 0);
+	ck_assert_int_eq(passwords_verify(p, other, "old horse", in_a_minute()), STATUS_OK);
+	ck_assert_int_eq(passwords_verify(p, other, "new horse", in_a_minute()), STATUS_WRONG_CREDENTIALS);
+	passwords_destroy(p);
+	arena_destroy(mem);
+}
+END_TEST
+
+START_TEST(a_stored_hash_that_cannot_be_read_verifies_nothing)
+{
+	struct arena *mem = arena_create();
+	struct passwords *p = NULL;
+	const char *hash = NULL;
+
+	ck_assert_int_eq(passwords_create(1, 4, &p), STATUS_OK);
+	ck_assert_int_eq(passwords_hash(p, mem, "x", in_a_minute(), &hash), STATUS_OK);
+	const char *bad[] = {"", "$argon2id$", arena_strndup(mem, hash, strlen(hash) - 1), arena_printf(mem, "%sA", hash),
+		arena_printf(mem, "%s$", hash), "$argon2id$v=19$m=0,t=0,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"};
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		ck_assert_int_eq(passwords_verify(p, bad[i], "x", in_a_minute()), STATUS_WRONG_CREDENTIALS);
+	passwords_destroy(p);
+	arena_destroy(mem);
+}
+END_TEST
+
 START_TEST(nobody_has_a_password_that_verifies)
 {
 	struct passwords *p = NULL;
@@ -80,5 +116,6 @@ START_TEST(all_who_wait_are_answered)
 }
 END_TEST
 
-TESTS("passwords", a_hash_is_argon2id_and_verifies, nobody_has_a_password_that_verifies,
+TESTS("passwords", a_hash_is_argon2id_and_verifies, what_is_verified_is_what_libsodium_verifies,
+	a_stored_hash_that_cannot_be_read_verifies_nothing, nobody_has_a_password_that_verifies,
 	a_full_queue_is_busy_at_once, past_the_deadline_no_work_begins, all_who_wait_are_answered)

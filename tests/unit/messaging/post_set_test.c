@@ -494,6 +494,109 @@ START_TEST(slow_mode_holds_within_one_batch)
 }
 END_TEST
 
+/* Of user 6 and of everybody, as post.c writes it. */
+static void post_mentions(struct post *p)
+{
+	p->row.mentions = (const uint8_t *)"view";
+	p->row.mentions_length = 4;
+	p->row.subjects = "{6,0}";
+	p->row.kinds = "{1,3}";
+}
+
+static int64_t mentions_of(const struct fixture *fx, uint64_t id)
+{
+	char sql[128];
+
+	snprintf(sql, sizeof sql, "SELECT count(*) FROM messaging.mentions WHERE message_id = %lu", (unsigned long)id);
+	return pg_number(fx->url, sql);
+}
+
+START_TEST(mentions_are_written_with_the_post_and_people_are_still_to_be_told)
+{
+	struct fixture fx;
+	struct post p;
+
+	fixture_create(&fx);
+	post_init(&p, 70);
+	post_mentions(&p);
+	ck_assert_int_eq(post_run(&fx, &p), STATUS_OK);
+	ck_assert_uint_eq(p.row.seq, 1);
+	ck_assert_int_eq(
+		pg_number(fx.url, "SELECT count(*) FROM messaging.messages WHERE id = 70 AND seq = 1 AND author_id = 5"
+				  " AND content = 'hello' AND mentions = 'view' AND place = 1"),
+		1);
+	ck_assert_int_eq(
+		pg_number(fx.url, "SELECT count(*) FROM messaging.mentions WHERE message_id = 70 AND channel_id = 2000"
+				  " AND seq = 1 AND author_id = 5 AND (subject_id, kind, told) IN ((6, 1, false), (0, 3, true))"),
+		2);
+	ck_assert_int_eq(mentions_of(&fx, 70), 2);
+	fixture_destroy(&fx);
+}
+END_TEST
+
+START_TEST(channels_that_a_post_names_are_kept_without_a_row)
+{
+	struct fixture fx;
+	struct post p;
+
+	fixture_create(&fx);
+	post_init(&p, 70);
+	p.row.mentions = (const uint8_t *)"view";
+	p.row.mentions_length = 4;
+	ck_assert_int_eq(post_run(&fx, &p), STATUS_OK);
+	ck_assert_int_eq(
+		pg_number(fx.url, "SELECT count(*) FROM messaging.messages WHERE id = 70 AND mentions = 'view'"), 1);
+	ck_assert_int_eq(mentions_of(&fx, 70), 0);
+	fixture_destroy(&fx);
+}
+END_TEST
+
+START_TEST(posts_with_and_without_mentions_share_a_batch_and_alternate_between_batches)
+{
+	enum { COUNT = 12 };
+	static struct post p[COUNT];
+	struct fixture fx;
+	struct gate gate;
+	struct post before, after;
+
+	fixture_create(&fx);
+	post_init(&before, 70);
+	ck_assert_int_eq(post_run(&fx, &before), STATUS_OK);
+	gate_shut(&fx, &gate);
+	for (int i = 0; i < COUNT; i++) {
+		post_init(&p[i], 100 + (uint64_t)i);
+		if (i % 3 == 1)
+			post_mentions(&p[i]);
+		if (i % 3 == 2) { /* refused: what it mentions is not written */
+			p[i].row.channel_id = 2004;
+			post_mentions(&p[i]);
+		}
+		committer_submit(fx.committer, &p[i].op);
+	}
+	gate_open(&gate);
+	uint64_t seq = 1;
+	for (int i = 0; i < COUNT; i++) {
+		ck_assert_int_eq(post_await(&p[i]), i % 3 == 2 ? STATUS_ARCHIVED : STATUS_OK);
+		if (i % 3 != 2)
+			ck_assert_uint_eq(p[i].row.seq, ++seq);
+		ck_assert_int_eq(mentions_of(&fx, p[i].row.id), i % 3 == 1 ? 2 : 0);
+	}
+	post_init(&after, 71);
+	ck_assert_int_eq(post_run(&fx, &after), STATUS_OK);
+	ck_assert_uint_eq(after.row.seq, ++seq);
+	ck_assert_int_eq(
+		pg_number(fx.url, "SELECT count(*) FROM messaging.messages m WHERE (m.mentions IS NOT NULL) <>"
+				  " (m.id >= 100 AND m.id % 3 = 2)"),
+		0);
+	ck_assert_int_eq(
+		pg_number(fx.url, "SELECT count(*) FROM messaging.mentions x JOIN messaging.messages m ON m.id = x.message_id"
+				  " WHERE x.seq <> m.seq OR x.channel_id <> m.channel_id OR x.author_id <> m.author_id"),
+		0);
+	ck_assert_int_eq(pg_number(fx.url, "SELECT counted FROM messaging.channels WHERE id = 2000"), 10);
+	fixture_destroy(&fx);
+}
+END_TEST
+
 TESTS("post_set", a_post_writes_message_event_head_counters_mark_and_request,
 	a_batch_is_numbered_per_stream_and_counted_per_channel_in_its_order,
 	a_repeated_request_is_answered_with_the_first_message_and_writes_nothing,
@@ -502,4 +605,7 @@ TESTS("post_set", a_post_writes_message_event_head_counters_mark_and_request,
 	an_epoch_that_was_raised_sends_the_post_back_alone, a_reply_counts_at_its_root_and_at_its_parent,
 	many_replies_of_one_batch_are_all_counted, a_reply_target_must_live_and_be_of_the_channel,
 	a_channel_must_live_be_open_and_of_the_locked_stream,
-	slow_mode_lets_one_post_through_and_tells_how_long_to_wait, slow_mode_holds_within_one_batch)
+	slow_mode_lets_one_post_through_and_tells_how_long_to_wait, slow_mode_holds_within_one_batch,
+	mentions_are_written_with_the_post_and_people_are_still_to_be_told,
+	channels_that_a_post_names_are_kept_without_a_row,
+	posts_with_and_without_mentions_share_a_batch_and_alternate_between_batches)

@@ -118,7 +118,12 @@ START_TEST(accents_and_case_are_folded_on_both_sides)
 	FOUND(&fx, "Žluťoučký kůň in der STRASSE", TEXT("zlutoucky"));
 	FOUND(&fx, "Žluťoučký kůň in der STRASSE", TEXT("ŽLUŤOUČKÝ straße"));
 	ck_assert_int_eq(SEARCH(&fx, &reply, TEXT("kun")), STATUS_OK);
-	ck_assert_str_eq(reply.found[0].snippet, "Žluťoučký <mark>kůň</mark> in der STRASSE");
+	const pb_FoundMessage *found = &reply.found[0];
+	ck_assert_uint_eq(found->begin, 0);
+	ck_assert_uint_eq(found->end, strlen(found->message.content));
+	ck_assert_uint_eq(found->marks_count, 2);
+	ck_assert_int_eq(strncmp(found->message.content + found->marks[0], "kůň ", strlen("kůň ")), 0);
+	ck_assert_uint_eq(found->marks[1] - found->marks[0], strlen("kůň"));
 	fixture_destroy(&fx);
 }
 END_TEST
@@ -154,7 +159,8 @@ START_TEST(without_a_text_the_newest_are_listed)
 	ck_assert_int_eq(SEARCH(&fx, &reply, .newest_first = false), STATUS_OK);
 	ck_assert_str_eq(contents(&fx, &reply), "two|one");
 	ck_assert_uint_eq(reply.found[0].rank, 0);
-	ck_assert_str_eq(reply.found[0].snippet, "two");
+	ck_assert_uint_eq(reply.found[0].end, 3);
+	ck_assert_uint_eq(reply.found[0].marks_count, 0);
 	fixture_destroy(&fx);
 }
 END_TEST
@@ -367,7 +373,8 @@ START_TEST(nothing_of_a_channel_that_is_hidden_shows_anywhere)
 	ck_assert_str_eq(contents(&fx, &after), "apple here");
 	ck_assert_uint_eq(after.total, 1);
 	ck_assert_uint_eq(after.found[0].rank, before.found[0].rank);
-	ck_assert_str_eq(after.found[0].snippet, before.found[0].snippet);
+	ck_assert_uint_eq(after.found[0].marks_count, before.found[0].marks_count);
+	ck_assert_mem_eq(after.found[0].marks, before.found[0].marks, before.found[0].marks_count * sizeof *before.found[0].marks);
 	FOUND(&fx, "", TEXT("secret"));
 	ck_assert_int_eq(SEARCH(&fx, &after, TEXT("apple"), .channel_ids_count = 1, .channel_ids = IDS(secret)), STATUS_NOT_FOUND);
 	ck_assert_int_eq(SEARCH(&fx, &after, TEXT("apple"), .channel_ids_count = 2, .channel_ids = IDS(open, secret)), STATUS_NOT_FOUND);

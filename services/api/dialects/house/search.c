@@ -6,6 +6,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/config.h"
+#include "common/dialects/house/snippet.h"
 #include "common/events/kinds.h"
 
 #define QUERY_MOST    256
@@ -155,7 +156,7 @@ static void write_found(struct json_writer *w, const pb_FoundMessage *found)
 	jw_object(w);
 	jw_key(w, "message");
 	house_message(w, &found->message, 0);
-	jw_kv(w, str, "snippet", found->snippet);
+	jw_kv(w, str, "snippet", house_snippet(w->mem, found));
 	jw_kv(w, f64, "rank", (double)found->rank / 1e6);
 	jw_object_end(w);
 }

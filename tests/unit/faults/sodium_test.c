@@ -1,0 +1,121 @@
+/* Each call of libsodium that can fail does so once: there is a status, nothing leaks, and passwords are hashed and verified again. */
+#include <errno.h>
+#include <sodium.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+#include "services/api/passwords.h"
+#include "tests/unit/main.h"
+
+#define CALLS_MOST  16
+#define PATIENCE_MS 30000
+
+static const char *_Atomic failing; /* the function */
+static _Atomic int countdown;       /* its call that fails: 1 is the next one */
+
+static bool fails_now(const char *function)
+{
+	const char *which = failing;
+
+	return which != NULL && strcmp(which, function) == 0 && atomic_fetch_sub(&countdown, 1) == 1;
+}
+
+#define FAILS(function, parameters, arguments)                                                                 \
+	int __real_##function parameters;                                                                      \
+	int __wrap_##function parameters;                                                                      \
+	int __wrap_##function parameters                                                                       \
+	{                                                                                                      \
+		if (!fails_now(#function))                                                                     \
+			return __real_##function arguments;                                                    \
+		errno = ENOMEM;                                                                                \
+		return -1;                                                                                     \
+	}
+#define CANNOT(function)
+#include "tests/unit/faults/sodium.tbl.h"
+#undef FAILS
+#undef CANNOT
+
+static const char *const functions[] = {
+#define FAILS(function, parameters, arguments) #function,
+#define CANNOT(function)
+#include "tests/unit/faults/sodium.tbl.h"
+#undef FAILS
+#undef CANNOT
+};
+
+/* A password is hashed, and the right and the wrong one are compared with it. */
+static enum status use(struct passwords *passwords)
+{
+	struct arena *mem = arena_create();
+	const char *hash = NULL;
+
+	enum status st = passwords_hash(passwords, mem, "correct horse", clock_mono_ms() + PATIENCE_MS, &hash);
+	if (st == STATUS_OK)
+		st = passwords_verify(passwords, hash, "correct horse", clock_mono_ms() + PATIENCE_MS);
+	if (st == STATUS_OK) {
+		st = passwords_verify(passwords, hash, "wrong horse", clock_mono_ms() + PATIENCE_MS);
+		st = st == STATUS_WRONG_CREDENTIALS ? STATUS_OK : st;
+	}
+	arena_destroy(mem);
+	return st;
+}
+
+START_TEST(whichever_call_fails_it_is_busy_and_never_a_wrong_password)
+{
+	for (size_t i = 0; i < sizeof functions / sizeof *functions; i++) {
+		int n = 1;
+		for (bool failed = true; failed && n <= CALLS_MOST; n++) {
+			struct passwords *passwords = NULL;
+			atomic_store(&countdown, n);
+			atomic_store(&failing, functions[i]);
+			enum status st = passwords_create(2, 4, &passwords);
+			ck_assert_msg(st == STATUS_OK || st == STATUS_INTERNAL, "%s, call %d: %s", functions[i], n, status_wire(st));
+			if (st == STATUS_OK)
+				st = use(passwords);
+			atomic_store(&failing, NULL);
+			failed = countdown <= 0;
+			ck_assert_msg(failed ? st == STATUS_BUSY || passwords == NULL : st == STATUS_OK, "%s, call %d: %s", functions[i], n,
+				status_wire(st));
+			if (passwords == NULL)
+				ck_assert_int_eq(passwords_create(2, 4, &passwords), STATUS_OK);
+			ck_assert_int_eq(use(passwords), STATUS_OK);
+			passwords_destroy(passwords);
+		}
+		ck_assert_msg(n > 2, "%s never failed", functions[i]);
+	}
+}
+END_TEST
+
+static const char *const table[] = {
+#define FAILS(function, parameters, arguments) #function,
+#define CANNOT(function) #function,
+#include "tests/unit/faults/sodium.tbl.h"
+#undef FAILS
+#undef CANNOT
+};
+
+START_TEST(the_table_has_every_function_that_is_called)
+{
+	char line[1024], name[256];
+	size_t found = 0;
+	FILE *nm = popen("nm -u " LIBRARIES, "r");
+
+	ck_assert_ptr_nonnull(nm);
+	while (fgets(line, sizeof line, nm) != NULL) {
+		bool known = false;
+		if (sscanf(line, " U %255s", name) != 1 ||
+			(strncmp(name, "crypto_", 7) != 0 && strncmp(name, "randombytes", 11) != 0 && strncmp(name, "sodium_", 7) != 0))
+			continue;
+		for (size_t i = 0; i < sizeof table / sizeof *table; i++)
+			known = known || strcmp(table[i], name) == 0;
+		ck_assert_msg(known, "%s is called and not in sodium.tbl.h", name);
+		found++;
+	}
+	ck_assert_int_eq(pclose(nm), 0);
+	ck_assert_uint_gt(found, 0);
+}
+END_TEST
+
+TESTS("faults sodium", whichever_call_fails_it_is_busy_and_never_a_wrong_password, the_table_has_every_function_that_is_called)
