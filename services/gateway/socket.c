@@ -136,12 +136,14 @@ static enum status listener_open(struct sockets *sockets)
 	return STATUS_OK;
 }
 
-static void epoll_set(struct sockets *sockets, int op, int fd, uint32_t events, void *arg)
+static bool epoll_set(struct sockets *sockets, int op, int fd, uint32_t events, void *arg)
 {
 	struct epoll_event event = {.events = events, .data.ptr = arg};
 
-	if (epoll_ctl(sockets->epoll, op, fd, &event) != 0)
-		log_error("epoll_failed", LOG_STR("error", strerror(errno)));
+	if (epoll_ctl(sockets->epoll, op, fd, &event) == 0)
+		return true;
+	log_error("epoll_failed", LOG_STR("error", strerror(errno)));
+	return false;
 }
 
 static void accept_again(struct timer *timer, int64_t now_mono_ms)
@@ -180,8 +182,11 @@ enum status sockets_create(
 		sockets_destroy(sockets);
 		return STATUS_INTERNAL;
 	}
-	epoll_set(sockets, EPOLL_CTL_ADD, sockets->listener, EPOLLIN, &sockets->listener);
-	epoll_set(sockets, EPOLL_CTL_ADD, sockets->wake, EPOLLIN, &sockets->wake);
+	if (!epoll_set(sockets, EPOLL_CTL_ADD, sockets->listener, EPOLLIN, &sockets->listener) ||
+		!epoll_set(sockets, EPOLL_CTL_ADD, sockets->wake, EPOLLIN, &sockets->wake)) {
+		sockets_destroy(sockets);
+		return STATUS_INTERNAL;
+	}
 	*out_sockets = sockets;
 	return STATUS_OK;
 }
