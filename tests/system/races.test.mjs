@@ -1,6 +1,6 @@
 // Rights change while people post: the victim gets every message that was committed while he might read the channel, and not one of
 // the others. What he might read when is told by the log: the place of each change's audience event among the messages.
-// GUILDHALL_RACES says how many changes (default 120; the long run takes thousands).
+// GUILDHALL_RACES says how many changes (default 300; the long run takes thousands).
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Cluster } from './lib/cluster.mjs';
@@ -8,7 +8,7 @@ import { Rest, Watcher, newPerson } from './lib/client.mjs';
 import { assertPlain } from './lib/story.mjs';
 import { random as generator, seed, until } from './lib/wait.mjs';
 
-const changes = Number(process.env.GUILDHALL_RACES ?? 120);
+const changes = Number(process.env.GUILDHALL_RACES ?? 300);
 const cluster = new Cluster({ copies: { api: 2, messaging: 2, gateway: 2 } });
 let rest, owner, victim, posters, team, channel, role;
 

@@ -177,7 +177,7 @@ class Watching {
   }
 }
 
-test(`${rounds} rounds of random calls, seed ${seed}`, { timeout: 600000 }, async () => {
+test(`${rounds} rounds of random calls, seed ${seed}`, { timeout: 3600000 }, async () => {
   const random = randomOf(seed);
   const watching = [new Watching(owner, 0), new Watching(watcher, 1)];
   const done = {};
