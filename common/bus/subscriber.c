@@ -73,8 +73,8 @@ static void source_received(void *arg)
 	int rv = nng_aio_result(source->aio);
 	if (rv == NNG_ECLOSED || rv == NNG_ECANCELED)
 		return;
-	if (rv == 0) {
-		nng_msg *frame = nng_aio_get_msg(source->aio);
+	nng_msg *frame = rv == 0 ? nng_aio_get_msg(source->aio) : NULL;
+	if (frame != NULL) {
 		nng_aio_set_msg(source->aio, NULL);
 		metric_add(bus_frames_received, 1);
 		atomic_store_explicit(&source->heard_mono_ms, clock_mono_ms(), memory_order_relaxed);

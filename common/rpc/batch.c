@@ -277,6 +277,8 @@ static void batch_step(void *arg)
 	}
 	nng_msg *msg = nng_aio_get_msg(aio);
 	nng_aio_set_msg(aio, NULL);
+	if (rv == 0 && msg == NULL)
+		rv = NNG_ETIMEDOUT; /* nng 1.5.2 has been seen to end a step well with nothing to show for it */
 	if (rv == 0)
 		batch->answer = msg;
 	else

@@ -346,6 +346,10 @@ static void slot_received(void *arg)
 	}
 	slot->request = nng_aio_get_msg(slot->receiving);
 	nng_aio_set_msg(slot->receiving, NULL);
+	if (slot->request == NULL) { /* as in the client: ended well, with nothing to show for it */
+		slot_receive(slot);
+		return;
+	}
 	slot_begin(slot, nng_msg_body(slot->request), nng_msg_len(slot->request), clock_mono_us());
 
 	/* An empty envelope asks whether the connection lives (peer_ping), not whether a worker is free. */

@@ -118,6 +118,7 @@ static enum status start(struct process *p)
 {
 	const struct config *config = &p->config;
 	struct service *s = &p->service;
+	struct notices *notices = NULL;
 	bool insecure = config->bus_insecure != 0;
 
 	enum status st = ops_start(config, "messaging", &p->ops);
@@ -157,7 +158,8 @@ static enum status start(struct process *p)
 	if (st == STATUS_OK)
 		st = copies_start(s, &p->copies);
 	if (st == STATUS_OK)
-		st = notices_start(s, &s->notices);
+		st = notices_start(s, &notices);
+	s->notices = notices;
 	if (st == STATUS_OK)
 		search_index_start(p->search);
 	return st;

@@ -26,7 +26,7 @@ struct service {
 	struct rights_cache *rights;
 	struct people *people;
 	struct followup *followup; /* threads for what a committer's callback may not do */
-	struct notices *notices;   /* tells people that they were mentioned; NULL: a scan of another copy will */
+	struct notices *_Atomic notices; /* tells people that they were mentioned; NULL: a scan of another copy will */
 };
 
 /* Why an answer is refused after three tries: rights kept changing in between. */

@@ -89,7 +89,9 @@ START_TEST(a_conversation_that_was_claimed_by_one_who_died_is_made_by_the_next)
 	pb_UserView six = {.id = 6};
 
 	fixture_create(&fx);
+	pthread_mutex_lock(&fx.lock);
 	fake_made(&fx, 5, &(pb_ClaimConversationRequest){.users = &six, .users_count = 1});
+	pthread_mutex_unlock(&fx.lock);
 	fx.user = 6;
 	ck_assert_int_eq(opened(&fx, &reply, NULL, 5, 1), STATUS_OK);
 	ck_assert(reply.created);
@@ -193,7 +195,9 @@ START_TEST(fifty_large_pictures_do_not_make_the_event_too_large)
 	avatar[2048] = '\0';
 	for (int i = 0; i < 49; i++)
 		users[i] = (pb_UserView){.id = 100 + (uint64_t)i};
+	pthread_mutex_lock(&fx.lock);
 	fake_made(&fx, 5, &(pb_ClaimConversationRequest){.users = users, .users_count = 49})->avatar = avatar;
+	pthread_mutex_unlock(&fx.lock);
 	ck_assert_int_eq(opened(&fx, &reply, NULL, 100, 49), STATUS_OK);
 	ck_assert_str_eq(reply.channel.users[3].avatar, avatar);
 	pb_Event event = event_back(&fx, STREAM_USER(148), 0, audience);

@@ -215,7 +215,7 @@ static inline bool fake_same_people(
 	return same;
 }
 
-/* The stream, the audience events' number and the epochs, as moderation leaves them. */
+/* The stream, the audience events' number and the epochs, as moderation leaves them. Under the lock. */
 static inline struct fake_conversation *fake_made(
 	struct fixture *fx, uint64_t actor, const pb_ClaimConversationRequest *rq)
 {
@@ -319,7 +319,9 @@ static inline void fake_judge(void *service, struct rpc_call *call, const void *
 	atomic_fetch_add(&fx->judged, 1);
 	out->has_rights = true;
 	fake_rights(fx, call, rq->user_id, rq->channel_id, rq->team_id, &out->rights);
+	pthread_mutex_lock(&fx->lock);
 	out->rights.new_restricted = rq->channel_id == 0 && rq->new_kind != 0 && rq->new_kind == fx->hidden_kind;
+	pthread_mutex_unlock(&fx->lock);
 	rpc_finish(call);
 }
 
@@ -493,7 +495,7 @@ static inline void fixture_create(struct fixture *fx)
 				 &fx->moderation),
 		STATUS_OK);
 	fx->config = (struct config){
-		.db_url = fx->url, .db_readers = 4, .log_retention_h = 72, .purge_after_days = 30};
+		.db_url = fx->url, .db_readers = 4, .log_retention_h = 72, .purge_after_days = 30, .search_config = "simple"};
 	ids_init(&fx->ids);
 	ids_lease(&fx->ids, 1, clock_wall_ms(), INT64_MAX);
 	*s = (struct service){.config = &fx->config, .instance = "test", .ids = &fx->ids};

@@ -389,7 +389,9 @@ START_TEST(a_copy_tells_of_its_own_posts_by_itself)
 	int64_t until = clock_mono_ms() + PATIENCE_MS;
 
 	fixture_create(&fx);
-	ck_assert_int_eq(notices_start(&fx.service, &fx.service.notices), STATUS_OK);
+	struct notices *notices = NULL;
+	ck_assert_int_eq(notices_start(&fx.service, &notices), STATUS_OK);
+	fx.service.notices = notices;
 	uint64_t channel = made_channel(&fx, false);
 	posted(&fx, channel, "<@6>", 0);
 	while (notices_of(&fx, 6) == 0 && clock_mono_ms() < until)

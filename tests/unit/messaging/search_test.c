@@ -7,12 +7,6 @@
 
 /* ---- the index, made at once or by its job */
 
-static void create(struct fixture *fx)
-{
-	fixture_create(fx);
-	fx->config.search_config = "simple";
-}
-
 static struct db_conn *begun(struct fixture *fx)
 {
 	struct db_conn *conn = NULL;
@@ -90,7 +84,7 @@ START_TEST(words_phrases_absence_and_either)
 {
 	struct fixture fx;
 
-	create(&fx);
+	fixture_create(&fx);
 	uint64_t channel = made_channel(&fx, false);
 	posted(&fx, channel, "The quick brown fox", 0);
 	posted(&fx, channel, "a brown, quick dog", 0);
@@ -111,7 +105,7 @@ START_TEST(accents_and_case_are_folded_on_both_sides)
 	struct fixture fx;
 	pb_SearchMessagesReply reply;
 
-	create(&fx);
+	fixture_create(&fx);
 	uint64_t channel = made_channel(&fx, false);
 	posted(&fx, channel, "Žluťoučký kůň in der STRASSE", 0);
 	index_all(&fx);
@@ -132,7 +126,7 @@ START_TEST(quotes_and_signs_in_words_and_queries_are_only_text)
 {
 	struct fixture fx;
 
-	create(&fx);
+	fixture_create(&fx);
 	uint64_t channel = made_channel(&fx, false);
 	posted(&fx, channel, "see http://u.v/w''x\\y and o'neil #5 @7 5*", 0);
 	index_all(&fx);
@@ -150,7 +144,7 @@ START_TEST(without_a_text_the_newest_are_listed)
 	struct fixture fx;
 	pb_SearchMessagesReply reply;
 
-	create(&fx);
+	fixture_create(&fx);
 	uint64_t channel = made_channel(&fx, false);
 	posted(&fx, channel, "one", 0);
 	posted(&fx, channel, "two", 0);
@@ -169,7 +163,7 @@ START_TEST(filters_narrow_what_is_found)
 {
 	struct fixture fx;
 
-	create(&fx);
+	fixture_create(&fx);
 	uint64_t a = made_channel(&fx, false), b = made_channel(&fx, false);
 	pb_MessageView first = posted(&fx, a, "apple one", 0), second = posted(&fx, b, "apple two", 0);
 	fx.user = 6;
@@ -199,7 +193,7 @@ START_TEST(system_messages_are_found_only_when_asked_for)
 {
 	struct fixture fx;
 
-	create(&fx);
+	fixture_create(&fx);
 	uint64_t channel = made_channel(&fx, false);
 	posted(&fx, channel, "hello", 0);
 	pb_MessageView joined = posted(&fx, channel, "joined", 0);
@@ -216,7 +210,7 @@ START_TEST(pinned_and_bookmarked_messages_are_found_among_themselves)
 {
 	struct fixture fx;
 
-	create(&fx);
+	fixture_create(&fx);
 	uint64_t channel = made_channel(&fx, false);
 	uint64_t ids[4];
 	for (int i = 0; i < 4; i++)
@@ -249,7 +243,7 @@ START_TEST(what_says_a_word_more_often_ranks_higher)
 	struct fixture fx;
 	pb_SearchMessagesReply reply;
 
-	create(&fx);
+	fixture_create(&fx);
 	uint64_t channel = made_channel(&fx, false);
 	posted(&fx, channel, "apple apple apple", 0);
 	posted(&fx, channel, "an apple among many other words that say nothing", 0);
@@ -292,7 +286,7 @@ START_TEST(pages_give_every_message_once_and_in_order)
 {
 	struct fixture fx;
 
-	create(&fx);
+	fixture_create(&fx);
 	uint64_t channel = made_channel(&fx, false);
 	for (int i = 0; i < 30; i++)
 		posted(&fx, channel, arena_printf(fx.mem, "apple %s %d", i % 3 == 0 ? "apple apple" : "pie", i), 0);
@@ -321,7 +315,7 @@ START_TEST(a_search_reads_segment_by_segment_and_stops_when_it_has_enough)
 	struct fixture fx;
 	pb_SearchMessagesReply reply;
 
-	create(&fx);
+	fixture_create(&fx);
 	uint64_t channel = made_channel(&fx, false);
 	many(&fx, channel, 3 * SEARCH_SEGMENT_ROWS + 100);
 	index_all(&fx);
@@ -355,7 +349,7 @@ START_TEST(nothing_of_a_channel_that_is_hidden_shows_anywhere)
 	struct fixture fx;
 	pb_SearchMessagesReply before, after;
 
-	create(&fx);
+	fixture_create(&fx);
 	uint64_t open = made_channel(&fx, false), secret = made_channel(&fx, true);
 	posted(&fx, open, "apple here", 0);
 	index_all(&fx);
@@ -389,7 +383,7 @@ START_TEST(a_conversation_is_searched_by_those_who_are_in_it_alone)
 	pb_SearchMessagesReply reply;
 	pb_UserView other = {.id = 6, .username = (char *)"u"};
 
-	create(&fx);
+	fixture_create(&fx);
 	ck_assert_int_eq(DO(&fx, true, open_conversation, pb_OpenConversationRequest, &made, .users = &other, .users_count = 1), STATUS_OK);
 	uint64_t direct = made.channel.id, open = made_channel(&fx, false);
 	posted(&fx, direct, "apple between us", 0);
@@ -415,7 +409,7 @@ START_TEST(who_may_not_read_history_finds_nothing)
 	struct fixture fx;
 	pb_SearchMessagesReply reply;
 
-	create(&fx);
+	fixture_create(&fx);
 	uint64_t channel = made_channel(&fx, false);
 	posted(&fx, channel, "apple", 0);
 	index_all(&fx);
@@ -435,7 +429,7 @@ START_TEST(rights_that_changed_meanwhile_are_judged_again)
 	struct fixture fx;
 	pb_SearchMessagesReply reply;
 
-	create(&fx);
+	fixture_create(&fx);
 	uint64_t channel = made_channel(&fx, false);
 	posted(&fx, channel, "apple", 0);
 	index_all(&fx);
@@ -460,7 +454,7 @@ START_TEST(bounds_of_the_request_are_kept)
 	char text[258] = {0};
 	uint64_t ids[60];
 
-	create(&fx);
+	fixture_create(&fx);
 	memset(text, 'x', 257);
 	for (size_t i = 0; i < 60; i++)
 		ids[i] = i + 1;
@@ -486,7 +480,7 @@ START_TEST(the_index_follows_posts_edits_and_deletions)
 	pb_MessageReply edited;
 	pb_Empty nothing;
 
-	create(&fx);
+	fixture_create(&fx);
 	uint64_t channel = made_channel(&fx, false);
 	pb_MessageView early = posted(&fx, channel, "apple before the job", 0);
 	struct search_index *index = job_started(&fx);
@@ -515,7 +509,7 @@ START_TEST(what_is_deleted_is_not_shown_even_before_the_index_knows)
 	pb_SearchMessagesReply reply;
 	pb_Empty nothing;
 
-	create(&fx);
+	fixture_create(&fx);
 	uint64_t channel = made_channel(&fx, false);
 	pb_MessageView gone = posted(&fx, channel, "apple", 0);
 	index_all(&fx);
@@ -532,7 +526,7 @@ START_TEST(a_message_deleted_before_it_was_indexed_is_never_in_the_index)
 	struct fixture fx;
 	pb_Empty nothing;
 
-	create(&fx);
+	fixture_create(&fx);
 	uint64_t channel = made_channel(&fx, false);
 	pb_MessageView gone = posted(&fx, channel, "apple", 0);
 	ck_assert_int_eq(DO(&fx, true, delete_message, pb_MessageRequest, &nothing, .channel_id = channel, .message_id = gone.id),
@@ -552,7 +546,7 @@ START_TEST(a_deleted_channel_is_not_searched_and_its_purge_empties_the_index)
 	pb_Empty nothing;
 	uint64_t rows;
 
-	create(&fx);
+	fixture_create(&fx);
 	uint64_t channel = made_channel(&fx, false), other = made_channel(&fx, false);
 	posted(&fx, channel, "apple there", 0);
 	posted(&fx, other, "apple here", 0);
@@ -577,7 +571,7 @@ START_TEST(what_the_log_lost_is_read_from_the_table)
 	struct fixture fx;
 	pb_SearchMessagesReply reply;
 
-	create(&fx);
+	fixture_create(&fx);
 	uint64_t channel = made_channel(&fx, false);
 	struct search_index *index = job_started(&fx);
 	posted(&fx, channel, "apple one", 0);
@@ -600,7 +594,7 @@ START_TEST(an_index_that_is_marked_is_made_anew_and_says_partial_until_then)
 	struct fixture fx;
 	pb_SearchMessagesReply reply;
 
-	create(&fx);
+	fixture_create(&fx);
 	uint64_t channel = made_channel(&fx, false);
 	posted(&fx, channel, "apples", 0);
 	ck_assert_int_eq(SEARCH(&fx, &reply, TEXT("apples")), STATUS_OK);
@@ -628,7 +622,7 @@ START_TEST(only_a_configuration_that_the_database_has_is_accepted)
 {
 	struct fixture fx;
 
-	create(&fx);
+	fixture_create(&fx);
 	ck_assert_int_eq(search_config_check(fx.service.db, "simple"), STATUS_OK);
 	ck_assert_int_eq(search_config_check(fx.service.db, "pg_catalog.english"), STATUS_OK);
 	ck_assert_int_eq(search_config_check(fx.service.db, "klingon"), STATUS_FIELD_INVALID);
