@@ -65,7 +65,7 @@ static enum status use(struct db *db, int patience_ms)
 
 static void every_call_fails(const char *url, const char *function)
 {
-	int failed = 0;
+	int fired = 0;
 
 	for (int n = 1; n <= CALLS_MOST; n++) {
 		struct db *db = NULL;
@@ -75,17 +75,18 @@ static void every_call_fails(const char *url, const char *function)
 		atomic_store(&failing, function);
 		enum status st = use(db, PATIENCE_MS);
 		atomic_store(&failing, NULL);
-		bool fired = countdown <= 0;
+		bool called = countdown <= 0;
 		ck_assert_msg(st == STATUS_OK || st == STATUS_BUSY, "%s, call %d: %s", function, n, status_wire(st));
-		failed += st != STATUS_OK;
+		fired += called;
 		int64_t most = clock_mono_ms() + PATIENCE_MS;
 		while ((st = use(db, PATIENCE_MS)) != STATUS_OK)
 			ck_assert_msg(clock_mono_ms() < most, "%s, call %d: not usable again: %s", function, n, status_wire(st));
 		db_close(db);
-		if (!fired)
+		if (!called)
 			break; /* it is not called so often */
 	}
-	ck_assert_msg(failed > 0, "%s: no failure was noticed", function);
+	/* Who waits need not notice: the pool's thread makes a connection again that could not be made. */
+	ck_assert_msg(fired > 0, "%s is never called", function);
 }
 
 static const char *const functions[] = {
