@@ -351,3 +351,12 @@ enum status json_reader_end(struct json_reader *r, bool unknown_is_error)
 	}
 	return r->status;
 }
+
+bool json_is_whole_object(const char *text, size_t length)
+{
+	json_t *value = json_loadb(text, length, 0, NULL);
+	bool whole = json_is_object(value);
+
+	json_decref(value);
+	return whole;
+}

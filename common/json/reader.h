@@ -54,3 +54,6 @@ void json_fail(struct json_reader *r, enum status st, const char *field, const c
 
 /* Any field that nobody asked for: STATUS_FIELD_INVALID naming it (when `unknown_is_error`). Returns r->status. */
 enum status json_reader_end(struct json_reader *r, bool unknown_is_error);
+
+/* Is the text one JSON object, as others read JSON too? For text that goes into other JSON as it stands. Any thread. */
+bool json_is_whole_object(const char *text, size_t length);

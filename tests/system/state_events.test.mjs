@@ -44,6 +44,10 @@ const onMessage = (w, method, suffix, body, { mine = false } = {}) => {
   return message ? [method, at(channel, `/messages/${message.id}${suffix}`), body] : null;
 };
 const someone = (w) => w.random.of(people.slice(2)); /* never those who watch */
+/* The same, in the team if anybody is. */
+const member = (w) => w.random.of(people.slice(2).filter((p) => w.mirror.members.has(p.id))) ?? someone(w);
+/* Where nobody is in an open channel, the owner puts somebody there. */
+const putInto = (w) => (w.as = 'joinChannel') && ['PUT', at(channelOf(w), `/members/${member(w).id}`), {}];
 /* Somebody who is in an open channel, as [channel, person]. */
 const joined = (w) => w.random.of([...w.mirror.channelMembers].filter(([id]) => !w.mirror.channels.get(id).archived_at)
   .flatMap(([id, members]) => people.slice(2).filter((p) => members.has(p.id)).map((p) => [id, p.id])));
@@ -86,19 +90,23 @@ const calls = {
     const channel = channelOf(w);
     return channel.id !== hall.id && ['DELETE', at(channel)];
   },
-  joinChannel: (w) => ['PUT', at(channelOf(w), `/members/${(w.actor = someone(w)).id}`), {}],
+  joinChannel: (w) => ['PUT', at(channelOf(w), `/members/${(w.actor = member(w)).id}`), {}],
   leaveChannel: (w) => ['DELETE', at(channelOf(w), `/members/${(w.actor = someone(w)).id}`)],
   channelRole: (w) => {
     w.actor = owner;
     const [channel, person] = joined(w) ?? [];
-    return channel && ['PATCH', `/v1/channels/${channel}/members/${person}`, { role: w.random.of(['moderator', 'member']) }];
+    return !channel ? putInto(w) : ['PATCH', `/v1/channels/${channel}/members/${person}`, { role: w.random.of(['moderator', 'member']) }];
   },
   kick: (w) => {
     w.actor = owner;
     const [channel, person] = joined(w) ?? [];
-    return channel && ['POST', `/v1/channels/${channel}/members/${person}/kick`, {}];
+    return !channel ? putInto(w) : ['POST', `/v1/channels/${channel}/members/${person}/kick`, {}];
   },
-  ban: (w) => (w.actor = owner) && ['PUT', at(channelOf(w), `/bans/${someone(w).id}`), { motive: `m${w.count}` }],
+  ban: (w) => {
+    w.actor = owner;
+    const channel = channelOf(w);
+    return w.mirror.bans.get(channel.id).size < 2 && ['PUT', at(channel, `/bans/${someone(w).id}`), { motive: `m${w.count}` }];
+  },
   unban: (w) => (w.actor = owner) && ['DELETE', at(channelOf(w), `/bans/${someone(w).id}`)],
   teamName: (w) => (w.actor = owner) && ['PATCH', `/v1/teams/${team.id}`, { description: `d${w.count}` }],
   nickname: (w) => (w.actor = someone(w)) && ['PATCH', `/v1/teams/${team.id}/members/${w.actor.id}`, { nickname: `n${w.count}` }],
@@ -117,7 +125,7 @@ const calls = {
     const codes = [...w.mirror.invites.keys()];
     return codes.length ? ['POST', `/v1/invites/${w.random.of(codes)}/accept`, {}] : null;
   },
-  teamBan: (w) => (w.actor = owner) && w.mirror.teamBans.size < 2 && ['PUT', `/v1/teams/${team.id}/bans/${someone(w).id}`, { motive: `t${w.count}` }],
+  teamBan: (w) => (w.actor = owner) && w.mirror.teamBans.size < 1 && ['PUT', `/v1/teams/${team.id}/bans/${someone(w).id}`, { motive: `t${w.count}` }],
   teamUnban: (w) => (w.actor = owner) && ['DELETE', `/v1/teams/${team.id}/bans/${someone(w).id}`],
   orderRoles: (w) => {
     w.actor = owner;
@@ -197,7 +205,7 @@ test(`${rounds} rounds of random calls, seed ${seed}`, { timeout: 3600000 }, asy
       history.push(`${round}.${i} ${name} ${w.actor.username} ${request[0]} ${request[1]} -> ${answer.status}`);
       assert.ok(answer.status < 500, `${history.at(-1)} ${answer.text}`);
       if (answer.status >= 300) continue;
-      done[name] = (done[name] ?? 0) + 1;
+      done[w.as ?? name] = (done[w.as ?? name] ?? 0) + 1;
       made.push(request);
     }
     const mark = async (person) => (await person.rest.ok('POST', `/v1/channels/${hall.id}/messages`, { content: `mark ${round}` })).id;

@@ -4,6 +4,7 @@
 
 #include "common/dialects/house/markup.h"
 #include "common/events/kinds.h"
+#include "common/json/reader.h"
 
 /* Names of an erased account are gone even where an old snapshot still holds them. */
 static const char *unless_erased(const pb_UserView *user, const char *text)
@@ -448,7 +449,7 @@ void house_audit(struct json_writer *w, const pb_AuditView *entry)
 	jw_kv(w, str, "action", entry->action);
 	house_audit_target(w, entry);
 	jw_key(w, "changes");
-	if (entry->changes != NULL)
+	if (entry->changes != NULL && json_is_whole_object(entry->changes, strlen(entry->changes)))
 		jw_raw(w, entry->changes, strlen(entry->changes));
 	else
 		jw_null(w);

@@ -134,7 +134,7 @@ START_TEST(of_people_who_claim_the_same_set_at_once_one_makes_it_and_all_get_it)
 
 	for (int i = 0; i < 6; i++) {
 		racers[i] = (struct racer){
-			.house = *h, .who = p[i % 3], .others = {p[(i + 1) % 3], p[(i + 2) % 3]}};
+			.house = {.client = h->client}, .who = p[i % 3], .others = {p[(i + 1) % 3], p[(i + 2) % 3]}};
 		racers[i].house.mem = arena_create();
 	}
 	for (int i = 0; i < 6; i++)
