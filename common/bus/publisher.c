@@ -15,6 +15,7 @@
 #include "common/ops/ops.h"
 #include "common/rpc/address.h"
 #include "common/rpc/closer.h"
+#include "common/rpc/ear.h"
 #include "common/rpc/rpc.h"
 
 #define SEND_BUFFER_FRAMES 8192
@@ -37,6 +38,7 @@ struct head {
 
 struct bus_publisher {
 	nng_socket socket;
+	struct ear *ear;
 	char *instance;
 	uint64_t epoch;
 	struct bus_publisher_options options;
@@ -257,7 +259,7 @@ enum status bus_publisher_create(const struct bus_publisher_options *options, st
 		rv = rpc_socket_prepare(p->socket);
 	if (rv == 0)
 		rv = nng_socket_set_int(p->socket, NNG_OPT_SENDBUF, SEND_BUFFER_FRAMES);
-	st = rv == 0 ? rpc_socket_listen(p->socket, options->listen) : STATUS_INTERNAL;
+	st = rv == 0 ? ear_open(p->socket, options->listen, &p->ear) : STATUS_INTERNAL;
 	if (st == STATUS_OK) {
 		p->beats = pthread_create(&p->heartbeat, NULL, heartbeat_main, p) == 0;
 		p->marks = p->beats && options->watermark != NULL && pthread_create(&p->watermark, NULL, watermark_main, p) == 0;
@@ -287,8 +289,9 @@ void bus_publisher_destroy(struct bus_publisher *p)
 		pthread_join(p->watermark, NULL);
 	if (p->beats)
 		pthread_join(p->heartbeat, NULL);
+	ear_stop(p->ear);
 	struct closer *closer = closer_create();
-	closer_close(closer, p->socket, NULL, NULL);
+	closer_close(closer, p->socket, ear_free, p->ear);
 	closer_finish(closer, CLOSE_PATIENCE_MS);
 	HASH_ITER(hh, p->heads, head, after)
 	{

@@ -101,6 +101,7 @@ static void source_lost(nng_pipe pipe, nng_pipe_ev event, void *arg)
 {
 	struct source *source = arg;
 
+	rpc_pipe_dial_no_more(pipe);
 	atomic_store(&source->lost, true);
 }
 

@@ -52,6 +52,15 @@ static bool host_port_parse(const char *rest, struct host_port *out)
 	return true;
 }
 
+bool rpc_address_split(const char *address, char *host, size_t host_size, char *port, size_t port_size)
+{
+	struct host_port at;
+
+	if (!starts_with(address, "tcp://") || !host_port_parse(address + strlen("tcp://"), &at))
+		return false;
+	return (size_t)snprintf(host, host_size, "%s", at.host) < host_size && (size_t)snprintf(port, port_size, "%s", at.port) < port_size;
+}
+
 static bool is_loopback(const char *host)
 {
 	struct in_addr v4;
@@ -194,6 +203,11 @@ int rpc_socket_prepare(nng_socket socket)
 	return rv;
 }
 
+void rpc_pipe_dial_no_more(nng_pipe pipe)
+{
+	nng_dialer_close(nng_pipe_dialer(pipe));
+}
+
 static enum status directory_prepare(const char *path)
 {
 	char directory[NNG_MAXADDRLEN];
@@ -212,7 +226,7 @@ static enum status directory_prepare(const char *path)
 	return STATUS_OK;
 }
 
-enum status rpc_socket_listen(nng_socket socket, const char *address)
+enum status rpc_socket_listen(nng_socket socket, const char *address, nng_listener *out_listener)
 {
 	nng_listener listener = NNG_LISTENER_INITIALIZER;
 	bool is_ipc = starts_with(address, "ipc://");
@@ -232,6 +246,7 @@ enum status rpc_socket_listen(nng_socket socket, const char *address)
 		log_error("listen_failed", LOG_STR("address", address), LOG_STR("why", nng_strerror(rv)));
 		return rv == NNG_EADDRINUSE ? STATUS_BUSY : STATUS_INTERNAL;
 	}
+	*out_listener = listener;
 	return STATUS_OK;
 }
 

@@ -27,9 +27,16 @@ const char **rpc_addresses_resolve(struct arena *mem, const char *list, size_t *
 /* Largest message, reconnection times, and the check of the peer's uid on ipc:// pipes. Returns nng's error, 0: none. */
 int rpc_socket_prepare(nng_socket socket);
 
+/* For a pipe's NNG_PIPE_EV_REM_POST: its dialer does not dial again. A lost connection is followed by another socket, and a second
+ * connection of this one would only be dropped again, maybe before it is greeted (ear.h). */
+void rpc_pipe_dial_no_more(nng_pipe pipe);
+
 /* Makes the directory of an ipc:// address, listens with mode 0600. STATUS_BUSY when the address is taken,
- * STATUS_INTERNAL otherwise; both are logged. */
-enum status rpc_socket_listen(nng_socket socket, const char *address);
+ * STATUS_INTERNAL otherwise; both are logged. ear_open is for who wants to stay heard. */
+enum status rpc_socket_listen(nng_socket socket, const char *address, nng_listener *out_listener);
+
+/* Host (without brackets) and port of a tcp:// address. False: it is none, or they do not fit. */
+bool rpc_address_split(const char *address, char *host, size_t host_size, char *port, size_t port_size);
 
 /* BUSY for what passes by itself (gone peer, full, timeout), INTERNAL else. */
 enum status rpc_status_from_nng(int rv);

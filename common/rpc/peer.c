@@ -71,12 +71,13 @@ void peer_lose(struct peer *peer, bool certain)
 	peer_tell(peer);
 }
 
-/* Runs on an nng thread, possibly after the next connection was already added. */
+/* Runs on an nng thread. */
 static void pipe_removed(nng_pipe pipe, nng_pipe_ev event, void *arg)
 {
 	struct peer *peer = arg;
 	uint32_t gone = (uint32_t)nng_pipe_id(pipe);
 
+	rpc_pipe_dial_no_more(pipe);
 	if (atomic_load(&peer->pipe) == gone)
 		peer_lose(peer, true);
 	else

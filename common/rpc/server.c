@@ -14,6 +14,7 @@
 #include "common/rpc/address.h"
 #include "common/rpc/batch.h"
 #include "common/rpc/closer.h"
+#include "common/rpc/ear.h"
 #include "common/rpc/rpc.h"
 #include "common/rpc/wire.h"
 
@@ -55,6 +56,7 @@ struct slot {
 struct rpc_server {
 	struct rpc_server_options options;
 	nng_socket socket;
+	struct ear *ear;
 	struct slot *slots;
 	size_t slot_count;
 	size_t busy_from; /* calls in flight from which on new ones are turned away */
@@ -511,6 +513,7 @@ static void server_free(void *arg)
 		arena_destroy(part->mem);
 		free(part);
 	}
+	ear_free(server->ear);
 	free(server->slots);
 	free(server->workers);
 	free(server->by_tag);
@@ -586,7 +589,7 @@ enum status rpc_server_start(const struct rpc_server_options *options, struct rp
 	for (size_t i = 0; made && i < server->slot_count; i++)
 		made = slot_create(server, &server->slots[i]);
 	made = made && workers_start(server);
-	st = made ? rpc_socket_listen(server->socket, options->listen) : STATUS_INTERNAL;
+	st = made ? ear_open(server->socket, options->listen, &server->ear) : STATUS_INTERNAL;
 	if (st != STATUS_OK) {
 		log_error("rpc_server_failed", LOG_STR("address", options->listen), LOG_STR("why", rv != 0 ? nng_strerror(rv) : status_text(st)));
 		rpc_server_stop(server);
@@ -629,6 +632,7 @@ void rpc_server_stop(struct rpc_server *server)
 	server->stopping = true;
 	pthread_cond_broadcast(&server->work);
 	pthread_mutex_unlock(&server->lock);
+	ear_stop(server->ear);
 	if (!quiet) {
 		/* A handler still holds its call. Its memory has to outlive it, so all of it is left to the process's end. */
 		log_error("rpc_calls_never_finished", LOG_U64("in_flight", atomic_load(&server->in_flight)));

@@ -59,12 +59,13 @@ START_TEST(a_socket_lies_in_a_private_directory_and_is_private_itself)
 	char address[128], path[128];
 	struct stat facts;
 	nng_socket socket;
+	nng_listener listener;
 	ck_assert_ptr_nonnull(mkdtemp(base));
 	snprintf(address, sizeof address, "ipc://%s/run/rpc", base);
 	ck_assert_int_eq(nng_rep0_open(&socket), 0);
 
 	ck_assert_int_eq(rpc_socket_prepare(socket), 0);
-	ck_assert_int_eq(rpc_socket_listen(socket, address), STATUS_OK);
+	ck_assert_int_eq(rpc_socket_listen(socket, address, &listener), STATUS_OK);
 
 	snprintf(path, sizeof path, "%s/run", base);
 	ck_assert_int_eq(stat(path, &facts), 0);
@@ -83,13 +84,14 @@ START_TEST(an_address_can_be_listened_on_once)
 	char base[] = "/tmp/guildhall-address-XXXXXX";
 	char address[128];
 	nng_socket first, second;
+	nng_listener listener;
 	ck_assert_ptr_nonnull(mkdtemp(base));
 	snprintf(address, sizeof address, "ipc://%s/rpc", base);
 	ck_assert_int_eq(nng_rep0_open(&first), 0);
 	ck_assert_int_eq(nng_rep0_open(&second), 0);
 
-	ck_assert_int_eq(rpc_socket_listen(first, address), STATUS_OK);
-	ck_assert_int_eq(rpc_socket_listen(second, address), STATUS_BUSY);
+	ck_assert_int_eq(rpc_socket_listen(first, address, &listener), STATUS_OK);
+	ck_assert_int_eq(rpc_socket_listen(second, address, &listener), STATUS_BUSY);
 	nng_close(first);
 	nng_close(second);
 	unlink(address + strlen("ipc://"));

@@ -1,4 +1,5 @@
 #include "tests/unit/rpc/fixture.h"
+#include "tests/unit/rpc/nng_leaves.h"
 
 #include <nng/nng.h>
 #include <nng/protocol/reqrep0/rep.h>

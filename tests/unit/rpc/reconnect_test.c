@@ -1,5 +1,6 @@
 /* A peer that is killed again and again while calls are in flight: every call ends, once. The peer is this program, started anew. */
 #include "tests/unit/rpc/fixture.h"
+#include "tests/unit/rpc/nng_leaves.h"
 
 #include <signal.h>
 #include <sched.h>
@@ -12,13 +13,6 @@
 #define FLIGHTS       32
 #define CALL_MS       300 /* what waits for an answer that does not come holds a flight up for so long */
 #define ANSWERS_LEAST 5 /* of each life of the peer */
-
-/* nng itself leaves messages and sockets behind when it loses the end of a read (rpc/closer.h): leaks are looked for elsewhere. */
-int __lsan_is_turned_off(void);
-int __lsan_is_turned_off(void)
-{
-	return 1;
-}
 
 static const char serve_at[] = "RECONNECT_TEST_SERVES";
 
