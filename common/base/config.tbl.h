@@ -46,6 +46,9 @@ INT(ws_heartbeat_ms, "GUILDHALL_WS_HEARTBEAT_MS", 25000, 100, 600000, "pause bet
 INT(ws_auth_ms, "GUILDHALL_WS_AUTH_MS", 10000, 100, 600000, "time for handshake and authentication")
 INT(ws_ops_per_min, "GUILDHALL_WS_OPS_PER_MIN", 120, 0, 1000000, "client operations a minute and socket, 0: off")
 INT(ws_max_sockets, "GUILDHALL_WS_MAX_SOCKETS", 0, 0, 10000000, "sockets of this process; 0: what nofile allows")
+INT(ws_ring_stream_bytes, "GUILDHALL_WS_RING_STREAM_BYTES", 262144, 0, 1073741824, "gateway: recent events remembered of one stream and loop, for who comes back; 0: none")
+INT(ws_ring_bytes, "GUILDHALL_WS_RING_BYTES", 33554432, 0, 4294967295, "gateway: recent events remembered of all streams; 0: none")
+INT(ws_linger_ms, "GUILDHALL_WS_LINGER_MS", 60000, 1000, 3600000, "gateway: how long a stream is followed and remembered that its last socket has left")
 INT(drain_ms, "GUILDHALL_DRAIN_MS", 5000, 0, 600000, "how long SIGTERM lets clients reconnect elsewhere")
 /* -- log */
 INT(log_retention_h, "GUILDHALL_LOG_RETENTION", 72, 1, 8760, "hours of events that can be resumed from")

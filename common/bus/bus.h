@@ -44,6 +44,7 @@ struct bus_event; /* one delivered event: refcounted (atomic), immutable, shared
 const struct logged_event *bus_event_logged(const struct bus_event *ev);
 const pb_Event *bus_event_body(const struct bus_event *ev); /* decoded once, by the order thread; NULL: it does not parse */
 const pb_EphemeralEvent *bus_event_ephemeral(const struct bus_event *ev); /* targets; NULL for logged events */
+size_t bus_event_size(const struct bus_event *ev); /* what it holds in memory, roughly */
 struct bus_event *bus_event_ref(struct bus_event *ev);
 void bus_event_unref(struct bus_event *ev);
 /* An event read from the log elsewhere (resume); takes nothing, copies. NULL when the payload is malformed. */

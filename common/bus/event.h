@@ -11,4 +11,3 @@
 struct bus_event *bus_event_create(const struct logged_event *logged);
 /* bytes: an encoded EphemeralEvent. NULL when it does not parse, or its payload does not. */
 struct bus_event *bus_event_create_ephemeral(const uint8_t *bytes, size_t length);
-size_t bus_event_size(const struct bus_event *ev); /* what it holds in memory, roughly */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/base/log.h"
+#include "common/ops/ops.h"
 #include "services/gateway/memory.h"
 #include "services/gateway/open.h"
 
@@ -95,6 +96,24 @@ void pages_forget(struct hub *hub)
 		page_unlist(hub, hub->pages);
 }
 
+void pages_blank(struct hub *hub, struct stream s, uint64_t message_id)
+{
+	size_t places = dialect_count * DIALECT_VARIANTS;
+
+	for (struct page *page = hub->pages; page != NULL; page = page->next) {
+		for (size_t i = 0; stream_compare(page->stream, s) == 0 && i < page->count; i++) {
+			if (!ring_says(page->events[i], message_id))
+				continue;
+			bus_event_unref(page->events[i]);
+			page->events[i] = NULL;
+			for (size_t j = 0; j < places; j++) {
+				frame_unref(page->frames[i * places + j]);
+				page->frames[i * places + j] = NULL;
+			}
+		}
+	}
+}
+
 static bool page_has(const struct page *page, struct stream s, uint64_t seq)
 {
 	return stream_compare(page->stream, s) == 0 && seq >= page->first && seq - page->first < page->count;
@@ -140,6 +159,7 @@ static void page_ask(struct catchup *c)
 		if (ask->next != NULL)
 			ask->next->link = &ask->next;
 		hub->page_asks = ask;
+		metric_add(ws_pages_read, 1);
 		hub->options.ports->ask_events(hub->options.arg, hub_ask(hub, &ask->question), s, after,
 			PAGE_EVENTS, c->until, hub_generation(hub));
 	}
@@ -148,11 +168,13 @@ static void page_ask(struct catchup *c)
 	ask->waiters = c;
 }
 
-/* Is the page with `next` at hand? If not it is asked for. */
+/* Is `next` at hand, in the ring or in a page? If not it is asked for. */
 static bool page_want(struct catchup *c)
 {
 	struct hub *hub = c->member->client->hub;
 
+	if (ring_find(c->member->feed, c->next) != NULL)
+		return true;
 	for (struct page *page = hub->pages; page != NULL; page = page->next) {
 		if (!page_has(page, c->member->feed->stream, c->next))
 			continue;
@@ -352,17 +374,37 @@ static void catchup_done(struct member *member)
 		client->flags &= ~CLIENT_CATCHING;
 }
 
-/* One event of the replay. False: the client is being closed, and c is gone. */
-static bool replay_one(struct catchup *c)
+static struct frame *frame_from_ring(struct catchup *c, struct ring_entry *entry)
 {
 	struct member *member = c->member;
-	size_t i = (size_t)(c->next - c->page->first), places = dialect_count * DIALECT_VARIANTS;
-	struct bus_event *ev = c->page->events[i];
+	uint8_t before = entry->rendered[member->client->dialect_no];
 	struct frame *frame = NULL;
 
-	if (ev != NULL)
-		frame = stream_frame_for(member, c->keys, ev, c->page->frames + i * places,
-			c->page->rendered + i * dialect_count);
+	if (entry->ev != NULL)
+		frame = stream_frame_for(member, c->keys, entry->ev, entry->frames, entry->rendered);
+	if (frame != NULL && entry->rendered[member->client->dialect_no] != before)
+		ring_grew(entry, frame);
+	member->client->hub->replayed_memory++;
+	return frame;
+}
+
+static struct frame *frame_from_page(struct catchup *c)
+{
+	size_t i = (size_t)(c->next - c->page->first), places = dialect_count * DIALECT_VARIANTS;
+	struct bus_event *ev = c->page->events[i];
+
+	c->member->client->hub->replayed_log++;
+	return ev == NULL ? NULL
+			  : stream_frame_for(c->member, c->keys, ev, c->page->frames + i * places,
+				    c->page->rendered + i * dialect_count);
+}
+
+/* One event of the replay. False: the client is being closed, and c is gone. */
+static bool replay_one(struct catchup *c, struct ring_entry *entry)
+{
+	struct member *member = c->member;
+	struct frame *frame = entry != NULL ? frame_from_ring(c, entry) : frame_from_page(c);
+
 	c->next++;
 	return frame == NULL || client_append(member->client, frame, false);
 }
@@ -378,13 +420,14 @@ void catchup_pump(struct member *member)
 		if (c->next <= c->until) {
 			if (c->page != NULL && !page_has(c->page, member->feed->stream, c->next))
 				page_drop(c);
-			if (c->page == NULL) {
+			struct ring_entry *entry = ring_find(member->feed, c->next);
+			if (entry == NULL && c->page == NULL) {
 				c->exact = false;
 				c->give_up_at_ms = client->hub->now_mono_ms + PATIENCE_MS;
 				if (!page_want(c))
 					return;
 			}
-			if (!replay_one(c))
+			if (!replay_one(c, entry))
 				return;
 			continue;
 		}

@@ -1,6 +1,6 @@
 /*
- * catchup - a member that must first get something older: what it missed (a resume), read from the log page
- * by page, then what came in meanwhile, then it is live. Nothing is sent before the answer to its subscribe
+ * catchup - a member that must first get something older: what it missed (a resume), as the stream's ring remembers it or,
+ * where that does not reach, read from the log page by page, then what came in meanwhile, then it is live. Nothing is sent before the answer to its subscribe
  * is (gated). The pace is the client's: pages are taken while its queue has room.
  */
 #pragma once
@@ -56,3 +56,5 @@ void catchup_free(struct catchup *catchup);
 
 void pages_sweep(struct hub *hub, int64_t older_than_ms);
 void pages_forget(struct hub *hub); /* another generation */
+/* The message was deleted: what the pages say of it is blank, as it is in the log. */
+void pages_blank(struct hub *hub, struct stream s, uint64_t message_id);

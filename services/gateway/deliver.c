@@ -13,12 +13,24 @@
 #include "services/gateway/memory.h"
 #include "services/gateway/open.h"
 
+/* The dialect in work, the one before the next to place, needs its frames no more. */
+static void frames_done(struct delivery *d)
+{
+	if (d->dialect_no > 0)
+		ring_entry_keep(d->kept, d->dialect_no - 1, d->frames, d->rendered);
+	for (size_t i = 0; i < DIALECT_VARIANTS; i++) {
+		frame_unref(d->frames[i]);
+		d->frames[i] = NULL;
+	}
+	d->rendered = 0;
+}
+
 void delivery_free(struct delivery *d)
 {
 	if (d == NULL)
 		return;
-	for (size_t i = 0; i < DIALECT_VARIANTS; i++)
-		frame_unref(d->frames[i]);
+	frames_done(d);
+	ring_entry_free(d->kept);
 	bus_event_unref(d->ev);
 	free(d);
 }
@@ -117,6 +129,8 @@ static struct frame *frame_of(struct hub *hub, struct delivery *d, const struct 
 	if ((d->rendered >> variant & 1) == 0) {
 		d->rendered |= (uint8_t)(1u << variant);
 		d->frames[variant] = render(hub, client->dialect, d->logged, d->body, variant);
+	} else {
+		hub->frame_hits++;
 	}
 	return d->frames[variant];
 }
@@ -177,11 +191,7 @@ static bool next_dialect(struct feed *feed, struct delivery *d)
 	for (; d->dialect_no < dialect_count; d->dialect_no++) {
 		if (feed->topics[d->dialect_no] == NULL)
 			continue;
-		for (size_t i = 0; i < DIALECT_VARIANTS; i++) {
-			frame_unref(d->frames[i]);
-			d->frames[i] = NULL;
-		}
-		d->rendered = 0;
+		frames_done(d);
 		d->place = (struct placement){0};
 		d->step = TOPIC_WHOLE;
 		if (!dialects[d->dialect_no]->place(d->logged, d->body, &d->place))
@@ -418,8 +428,15 @@ static bool feed_turn(struct feed *feed, size_t *visits)
 			struct bus_event *ev = feed_next_pending(feed);
 			uint64_t seq = bus_event_logged(ev)->seq;
 			(*visits)--;
-			if (delivery_begin(feed, ev) == NULL)
+			ring_obey(feed, ev);
+			struct ring_entry *kept = ring_entry_create(feed->hub, ev);
+			struct delivery *d = delivery_begin(feed, ev);
+			if (d == NULL) {
 				feed->applied = seq;
+				ring_push(feed, kept);
+			} else {
+				d->kept = kept;
+			}
 			bus_event_unref(ev);
 			continue;
 		}
@@ -439,8 +456,12 @@ static bool feed_turn(struct feed *feed, size_t *visits)
 				LOG_ID("stream", feed->stream.id), LOG_U64("seq", d->logged->seq));
 			log_set_trace(NULL);
 		}
+		struct ring_entry *kept = d->kept;
+		frames_done(d);
+		d->kept = NULL;
 		feed->current = NULL;
 		delivery_free(d);
+		ring_push(feed, kept);
 	}
 }
 

@@ -26,6 +26,7 @@ struct delivery {
 	struct placement place;
 	struct frame *frames[DIALECT_VARIANTS];
 	uint8_t rendered; /* a bit per variant */
+	struct ring_entry *kept; /* takes the frames when a dialect is done with */
 };
 
 void delivery_free(struct delivery *d); /* accepts NULL */

@@ -282,6 +282,7 @@ static void feed_unfollow(struct feed *feed)
 		bus_event_unref(feed_next_pending(feed));
 	delivery_free(feed->current);
 	feed->current = NULL;
+	ring_clear(feed);
 	feed->overflowed = false;
 	refill_cancel(feed);
 }

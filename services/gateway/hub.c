@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "common/base/log.h"
+#include "common/ops/ops.h"
 #include "services/gateway/catchup.h"
 #include "services/gateway/client.h"
 #include "services/gateway/memory.h"
@@ -23,7 +24,7 @@ static void sweep(struct timer *timer, int64_t now_mono_ms)
 {
 	struct hub *hub = memory_holder(timer, struct hub, sweep);
 
-	feed_sweep(hub, FEED_LINGER_MS);
+	feed_sweep(hub, hub->options.linger_ms);
 	pages_sweep(hub, PAGE_LINGER_MS);
 	wheel_start(&hub->wheel, timer, now_mono_ms + SWEEP_MS);
 }
@@ -36,6 +37,8 @@ void hub_init(struct hub *hub, const struct hub_options *options, int64_t now_mo
 		.sweep.fire = sweep};
 	if (hub->options.slice == 0)
 		hub->options.slice = SLICE;
+	if (hub->options.linger_ms == 0)
+		hub->options.linger_ms = FEED_LINGER_MS;
 	hub->active_end = &hub->active;
 	hub->scratch = arena_create();
 	wheel_init(&hub->wheel, now_mono_ms);
@@ -144,6 +147,20 @@ void hub_generation_changed(struct hub *hub)
 bool hub_run(struct hub *hub, size_t appends)
 {
 	return stream_run(hub, appends);
+}
+
+void hub_tell_metrics(struct hub *hub)
+{
+	if (hub->frame_hits != 0)
+		metric_add(ws_frame_hits, hub->frame_hits);
+	if (hub->replayed_memory != 0)
+		metric_add(ws_replayed_memory, hub->replayed_memory);
+	if (hub->replayed_log != 0)
+		metric_add(ws_replayed_log, hub->replayed_log);
+	if (hub->ring_bytes != hub->ring_bytes_told)
+		metric_add(ws_ring_bytes, (int64_t)hub->ring_bytes - (int64_t)hub->ring_bytes_told);
+	hub->ring_bytes_told = hub->ring_bytes;
+	hub->frame_hits = hub->replayed_memory = hub->replayed_log = 0;
 }
 
 void hub_flush_questions(struct hub *hub)

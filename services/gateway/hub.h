@@ -81,6 +81,8 @@ struct hub_options {
 	uint32_t ops_per_min; /* 0: any */
 	uint32_t max_frame_bytes;
 	uint32_t slice; /* sockets of one event in a row; 512 when 0 */
+	uint32_t ring_stream_bytes, ring_bytes; /* of remembered events, of one stream and in all; 0: none are kept */
+	uint32_t linger_ms; /* how long a stream is followed that nobody is in any more; 10 s when 0 */
 };
 
 /* Growing array of clients that have something to do. */
@@ -110,6 +112,8 @@ struct hub {
 	struct page *pages;              /* read from the log for replays, latest used first */
 	size_t page_count;
 	struct page_ask *page_asks; /* being read */
+	struct ring_entry *ring_oldest, *ring_newest; /* remembered events of all streams */
+	size_t ring_bytes;
 	struct client_list urgent;  /* answers and small fan-outs: written first */
 	struct client_list bulk;    /* large fan-outs: written in slices */
 	struct client *clients;     /* all of them */
@@ -117,7 +121,9 @@ struct hub {
 	struct table sockets;     /* clients by socket id */
 	struct client_list ended; /* closed, to be freed by the loop after its turn */
 	struct timer sweep;
-	uint64_t events_sent; /* since the metrics were last told */
+	uint64_t events_sent; /* since the metrics were last told; so are the next */
+	uint64_t frame_hits, replayed_memory, replayed_log;
+	size_t ring_bytes_told;
 	bool draining;
 	char generation[HUB_GENERATION_SIZE]; /* see hub_generation */
 };
@@ -143,5 +149,7 @@ const char *hub_generation(struct hub *hub);
 
 /* Appends what is due to queues, at most about `appends` frames. True: there is more to do. */
 bool hub_run(struct hub *hub, size_t appends);
+/* Adds what was counted since to the metrics: once a turn, for counters that all loops share are dear to touch. */
+void hub_tell_metrics(struct hub *hub);
 /* Asks for what gathered in this turn. After everything else of a turn. */
 void hub_flush_questions(struct hub *hub);

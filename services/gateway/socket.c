@@ -615,6 +615,7 @@ static void metrics_tell(struct sockets *sockets)
 	if (hub->events_sent != 0)
 		metric_add(ws_events_sent, hub->events_sent);
 	sockets->bytes_sent = hub->events_sent = 0;
+	hub_tell_metrics(hub);
 }
 
 bool sockets_write(struct sockets *sockets, int64_t budget_us)

@@ -12,6 +12,7 @@
 #include "services/gateway/client.h"
 #include "services/gateway/hub.h"
 #include "services/gateway/keys.h"
+#include "services/gateway/ring.h"
 
 struct opening;
 struct catchup;
@@ -87,6 +88,7 @@ struct feed {
 	uint32_t pending_begin, pending_count, pending_capacity;
 	size_t pending_bytes;
 	struct delivery *current; /* the event that is being appended */
+	struct ring ring;         /* those up to applied that are remembered */
 	struct member **members;  /* the live ones */
 	uint32_t member_count, member_capacity;
 	struct opening *openings;

@@ -173,6 +173,34 @@ static void subscribe_all(struct subscribe *sub, struct member *member)
 	}
 }
 
+/* ---- what came of resumes */
+
+static void count_read(const struct member *member, enum status st)
+{
+	bool memory = member->catchup == NULL || member->catchup->page == NULL;
+
+	metric_add(ws_resumes_recovered, st == STATUS_OK);
+	metric_add(ws_resumes_refused, st != STATUS_OK);
+	metric_add(ws_resumed_memory, st == STATUS_OK && memory);
+	metric_add(ws_resumed_log, st == STATUS_OK && !memory);
+	metric_add(ws_refused_gone, st == STATUS_CURSOR_TOO_OLD);
+	metric_add(ws_refused_busy, st != STATUS_OK && st != STATUS_CURSOR_TOO_OLD);
+}
+
+static void count_current(void)
+{
+	metric_add(ws_resumes_recovered, 1);
+	metric_add(ws_resumed_current, 1);
+}
+
+static void count_refused(bool fits, bool ahead)
+{
+	metric_add(ws_resumes_refused, 1);
+	metric_add(ws_refused_generation, !fits);
+	metric_add(ws_refused_ahead, fits && ahead);
+	metric_add(ws_refused_rights, fits && !ahead);
+}
+
 static void read_ready(struct member *member, enum status st)
 {
 	struct subscribe *sub = member->client->subscribes;
@@ -186,8 +214,7 @@ static void read_ready(struct member *member, enum status st)
 		answer->recovered = false;
 		answer->seq = answer->live_from;
 	}
-	metric_add(ws_resumes_recovered, st == STATUS_OK);
-	metric_add(ws_resumes_refused, st != STATUS_OK);
+	count_read(member, st);
 	advance(sub);
 }
 
@@ -221,13 +248,14 @@ static void begin_here(struct subscribe *sub, struct member *member, struct stre
 		return;
 	if (sub->present_generation[0] == '\0')
 		strcpy(sub->present_generation, hub_generation(member->client->hub));
-	if ((!lately && !same_log(sub)) || since->seq > applied || since->seq < member->unchanged_since) {
-		metric_add(ws_resumes_refused, 1);
+	bool fits = lately || same_log(sub);
+	if (!fits || since->seq > applied || since->seq < member->unchanged_since) {
+		count_refused(fits, since->seq > applied);
 		return;
 	}
 	answer->recovered = true;
 	if (since->seq == applied) {
-		metric_add(ws_resumes_recovered, 1);
+		count_current();
 		return;
 	}
 	/* Never ahead of what was sent: a client that keeps this position and goes away now has lost nothing.

@@ -102,6 +102,8 @@ static void port_ask_events(void *arg, uint64_t question, struct stream s, uint6
 {
 	struct asked *asked = ask(arg, ASKED_EVENTS, question);
 
+	((struct world *)arg)->pages_asked++;
+
 	asked->stream = s;
 	asked->after = after;
 	asked->limit = limit;
@@ -272,6 +274,60 @@ uint64_t world_post(struct world *w, uint64_t channel_id)
 		&event);
 	log->entries[seq].channel_id = channel_id;
 	return seq;
+}
+
+static pb_MessageView message_of(struct world *w, uint64_t seq)
+{
+	return (pb_MessageView){.id = seq - 1 + 5000, .channel_id = w->team.entries[seq].channel_id, .kind = MESSAGE_TEXT};
+}
+
+static pb_ChannelRef team_channel(uint64_t id)
+{
+	return (pb_ChannelRef){.id = id, .team_id = TEAM, .kind = CHANNEL_TEXT, .name = (char *)"name"};
+}
+
+void world_tombstone(struct world_log *log, uint64_t seq)
+{
+	struct arena *mem = arena_create();
+	struct log_entry *entry = &log->entries[seq];
+	pb_Event blank = {.tombstone = true};
+	const uint8_t *bytes = NULL;
+	size_t length = 0;
+
+	enum status st = event_encode(mem, &blank, &bytes, &length);
+	assert(st == STATUS_OK && length <= entry->payload_length);
+	(void)st;
+	memcpy(entry->payload, bytes, length);
+	entry->payload_length = length;
+	arena_destroy(mem);
+}
+
+uint64_t world_delete(struct world *w, uint64_t seq)
+{
+	uint64_t channel_id = w->team.entries[seq].channel_id;
+	pb_Event event = {0};
+
+	event.body.message_deleted = (pb_MessageDeleted){.has_channel = true,
+		.channel = team_channel(channel_id),
+		.has_message = true,
+		.message = message_of(w, seq)};
+	world_tombstone(&w->team, seq);
+	return world_append(w, &w->team, EVENT_KIND_message_deleted, channel_id == CHANNEL_B ? "channel:1002" : "team:7", &event);
+}
+
+uint64_t world_mention(struct world *w, uint64_t user, uint64_t seq)
+{
+	char audience[AUDIENCE_SIZE];
+	pb_Event event = {0};
+
+	event.body.user_mentioned = (pb_UserMentioned){.has_channel = true,
+		.channel = team_channel(w->team.entries[seq].channel_id),
+		.has_message = true,
+		.message = message_of(w, seq),
+		.user_id = user};
+	event.body.user_mentioned.message.content = (char *)"hello";
+	audience_key(audience, "user", user);
+	return world_append(w, &w->users[user], EVENT_KIND_user_mentioned, audience, &event);
 }
 
 uint64_t world_talk(struct world *w, uint64_t user, bool in)

@@ -107,6 +107,7 @@ struct world {
 	size_t presence_there;
 	size_t present_in; /* conversations that presence was told of last */
 	unsigned typing_calls;
+	unsigned pages_asked; /* how often the log was asked for events */
 	unsigned judged; /* how often moderation was asked about channels */
 	bool token_disabled;
 	uint64_t token_generation; /* told with the next tokens, 0: not */
@@ -117,6 +118,10 @@ void world_destroy(struct world *w);
 
 /* What happens in the log. Each returns its seq. */
 uint64_t world_post(struct world *w, uint64_t channel_id);
+uint64_t world_delete(struct world *w, uint64_t seq); /* the message that was posted with seq in the team: blanked in the log */
+/* The user is told of the message that was posted with seq in the team. */
+uint64_t world_mention(struct world *w, uint64_t user, uint64_t seq);
+void world_tombstone(struct world_log *log, uint64_t seq); /* the log says no more than its number */
 uint64_t world_change(struct world *w, uint64_t user, uint8_t rights);    /* audience_changed */
 uint64_t world_talk(struct world *w, uint64_t user, bool in); /* audience_changed in the conversation */
 uint64_t world_recheck(struct world *w, const uint8_t rights[USERS + 1]); /* audience_recheck of all */
