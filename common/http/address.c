@@ -2,7 +2,6 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <stdbool.h>
 #include <string.h>
 
 #include "common/base/config.h"
@@ -115,10 +114,10 @@ static bool contains(const struct network *n, const struct address *a)
 	return (n->address.bytes[whole] & mask) == (a->bytes[whole] & mask);
 }
 
-static bool is_trusted(const struct network *trusted, size_t count, const struct address *a)
+bool address_is_in(const struct network *networks, size_t count, const struct address *address)
 {
 	for (size_t i = 0; i < count; i++)
-		if (contains(&trusted[i], a))
+		if (contains(&networks[i], address))
 			return true;
 	return false;
 }
@@ -151,7 +150,7 @@ struct address address_of_client(const struct network *trusted, size_t trusted_c
 			struct address hop;
 			size_t n;
 			const char *item = last_item(text, &left, &n);
-			if (!is_trusted(trusted, trusted_count, &client))
+			if (!address_is_in(trusted, trusted_count, &client))
 				return client;
 			if (address_parse(item, n, &hop) != STATUS_OK)
 				return client;

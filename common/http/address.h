@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,6 +33,9 @@ void address_format(const struct address *address, char out[ADDRESS_TEXT_SIZE]);
  */
 enum status networks_parse(struct arena *mem, const char *list, struct network **out_networks,
 	size_t *out_count, const char **out_bad);
+
+/* Is the address one of these, or in one of these networks? */
+bool address_is_in(const struct network *networks, size_t count, const struct address *address);
 
 /*
  * address_of_client - the right-most address of X-Forwarded-For that is not a trusted proxy's.

@@ -11,6 +11,7 @@
 #include "common/base/log.h"
 #include "common/ops/ops.h"
 #include "services/gateway/catchup.h"
+#include "services/gateway/limits.h"
 #include "services/gateway/memory.h"
 #include "services/gateway/open.h"
 #include "services/gateway/subscribe.h"
@@ -57,6 +58,48 @@ void client_list_finish(struct client_list *list)
 	*list = (struct client_list){0};
 }
 
+/* ---- states */
+
+/* The gauge of a client's dialect and state; NULL: of none. */
+static _Atomic int64_t *gauge_of(const struct client *client)
+{
+	static _Atomic int64_t *const house[] = {[CLIENT_CONNECTING] = &metrics.ws_house_connecting,
+		[CLIENT_AUTHENTICATING] = &metrics.ws_house_authenticating,
+		[CLIENT_READY] = &metrics.ws_house_ready,
+		[CLIENT_CLOSING] = &metrics.ws_house_closing,
+		[CLIENT_ENDED] = NULL};
+
+	if (client->state == CLIENT_ENDED)
+		return NULL;
+	if (client->dialect == NULL)
+		return &metrics.ws_handshaking;
+	switch (client->dialect->id) {
+	case DIALECT_HOUSE:
+		return house[client->state];
+	case DIALECT_CRUST:
+	case DIALECT_TEAMLY:
+	case DIALECT_GUILDED:
+	case DIALECT_GUILDED_BOT:
+		return NULL;
+	}
+	return NULL;
+}
+
+static void count_state(const struct client *client, int64_t by)
+{
+	_Atomic int64_t *gauge = gauge_of(client);
+
+	if (gauge != NULL)
+		atomic_fetch_add_explicit(gauge, by, memory_order_relaxed);
+}
+
+static void state_set(struct client *client, enum client_state state)
+{
+	count_state(client, -1);
+	client->state = (uint8_t)state;
+	count_state(client, 1);
+}
+
 /* ---- timers */
 
 static void authentication_is_late(struct timer *timer, int64_t now_mono_ms)
@@ -64,9 +107,12 @@ static void authentication_is_late(struct timer *timer, int64_t now_mono_ms)
 	struct client *client = memory_holder(timer, struct client, timer);
 
 	if (client->dialect == NULL) {
+		metric_add(ws_refused_slow_handshake, 1);
 		client->close_reason = CLOSE_SILENT;
 		client_end(client);
 	} else {
+		if (client->state == CLIENT_CONNECTING)
+			metric_add(ws_refused_unauthenticated, 1);
 		/* With a token in hand it is not the client that was silent. */
 		client_close(client,
 			client->state == CLIENT_AUTHENTICATING ? CLOSE_UNAVAILABLE : CLOSE_SILENT, true);
@@ -138,8 +184,10 @@ void client_begin(struct hub *hub, struct client *client, uint64_t socket_id)
 	hub->clients = client;
 	hub->client_count++;
 	table_put(&hub->sockets, socket_id, client);
-	wheel_start(&hub->wheel, &client->timer, hub->now_mono_ms + hub->options.auth_ms);
+	wheel_start(&hub->wheel, &client->timer,
+		hub->now_mono_ms + (hub->options.handshake_ms != 0 ? hub->options.handshake_ms : hub->options.auth_ms));
 	metric_add(ws_unauthenticated, 1);
+	count_state(client, 1);
 }
 
 bool client_connected(struct client *client, size_t dialect_no, const struct handshake *hs)
@@ -147,8 +195,11 @@ bool client_connected(struct client *client, size_t dialect_no, const struct han
 	char token[TOKEN_MOST + 1];
 	bool present = false;
 
+	count_state(client, -1);
 	client->dialect_no = (uint8_t)dialect_no;
 	client->dialect = dialects[dialect_no];
+	count_state(client, 1);
+	wheel_start(&client->hub->wheel, &client->timer, client->hub->now_mono_ms + client->hub->options.auth_ms);
 	if (!client->dialect->connected(client, hs, token, sizeof token, &present))
 		return false;
 	if (present)
@@ -196,7 +247,7 @@ void client_authenticate(struct client *client, const char *token)
 {
 	assert(client->state == CLIENT_CONNECTING);
 	client->token = memory_text(token);
-	client->state = CLIENT_AUTHENTICATING;
+	state_set(client, CLIENT_AUTHENTICATING);
 	token_ask(client);
 }
 
@@ -293,7 +344,7 @@ static void own_stream_settled(struct client *client, struct stream s, struct me
 		return;
 	}
 	token_forget(client);
-	client->state = CLIENT_READY;
+	state_set(client, CLIENT_READY);
 	client->timer.fire = heartbeat;
 	/* Spread, so that those who connected together are not all served in one turn. */
 	uint32_t first = hub->options.heartbeat_ms / 2 +
@@ -316,7 +367,16 @@ static void token_is_good(struct client *client, const pb_ResolveTokenReply *got
 {
 	struct stream own = STREAM_USER(got->account.id);
 	struct member *member = NULL;
+	struct socket_limits *limits = client->hub->options.limits;
 
+	if (limits != NULL && !client->counted) {
+		if (!limits_account_enter(limits, got->account.id)) {
+			metric_add(ws_refused_account_sockets, 1);
+			client_close(client, CLOSE_TOO_MANY_SOCKETS, true);
+			return;
+		}
+		client->counted = true;
+	}
 	client->session_id = got->session_id;
 	client->epoch = got->epoch;
 	client->generation = got->generation;
@@ -440,6 +500,7 @@ enum client_ops client_count_op(struct client *client)
 		return CLIENT_OPS_FINE;
 	if (client->ops <= 2 * most)
 		return CLIENT_OPS_TOO_MANY;
+	metric_add(ws_refused_operations, 1);
 	client_close(client, CLOSE_TOO_MANY_OPS, true);
 	return CLIENT_OPS_CLOSED;
 }
@@ -542,6 +603,10 @@ static void leave_everything(struct client *client)
 		((struct token_question *)client->asking)->client = NULL;
 		client->asking = NULL;
 	}
+	if (client->counted) {
+		client->counted = false;
+		limits_account_leave(hub->options.limits, client->user->id);
+	}
 	wheel_stop(&hub->wheel, &client->retry);
 	token_forget(client);
 	free(client->wanted);
@@ -567,7 +632,7 @@ void client_close(struct client *client, enum close_reason reason, bool discard)
 	else
 		metric_add(ws_unauthenticated, -1);
 	client->close_reason = (uint8_t)reason;
-	client->state = CLIENT_CLOSING;
+	state_set(client, CLIENT_CLOSING);
 	leave_everything(client);
 	if (discard)
 		queue_clear(&hub->pool, &client->queue, true);
@@ -609,7 +674,7 @@ void client_end(struct client *client)
 			metric_add(ws_unauthenticated, -1);
 		leave_everything(client);
 	}
-	client->state = CLIENT_ENDED;
+	state_set(client, CLIENT_ENDED);
 	user_leave(client);
 	wheel_stop(&hub->wheel, &client->timer);
 	queue_clear(&hub->pool, &client->queue, false);

@@ -69,6 +69,7 @@ struct client {
 	uint32_t ops;
 	uint8_t recent_at;
 	uint8_t close_reason;
+	bool counted;   /* among the sockets of its account */
 	bool may_write; /* a bot's token may be for reading only */
 	struct timer timer; /* authentication deadline, then heartbeats, then the end of closing */
 	struct timer retry; /* of asking about the token */

@@ -500,10 +500,14 @@ static void ephemeral_list(
 			continue;
 		client->stamp = stamp;
 		struct frame *frame = frame_of(hub, d, client);
-		/* Shed first: a client that lags has no use for who is typing. */
-		if (frame == NULL || client->queue.bytes > hub->options.queue_bytes / 2 ||
-			frame->length > hub->options.queue_bytes / 2)
+		if (frame == NULL)
 			continue;
+		/* Shed first: a client that lags has no use for who is typing. */
+		if ((hub->pressed && client->queue.bytes > 0) || client->queue.bytes > hub->options.queue_bytes / 2 ||
+			frame->length > hub->options.queue_bytes / 2) {
+			hub->ephemeral_shed++;
+			continue;
+		}
 		if (entry->sub->member->catchup == NULL)
 			client_append(client, frame, d->bulk);
 	}

@@ -28,6 +28,7 @@ struct gateway {
 	struct socket_limits limits;
 	struct loop **loops;
 	struct calls *calls; /* one a loop */
+	struct arena *mem;   /* what lives as long */
 	size_t loop_count;
 };
 
@@ -120,12 +121,14 @@ static enum status loops_create(struct gateway *gateway)
 				.queue_bytes = (uint32_t)config->ws_queue_bytes,
 				.queue_ms = (uint32_t)config->ws_queue_ms,
 				.heartbeat_ms = (uint32_t)config->ws_heartbeat_ms,
+				.handshake_ms = (uint32_t)config->ws_handshake_ms,
 				.auth_ms = (uint32_t)config->ws_auth_ms,
 				.ops_per_min = (uint32_t)config->ws_ops_per_min,
 				.max_frame_bytes = (uint32_t)config->ws_max_frame_bytes,
 				.ring_stream_bytes = (uint32_t)config->ws_ring_stream_bytes,
 				.ring_bytes = (uint32_t)((size_t)config->ws_ring_bytes / gateway->loop_count),
-				.linger_ms = (uint32_t)config->ws_linger_ms},
+				.linger_ms = (uint32_t)config->ws_linger_ms,
+				.limits = &gateway->limits},
 			.sockets = {.listen = config->ws_listen,
 				.port = port,
 				.sndbuf_bytes = (int)config->ws_sndbuf_bytes,
@@ -191,6 +194,8 @@ static void gateway_free(struct gateway *gateway)
 	route_destroy(shared->route);
 	free(gateway->loops);
 	free(gateway->calls);
+	limits_finish(&gateway->limits);
+	arena_destroy(gateway->mem);
 	free(gateway);
 }
 
@@ -214,7 +219,10 @@ enum status gateway_start(const struct config *config, struct ops *ops, struct g
 	else
 		snprintf(instance, sizeof instance, "gateway-%d", (int)getpid());
 
-	enum status st = clients_create(gateway);
+	gateway->mem = arena_create();
+	enum status st = limits_init(&gateway->limits, gateway->mem, config);
+	if (st == STATUS_OK)
+		st = clients_create(gateway);
 	if (st == STATUS_OK)
 		st = loops_create(gateway);
 	if (st == STATUS_OK)

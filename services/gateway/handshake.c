@@ -302,6 +302,10 @@ size_t handshake_refuse(int code, char *out, size_t size)
 		reason = "Upgrade Required";
 		extra = "Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n";
 		break;
+	case 429:
+		reason = "Too Many Requests";
+		extra = "Retry-After: 5\r\n";
+		break;
 	case 431:
 		reason = "Request Header Fields Too Large";
 		break;

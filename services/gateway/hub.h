@@ -23,6 +23,7 @@
 struct hub;
 struct client;
 struct feed;
+struct socket_limits;
 
 /* Something that was asked outside. The first member of a struct of the asker's, which its `answered` frees.
  */
@@ -77,9 +78,11 @@ struct hub_options {
 	uint32_t queue_bytes;
 	uint32_t queue_ms;
 	uint32_t heartbeat_ms;
-	uint32_t auth_ms;
+	uint32_t handshake_ms; /* for the upgrade; 0: as auth_ms */
+	uint32_t auth_ms;      /* from the upgrade on */
 	uint32_t ops_per_min; /* 0: any */
 	uint32_t max_frame_bytes;
+	struct socket_limits *limits; /* NULL: none */
 	uint32_t slice; /* sockets of one event in a row; 512 when 0 */
 	uint32_t ring_stream_bytes, ring_bytes; /* of remembered events, of one stream and in all; 0: none are kept */
 	uint32_t linger_ms; /* how long a stream is followed that nobody is in any more; 10 s when 0 */
@@ -123,8 +126,10 @@ struct hub {
 	struct timer sweep;
 	uint64_t events_sent; /* since the metrics were last told; so are the next */
 	uint64_t frame_hits, replayed_memory, replayed_log;
+	uint64_t ephemeral_shed;
 	size_t ring_bytes_told;
 	bool draining;
+	bool pressed; /* the queues of the process are nearly full: ephemeral events are let go */
 	char generation[HUB_GENERATION_SIZE]; /* see hub_generation */
 };
 

@@ -10,6 +10,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/ops/ops.h"
 #include "services/gateway/client.h"
 #include "services/gateway/memory.h"
 
@@ -241,13 +242,15 @@ static void *run(void *arg)
 {
 	struct loop *loop = arg;
 	struct hub *hub = &loop->hub;
-	int64_t wait_us = 0;
+	int64_t wait_us = 0, began_us = 0; /* this turn */
 	char name[16];
 
 	snprintf(name, sizeof name, "loop-%zu", loop->options.number);
 	pthread_setname_np(pthread_self(), name);
 	while (!atomic_load(&loop->stopping)) {
-		sockets_wait(loop->sockets, wait_us);
+		if (began_us != 0)
+			metric_observe_us(&metrics.ws_loop_lag_seconds, clock_mono_us() - began_us);
+		began_us = sockets_wait(loop->sockets, wait_us);
 		bool drain = atomic_load(
 			&loop->draining); /* before the mailbox: what was put there earlier comes first */
 		open_mailbox(loop);

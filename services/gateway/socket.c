@@ -27,6 +27,7 @@
 #define IOV_AT_ONCE     64
 #define BACKLOG         4096
 #define ACCEPT_PAUSE_MS 100
+#define WARN_PAUSE_MS   10000
 #define READ_ROOM       4096 /* at least, behind an unfinished frame */
 
 /* One connection. */
@@ -37,12 +38,15 @@ struct socket {
 	bool deaf;      /* what else it sends is not looked at */
 	bool writing;   /* waits for the kernel to take more */
 	bool paused;    /* is not read until it reads */
+	bool entered;   /* counted under key */
 	size_t scanned; /* of the handshake */
 	struct frame_parser parser;
 	uint8_t *kept; /* the beginning of an unfinished frame, or of the handshake */
 	size_t kept_length, kept_capacity;
 	struct socket *stuck_next, **stuck_link; /* NULL link: not stuck */
 	int64_t stuck_since_ms;
+	uint64_t key; /* what limits count it under */
+	struct address peer;
 };
 
 struct sockets {
@@ -54,6 +58,7 @@ struct sockets {
 	size_t buffer_size;
 	struct socket *stuck, **stuck_end; /* longest first */
 	struct timer accept_again;
+	int64_t warn_again_ms; /* of files that are short */
 	size_t queued_bytes; /* as last told to the metrics */
 	uint64_t bytes_sent; /* since then */
 };
@@ -249,6 +254,8 @@ static void stuck_add(struct sockets *sockets, struct socket *s)
 static void socket_free(struct sockets *sockets, struct socket *s)
 {
 	stuck_remove(sockets, s);
+	if (s->entered)
+		limits_leave(sockets->options.limits, s->key, sockets->hub->now_mono_ms);
 	close(s->fd); /* leaves the epoll set by itself */
 	frame_parser_finish(&s->parser);
 	free(s->kept);
@@ -314,8 +321,30 @@ static void refuse(struct socket *s, int code)
 	client_end(&s->client);
 }
 
+/* 0, or the HTTP status to refuse the upgrade with. */
+static int judge(struct sockets *sockets, struct socket *s, const struct handshake *hs)
+{
+	struct socket_limits *limits = sockets->options.limits;
+	int64_t now_mono_ms = sockets->hub->now_mono_ms;
+
+	if (!s->entered) { /* a proxy's: now it is known for whom it speaks */
+		s->key = limits_key(limits, &s->peer, hs->forwarded_for);
+		if (!limits_enter(limits, s->key, now_mono_ms)) {
+			metric_add(ws_refused_address_sockets, 1);
+			return 429;
+		}
+		s->entered = true;
+	}
+	int code = limits_handshake(limits, s->key, now_mono_ms);
+	if (code == 429)
+		metric_add(ws_refused_address_rate, 1);
+	else if (code != 0)
+		metric_add(ws_refused_rate, 1);
+	return code;
+}
+
 /* The request is complete. False: refused. */
-static bool upgrade(struct socket *s, char *bytes, size_t length)
+static bool upgrade(struct sockets *sockets, struct socket *s, char *bytes, size_t length)
 {
 	struct client *client = &s->client;
 	struct handshake hs;
@@ -323,20 +352,29 @@ static bool upgrade(struct socket *s, char *bytes, size_t length)
 	size_t no = 0;
 
 	if (code != 101) {
+		metric_add(ws_refused_request, 1);
+		refuse(s, code);
+		return false;
+	}
+	code = judge(sockets, s, &hs);
+	if (code != 0) {
 		refuse(s, code);
 		return false;
 	}
 	while (no < dialect_count && !dialects[no]->accepts(hs.path))
 		no++;
 	if (no == dialect_count) {
+		metric_add(ws_refused_request, 1);
 		refuse(s, 404);
 		return false;
 	}
 	if (client->hub->draining) {
+		metric_add(ws_refused_draining, 1);
 		refuse(s, 503);
 		return false;
 	}
 	if (!client_connected(client, no, &hs)) {
+		metric_add(ws_refused_request, 1);
 		refuse(s, 400);
 		return false;
 	}
@@ -364,12 +402,13 @@ static size_t consume(
 	if (!s->handshaken) {
 		size_t head = handshake_complete((char *)bytes, length, &s->scanned);
 		if (head > HANDSHAKE_MAX_BYTES || (head == 0 && length > HANDSHAKE_MAX_BYTES)) {
+			metric_add(ws_refused_request, 1);
 			refuse(s, 431);
 			return length;
 		}
 		if (head == 0)
 			return 0;
-		if (!upgrade(s, (char *)bytes, head))
+		if (!upgrade(sockets, s, (char *)bytes, head))
 			return length;
 		done = head;
 	}
@@ -446,10 +485,10 @@ static void receive(struct sockets *sockets, struct socket *s)
 
 /* One too many: told so. What it said already is read, for closing with bytes unread would reset the connection and the word with
  * it. Who has not said anything yet hears it too, as a rule. */
-static void turn_away(int fd)
+static void turn_away(int fd, int code)
 {
 	char text[512];
-	ssize_t n = send(fd, text, handshake_refuse(503, text, sizeof text), MSG_NOSIGNAL | MSG_DONTWAIT);
+	ssize_t n = send(fd, text, handshake_refuse(code, text, sizeof text), MSG_NOSIGNAL | MSG_DONTWAIT);
 
 	shutdown(fd, SHUT_WR);
 	for (int i = 0; i < 8 && n > 0; i++)
@@ -457,26 +496,42 @@ static void turn_away(int fd)
 	close(fd);
 }
 
-static void accepted(struct sockets *sockets, int fd)
+static void accepted(struct sockets *sockets, int fd, const struct sockaddr_storage *from)
 {
 	struct socket_limits *limits = sockets->options.limits;
 	int one = 1, sndbuf = sockets->options.sndbuf_bytes;
 	struct socket *s = NULL;
+	struct address peer = limits_peer(from);
+	bool entered = false;
+	uint64_t key = 0;
 
 	if (atomic_fetch_add(&limits->count, 1) >= limits->most) {
-		turn_away(fd);
+		metric_add(ws_refused_sockets, 1);
+		turn_away(fd, 503);
 		atomic_fetch_sub(&limits->count, 1);
 		return;
+	}
+	if (!limits_trusts(limits, &peer)) { /* counted from here on, whatever it says or does not */
+		key = limits_key(limits, &peer, NULL);
+		entered = limits_enter(limits, key, sockets->hub->now_mono_ms);
+		if (!entered) {
+			metric_add(ws_refused_address_sockets, 1);
+			turn_away(fd, 429);
+			atomic_fetch_sub(&limits->count, 1);
+			return;
+		}
 	}
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 	/* Without a bound a peer that does not read holds up to 4 MiB in the kernel. */
 	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &sndbuf, sizeof sndbuf);
 	if (posix_memalign((void **)&s, 64, sizeof *s) != 0) {
 		close(fd);
+		if (entered)
+			limits_leave(limits, key, sockets->hub->now_mono_ms);
 		atomic_fetch_sub(&limits->count, 1);
 		return;
 	}
-	*s = (struct socket){.fd = fd};
+	*s = (struct socket){.fd = fd, .entered = entered, .key = key, .peer = peer};
 	client_begin(sockets->hub, &s->client, atomic_fetch_add(&limits->last_id, 1) + 1);
 	epoll_set(sockets, EPOLL_CTL_ADD, fd, EPOLLIN, s);
 	metric_add(ws_accepted, 1);
@@ -490,11 +545,16 @@ static void shed(struct sockets *sockets)
 		close(sockets->reserve);
 		int fd = accept4(sockets->listener, NULL, NULL, SOCK_CLOEXEC);
 		if (fd >= 0)
-			turn_away(fd);
+			turn_away(fd, 503);
 		sockets->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	}
-	log_warn("accept_paused", LOG_STR("why", "no file is left"),
-		LOG_U64("sockets", atomic_load(&sockets->options.limits->count)));
+	metric_add(ws_refused_files, 1);
+	/* While files are short this comes ten times a second. */
+	if (sockets->hub->now_mono_ms >= sockets->warn_again_ms) {
+		log_warn("accept_paused", LOG_STR("why", "no file is left"),
+			LOG_U64("sockets", atomic_load(&sockets->options.limits->count)));
+		sockets->warn_again_ms = sockets->hub->now_mono_ms + WARN_PAUSE_MS;
+	}
 	epoll_set(sockets, EPOLL_CTL_MOD, sockets->listener, 0, &sockets->listener);
 	wheel_start(
 		&sockets->hub->wheel, &sockets->accept_again, sockets->hub->now_mono_ms + ACCEPT_PAUSE_MS);
@@ -503,9 +563,11 @@ static void shed(struct sockets *sockets)
 static void accept_some(struct sockets *sockets)
 {
 	for (int i = 0; i < ACCEPTS_AT_ONCE; i++) {
-		int fd = accept4(sockets->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		struct sockaddr_storage from = {0};
+		socklen_t length = sizeof from;
+		int fd = accept4(sockets->listener, (struct sockaddr *)&from, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
 		if (fd >= 0) {
-			accepted(sockets, fd);
+			accepted(sockets, fd, &from);
 			continue;
 		}
 		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
@@ -517,7 +579,7 @@ static void accept_some(struct sockets *sockets)
 
 /* ---- a loop's turn */
 
-void sockets_wait(struct sockets *sockets, int64_t timeout_us)
+int64_t sockets_wait(struct sockets *sockets, int64_t timeout_us)
 {
 	struct epoll_event events[EVENTS_AT_ONCE];
 	struct timespec timeout = {.tv_sec = timeout_us / 1000000, .tv_nsec = timeout_us % 1000000 * 1000};
@@ -526,7 +588,8 @@ void sockets_wait(struct sockets *sockets, int64_t timeout_us)
 	if (count < 0 && errno == ENOSYS) /* Linux before 5.11 */
 		count = epoll_wait(sockets->epoll, events, EVENTS_AT_ONCE, (int)((timeout_us + 999) / 1000));
 
-	sockets->hub->now_mono_ms = clock_mono_ms();
+	int64_t now_us = clock_mono_us();
+	sockets->hub->now_mono_ms = now_us / 1000;
 	sockets->hub->now_wall_ms = clock_wall_ms();
 	for (int i = 0; i < count; i++) {
 		void *arg = events[i].data.ptr;
@@ -550,6 +613,7 @@ void sockets_wait(struct sockets *sockets, int64_t timeout_us)
 			(events[i].events & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0)
 			receive(sockets, s);
 	}
+	return now_us;
 }
 
 static void write_list(
@@ -586,6 +650,41 @@ static void stuck_close(struct sockets *sockets)
 	}
 }
 
+static int longest_first(const void *a, const void *b)
+{
+	uint32_t left = (*(struct socket *const *)a)->client.queue.bytes;
+	uint32_t right = (*(struct socket *const *)b)->client.queue.bytes;
+
+	return (left < right) - (left > right);
+}
+
+/* The queues of all loops together are full: of those here whose peers do not read, the longest go, until the rest of this loop
+ * is its share of seven eighths. What only waits for its turn to be written is not theirs to pay for. */
+static void relieve(struct sockets *sockets, uint64_t queued)
+{
+	struct hub *hub = sockets->hub;
+	uint64_t most = sockets->options.limits->queue_bytes;
+	double share = (double)hub->pool.bytes / (double)queued;
+	uint64_t target = (uint64_t)(share * (double)(most - most / 8));
+	size_t count = 0;
+
+	for (struct socket *s = sockets->stuck; s != NULL; s = s->stuck_next)
+		count++;
+	if (count == 0)
+		return;
+	struct socket **found = memory_new(count * sizeof *found);
+	count = 0;
+	for (struct socket *s = sockets->stuck; s != NULL; s = s->stuck_next)
+		if (s->client.state < CLIENT_CLOSING)
+			found[count++] = s;
+	qsort(found, count, sizeof *found, longest_first);
+	for (size_t i = 0; i < count && hub->pool.bytes > target; i++) {
+		metric_add(ws_queue_relieved, 1);
+		client_stuck(&found[i]->client);
+	}
+	free(found);
+}
+
 static void reap(struct sockets *sockets)
 {
 	struct client_list *ended = &sockets->hub->ended;
@@ -607,15 +706,31 @@ static void metrics_tell(struct sockets *sockets)
 	struct hub *hub = sockets->hub;
 
 	if (hub->pool.bytes != sockets->queued_bytes) {
-		metric_add(ws_queue_bytes, (int64_t)hub->pool.bytes - (int64_t)sockets->queued_bytes);
+		int64_t more = (int64_t)hub->pool.bytes - (int64_t)sockets->queued_bytes;
+		metric_add(ws_queue_bytes, more);
+		atomic_fetch_add_explicit(&sockets->options.limits->queued, more, memory_order_relaxed);
 		sockets->queued_bytes = hub->pool.bytes;
 	}
 	if (sockets->bytes_sent != 0)
 		metric_add(ws_bytes_sent, sockets->bytes_sent);
 	if (hub->events_sent != 0)
 		metric_add(ws_events_sent, hub->events_sent);
-	sockets->bytes_sent = hub->events_sent = 0;
+	if (hub->ephemeral_shed != 0)
+		metric_add(ws_ephemeral_shed, hub->ephemeral_shed);
+	sockets->bytes_sent = hub->events_sent = hub->ephemeral_shed = 0;
 	hub_tell_metrics(hub);
+}
+
+static void queues_bound(struct sockets *sockets)
+{
+	struct socket_limits *limits = sockets->options.limits;
+	int64_t queued = atomic_load_explicit(&limits->queued, memory_order_relaxed);
+
+	if (limits->queue_bytes == 0)
+		return;
+	sockets->hub->pressed = queued > 0 && (uint64_t)queued > limits->queue_bytes - limits->queue_bytes / 4;
+	if (queued > 0 && (uint64_t)queued > limits->queue_bytes)
+		relieve(sockets, (uint64_t)queued);
 }
 
 bool sockets_write(struct sockets *sockets, int64_t budget_us)
@@ -636,8 +751,9 @@ bool sockets_write(struct sockets *sockets, int64_t budget_us)
 		list_shift(&hub->bulk, done);
 	}
 	stuck_close(sockets);
-	reap(sockets);
 	metrics_tell(sockets);
+	queues_bound(sockets);
+	reap(sockets);
 	return hub->urgent.count > 0 || hub->bulk.count > 0;
 }
 

@@ -5,22 +5,15 @@
  */
 #pragma once
 
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "common/base/status.h"
 #include "services/gateway/hub.h"
+#include "services/gateway/limits.h"
 
 struct sockets;
-
-/* Shared by all loops of the process. */
-struct socket_limits {
-	_Atomic size_t count; /* sockets there are */
-	size_t most;
-	_Atomic uint64_t last_id;
-};
 
 struct sockets_options {
 	const char *listen; /* "host:port" */
@@ -28,7 +21,7 @@ struct sockets_options {
 	int sndbuf_bytes;
 	size_t max_frame_bytes;
 	uint32_t queue_bytes, queue_ms;
-	struct socket_limits *limits;
+	struct socket_limits *limits; /* shared by all loops of the process */
 };
 
 /* The number of sockets that the process may have: what is configured (0: anything), within what nofile
@@ -42,8 +35,8 @@ void sockets_destroy(struct sockets *sockets); /* closes everything that is left
 uint16_t sockets_port(const struct sockets *sockets);
 
 /* Waits at most timeout_us for something to do, and reads, accepts and writes what the kernel has become
- * ready for. */
-void sockets_wait(struct sockets *sockets, int64_t timeout_us);
+ * ready for. Returns when it stopped waiting, on the monotonic clock in microseconds. */
+int64_t sockets_wait(struct sockets *sockets, int64_t timeout_us);
 /* Ends the current or next sockets_wait. Any thread. */
 void sockets_wake(struct sockets *sockets);
 /* Writes to clients with something in their queue: all of the urgent ones, of the bulk about `budget_us`'

@@ -990,6 +990,10 @@ START_TEST(an_ephemeral_event_reaches_key_holders_once_and_not_those_who_lag)
 	struct bus_event *ev = bus_event_create_ephemeral(bytes, length);
 	ck_assert_ptr_nonnull(ev);
 	hub_ephemeral(&w->hub, ev);
+	ck_assert_uint_eq(w->hub.ephemeral_shed, 1); /* of the one who lags */
+	w->hub.pressed = true; /* now nobody gets it who has anything waiting */
+	hub_ephemeral(&w->hub, ev);
+	ck_assert_uint_eq(w->hub.ephemeral_shed, 3);
 	bus_event_unref(ev);
 	arena_destroy(mem);
 	world_settle(w);

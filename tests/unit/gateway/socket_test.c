@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/ops/ops.h"
 #include "tests/unit/gateway/world.h"
 #include "tests/unit/main.h"
 
@@ -46,6 +47,7 @@ static struct fixture *fixture_create(size_t most, uint32_t queue_ms)
 static void fixture_destroy(struct fixture *fx)
 {
 	sockets_destroy(fx->sockets);
+	limits_finish(&fx->limits);
 	world_destroy(fx->w);
 	free(fx);
 }
@@ -335,9 +337,210 @@ START_TEST(without_files_accepting_pauses_and_goes_on)
 }
 END_TEST
 
+static void nobody_is_left(struct fixture *fx)
+{
+	while (atomic_load(&fx->limits.count) > 0) /* or the test's time is over */
+		turn(fx, 1);
+}
+
+START_TEST(a_request_that_trickles_is_cut_whatever_comes)
+{
+	struct fixture *fx = fixture_create(100, 5000);
+	uint64_t cut = atomic_load(&metrics.ws_refused_slow_handshake);
+
+	fx->w->hub.options.handshake_ms = 100;
+	fx->w->hub.options.auth_ms = 3600000;
+	int fd = dial(fx);
+	turn(fx, 5);
+	for (size_t i = 0; atomic_load(&fx->limits.count) > 0; i++) {
+		send(fd, UPGRADE + i % 16, 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+		turn(fx, 1);
+	}
+	ck_assert_uint_eq(atomic_load(&metrics.ws_refused_slow_handshake), cut + 1);
+	close(fd);
+	fixture_destroy(fx);
+}
+END_TEST
+
+START_TEST(the_time_for_authentication_begins_with_the_upgrade)
+{
+	struct fixture *fx = fixture_create(100, 5000);
+	char got[4096], request[512];
+
+	fx->w->hub.options.handshake_ms = 100;
+	fx->w->hub.options.auth_ms = 3600000;
+	int fd = dial(fx);
+	snprintf(request, sizeof request, "%.*s\r\n\r\n", (int)(strstr(UPGRADE, "\r\nAuth") - UPGRADE), UPGRADE);
+	say(fd, request, strlen(request));
+	hear(fx, fd, got, sizeof got, "101");
+	ck_assert_uint_eq(atomic_load(&fx->limits.count), 1);
+	ck_assert_int_gt(fx->w->hub.clients->timer.due_tick * WHEEL_TICK_MS, fx->w->hub.now_mono_ms + 3500000);
+	close(fd);
+	fixture_destroy(fx);
+}
+END_TEST
+
+/* Asks for the upgrade on a connection of its own, which stays open. Returns the status, or 0. */
+static int upgraded(struct fixture *fx, const char *header, int *out_fd, char *got, size_t size)
+{
+	char request[1024];
+
+	snprintf(request, sizeof request, "%.*s%s\r\n", (int)strlen(UPGRADE) - 2, UPGRADE, header);
+	*out_fd = dial(fx);
+	turn(fx, 1);
+	send(*out_fd, request, strlen(request), MSG_NOSIGNAL);
+	hear(fx, *out_fd, got, size, "\r\n\r\n");
+	return strncmp(got, "HTTP/1.1 ", 9) == 0 ? atoi(got + 9) : 0;
+}
+
+START_TEST(more_sockets_of_an_address_than_allowed_are_429_before_they_say_anything)
+{
+	struct fixture *fx = fixture_create(100, 5000);
+	char got[4096];
+
+	fx->limits.per_address = 2;
+	int first = dial(fx), second = dial(fx);
+	turn(fx, 5);
+	turn(fx, 5);
+	int third = dial(fx);
+	hear(fx, third, got, sizeof got, "\r\n\r\n");
+	ck_assert_int_eq(atoi(got + 9), 429);
+	ck_assert_ptr_nonnull(strstr(got, "Retry-After: "));
+	close(third);
+	close(first);
+	while (atomic_load(&fx->limits.count) > 1)
+		turn(fx, 1);
+	ck_assert_int_eq(upgraded(fx, "", &third, got, sizeof got), 101);
+	close(second);
+	close(third);
+	nobody_is_left(fx);
+	fixture_destroy(fx);
+}
+END_TEST
+
+START_TEST(behind_a_proxy_each_address_is_counted_by_itself)
+{
+	struct fixture *fx = fixture_create(100, 5000);
+	struct network proxy = {.bits = 128};
+	char got[4096];
+	int fds[5];
+
+	ck_assert_int_eq(address_parse("127.0.0.1", 9, &proxy.address), STATUS_OK);
+	fx->limits.trusted = &proxy;
+	fx->limits.trusted_count = 1;
+	fx->limits.per_address = 1;
+	ck_assert_int_eq(upgraded(fx, "X-Forwarded-For: 192.0.2.1\r\n", &fds[0], got, sizeof got), 101);
+	ck_assert_int_eq(upgraded(fx, "X-Forwarded-For: 192.0.2.2\r\n", &fds[1], got, sizeof got), 101);
+	ck_assert_int_eq(upgraded(fx, "X-Forwarded-For: 192.0.2.1\r\n", &fds[2], got, sizeof got), 429);
+	ck_assert_int_eq(upgraded(fx, "", &fds[3], got, sizeof got), 101);
+	ck_assert_int_eq(upgraded(fx, "", &fds[4], got, sizeof got), 101);
+	for (int i = 0; i < 5; i++)
+		close(fds[i]);
+	nobody_is_left(fx);
+	ck_assert_uint_eq(fx->limits.addresses.count, 0);
+	fixture_destroy(fx);
+}
+END_TEST
+
+START_TEST(handshakes_above_the_rate_are_told_when_to_come_back)
+{
+	struct fixture *fx = fixture_create(100, 5000);
+	char got[4096];
+	int fd, codes[3] = {0};
+
+	fx->limits.handshakes_per_s = 1;
+	for (int i = 0; i < 3; i++) {
+		fx->limits.handshakes.at_ms = INT64_MAX / 2; /* the clock stands still */
+		fx->limits.handshakes.level = i == 0 ? 1000 : fx->limits.handshakes.level;
+		codes[i] = upgraded(fx, "", &fd, got, sizeof got);
+		close(fd);
+	}
+	ck_assert_int_eq(codes[0], 101);
+	ck_assert_int_eq(codes[1], 503);
+	ck_assert_int_eq(codes[2], 503);
+	ck_assert_ptr_nonnull(strstr(got, "Retry-After: "));
+	nobody_is_left(fx);
+	fixture_destroy(fx);
+}
+END_TEST
+
+START_TEST(more_sockets_of_an_account_than_allowed_are_4429_and_those_there_stay)
+{
+	struct fixture *fx = fixture_create(100, 5000);
+	char got[4096];
+	int fds[3];
+
+	fx->limits.per_account = 1;
+	fx->w->hub.options.limits = &fx->limits;
+	fds[0] = dial(fx);
+	say(fds[0], UPGRADE, strlen(UPGRADE));
+	hear(fx, fds[0], got, sizeof got, "\"hello\"");
+	fds[1] = dial(fx);
+	say(fds[1], UPGRADE, strlen(UPGRADE));
+	size_t length = hear(fx, fds[1], got, sizeof got, "too many sockets");
+	ck_assert_ptr_nonnull(memmem(got, length, "\x11\x4d" "too many sockets", 18));
+	close(fds[1]);
+	close(fds[0]);
+	nobody_is_left(fx);
+	ck_assert_uint_eq(fx->limits.accounts.count, 0);
+	fds[2] = dial(fx);
+	say(fds[2], UPGRADE, strlen(UPGRADE));
+	length = hear(fx, fds[2], got, sizeof got, "\"hello\"");
+	ck_assert_ptr_nonnull(memmem(got, length, "\"hello\"", 7));
+	close(fds[2]);
+	nobody_is_left(fx);
+	fixture_destroy(fx);
+}
+END_TEST
+
+START_TEST(when_all_queues_together_are_full_the_longest_of_who_does_not_read_goes)
+{
+	struct fixture *fx = fixture_create(100, 3600000);
+	char got[65536], subscribe[256], topic[64];
+	uint8_t frame[512];
+	int fds[2];
+	uint64_t relieved = atomic_load(&metrics.ws_queue_relieved);
+	size_t messages = 0, posted = 0;
+
+	fx->limits.queue_bytes = 8192; /* of one socket: 65536 */
+	snprintf(subscribe, sizeof subscribe, "{\"op\":\"subscribe\",\"topics\":[\"%s\"]}",
+		world_topic(topic, "channel", CHANNEL_A));
+	for (int i = 0; i < 2; i++) {
+		fds[i] = dial(fx);
+		say(fds[i], UPGRADE, strlen(UPGRADE));
+		hear(fx, fds[i], got, sizeof got, "\"hello\"");
+		say(fds[i], frame, masked(frame, 0x81, subscribe, strlen(subscribe)));
+		hear(fx, fds[i], got, sizeof got, "\"subscribed\"");
+	}
+	while (!(posted == 400 && messages == 400)) {
+		if (posted < 400 && messages == posted) {
+			world_post(fx->w, CHANNEL_A);
+			posted++;
+		}
+		turn(fx, 1);
+		ssize_t n = recv(fds[1], got, sizeof got - 1, MSG_DONTWAIT);
+		for (char *at = got;
+			n > 0 && (at = memmem(at, (size_t)(got + n - at), "channel_message", 15)) != NULL;
+			at++)
+			messages++;
+	}
+	ck_assert_uint_eq(atomic_load(&metrics.ws_queue_relieved), relieved + 1);
+	ck_assert_int_le(atomic_load(&fx->limits.queued), 8192);
+	close(fds[0]);
+	close(fds[1]);
+	nobody_is_left(fx);
+	fixture_destroy(fx);
+}
+END_TEST
+
 TESTS("socket", a_handshake_and_frames_in_single_bytes_are_understood,
 	frames_that_come_with_the_handshake_are_not_lost, what_is_no_handshake_is_answered_in_http,
 	more_sockets_than_allowed_are_refused_with_503, our_close_waits_for_theirs_and_theirs_is_answered,
 	a_message_over_the_limit_is_1009_before_it_is_here,
 	a_reader_that_does_not_read_is_closed_and_the_others_get_everything,
-	without_files_accepting_pauses_and_goes_on)
+	without_files_accepting_pauses_and_goes_on, a_request_that_trickles_is_cut_whatever_comes,
+	the_time_for_authentication_begins_with_the_upgrade,
+	more_sockets_of_an_address_than_allowed_are_429_before_they_say_anything,
+	behind_a_proxy_each_address_is_counted_by_itself, handshakes_above_the_rate_are_told_when_to_come_back,
+	more_sockets_of_an_account_than_allowed_are_4429_and_those_there_stay,
+	when_all_queues_together_are_full_the_longest_of_who_does_not_read_goes)
