@@ -1,8 +1,7 @@
 // tests/bench/run without the building: runs the benches asked for, prints a JSON line each and one table.
-import { execFileSync } from 'node:child_process';
-import { cpus, release, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
 import { benches } from './lib/benches.mjs';
+import { machine, median, printTable, say, verdict, versions as versionsOf } from './lib/report.mjs';
 import { World } from './lib/world.mjs';
 
 // What is measured is the server, not the client's look at every answer.
@@ -20,40 +19,8 @@ if (names.some((name) => !benches[name]) || !(runs >= 1) || !(seconds > 0)) {
   process.exit(2);
 }
 
-const line = (command, ...args) => {
-  try {
-    return execFileSync(command, args, { stdio: ['ignore', 'pipe', 'ignore'] }).toString().trim().split('\n')[0];
-  } catch {
-    return null;
-  }
-};
-
-function median(list) {
-  const sorted = [...list].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
-}
-
-const say = (number) => {
-  if (number === undefined) return '';
-  const size = Math.abs(number);
-  return number.toLocaleString('en-US', { maximumFractionDigits: size >= 100 ? 0 : size >= 10 ? 1 : 2 });
-};
-
-function verdict(row, value) {
-  if (row.least === undefined) return '';
-  const reached = (target) => (row.less ? value <= target : value >= target);
-  return reached(row.want) ? 'as wanted' : reached(row.least) ? 'reached' : 'missed';
-}
-
 const world = new World();
-const machine = { cpu: cpus()[0].model, cores: cpus().length, memory_mib: Math.round(totalmem() / 2 ** 20), kernel: release() };
-const versions = {
-  guildhall: line('git', 'describe', '--always', '--dirty'),
-  postgresql: line(`${world.cluster.pg.bin}/postgres`, '--version')?.split(' ')[2],
-  compiler: line('cc', '-dumpfullversion'),
-  node: process.version,
-};
+const versions = versionsOf(world.cluster.pg);
 
 const table = [['', 'what', 'at least', 'we want', `median of ${runs}`, 'verdict']];
 let wrong = 0;
@@ -87,12 +54,8 @@ try {
   await world.destroy();
 }
 
-const widths = table[0].map((_, column) => Math.max(...table.map((row) => row[column].length)));
 console.log(`\nStraight to the gateway and the api, without the edge; limits off, log level warn, PostgreSQL with fsync on; ${machine.cores} cores that
 everything shares, the load client included.\n`);
-table.forEach((row, i) => {
-  console.log(`| ${row.map((cell, column) => (column >= 2 && column <= 4 ? cell.padStart(widths[column]) : cell.padEnd(widths[column]))).join(' | ')} |`);
-  if (i === 0) console.log(`|${widths.map((width, column) => '-'.repeat(width + 1) + (column >= 2 && column <= 4 ? ':' : '-')).join('|')}|`);
-});
+printTable(table, [2, 3, 4]);
 console.log(wrong ? '\nFAILED: deliveries were lost, doubled, reordered or corrupt, or an answer was wrong' : '\nEvery delivery was checked: none lost, doubled, reordered or corrupt');
 process.exit(wrong ? 1 : 0);

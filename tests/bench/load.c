@@ -105,6 +105,7 @@ static void read_options(struct load *load, int argc, char **argv)
 		{"connecting", required_argument, NULL, 'c'},
 		{"get", required_argument, NULL, 'g'},
 		{"missed", required_argument, NULL, 'i'},
+		{"protocol", required_argument, NULL, 'p'},
 		{0},
 	};
 	static const char *const modes[] = {[MODE_IDLE] = "idle",
@@ -143,12 +144,20 @@ static void read_options(struct load *load, int argc, char **argv)
 		case 'i':
 			load->missed = (uint32_t)atoi(optarg);
 			break;
+		case 'p':
+			load->protocol = protocol_find(optarg);
+			if (load->protocol == NULL)
+				die("--protocol", "none of that name in load_protocols.tbl.h");
+			break;
 		default:
 			exit(2);
 		}
 	}
 	if (load->content_bytes < CONTENT_HEAD + 5 || load->content_bytes > 4000)
 		die("--content-bytes", "48 to 4000");
+	if (load->protocol->publish != NULL && load->mode != MODE_IDLE && load->mode != MODE_WINDOW &&
+		load->mode != MODE_RATE)
+		die("--mode", "sockets that publish do so in a window or at a rate");
 	if (load->mode == MODE_RATE && load->rate <= 0)
 		die("--rate", "posts a second");
 	if (load->mode == MODE_GET && load->get == NULL)
@@ -179,13 +188,16 @@ static void cpu_end(struct load *load)
 		load->processes[i].cpu_end_s = process_cpu_s(load->processes[i].pid);
 }
 
-static void turns_until(struct ws *ws, struct http *http, int64_t until_ns)
+static void turns_until(struct ws *ws, struct http *http, struct publisher *publisher, int64_t until_ns)
 {
 	for (;;) {
 		int64_t left = until_ns - now_ns();
 		if (left <= 0)
 			return;
-		if (ws_turn(ws, (int)(left / 1000000 > 20 ? 20 : left / 1000000)) && http != NULL)
+		int wait_ms = (int)(left / 1000000 > 20 ? 20 : left / 1000000);
+		if (publisher != NULL)
+			wait_ms = publish_turn(publisher, wait_ms);
+		if (ws_turn(ws, wait_ms) && http != NULL)
 			http_wake(http);
 	}
 }
@@ -194,24 +206,31 @@ static void run(struct load *load, struct ws *ws)
 {
 	load->begin_ns = now_ns() + (int64_t)(load->warmup_s * 1e9);
 	load->end_ns = load->begin_ns + (int64_t)(load->seconds * 1e9);
-	struct http *http = http_start(load);
-	turns_until(ws, http, load->begin_ns);
+	struct publisher *publisher = publish_start(load, ws);
+	struct http *http = publisher == NULL ? http_start(load) : NULL;
+	turns_until(ws, http, publisher, load->begin_ns);
 	/* A turn late at most: rates are over the time that really passed. */
 	load->deliveries_begin = load->deliveries;
+	load->received_begin = load->received;
 	int64_t begun = now_ns();
 	cpu_begin(load);
-	turns_until(ws, http, load->end_ns);
+	turns_until(ws, http, publisher, load->end_ns);
 	load->deliveries_end = load->deliveries;
+	load->received_end = load->received;
 	cpu_end(load);
 	load->seconds = (double)(now_ns() - begun) / 1e9;
-	http_stop(http);
+	if (http != NULL)
+		http_stop(http);
 	int64_t give_up = now_ns() + DRAIN_NS;
-	while (now_ns() < give_up && !(http_stopped(http) && ledger_complete(load) && ws_complete(ws)))
-		if (ws_turn(ws, 20))
+	while (now_ns() < give_up &&
+		!((http == NULL || http_stopped(http)) && ledger_complete(load) && ws_complete(ws)))
+		if (ws_turn(ws, 20) && http != NULL)
 			http_wake(http);
-	http_join(http);
+	if (http != NULL)
+		http_join(http);
+	publish_finish(publisher);
 	/* Whatever comes now came once too often. */
-	turns_until(ws, NULL, now_ns() + 200000000);
+	turns_until(ws, NULL, NULL, now_ns() + 200000000);
 }
 
 static void print_count(FILE *out, const char *name, uint64_t count)
@@ -228,6 +247,7 @@ static void print_process(FILE *out, const struct process *p, bool first)
 {
 	fprintf(out, "%s\"%s\":{", first ? "" : ",", p->name);
 	print_real(out, "cpu_s", p->cpu_end_s - p->cpu_begin_s);
+	print_real(out, "cpu_connect_s", p->cpu_connect_s);
 	fprintf(out, "\"rss_begin_kib\":%ld,\"rss_ready_kib\":%ld,\"rss_end_kib\":%ld}", p->rss_begin_kib,
 		p->rss_ready_kib, p->rss_end_kib);
 }
@@ -261,6 +281,8 @@ static void print(const struct load *load, uint32_t sockets, double connect_s, F
 	print_count(out, "late", load->late);
 	print_count(out, "refused", load->refused);
 	print_count(out, "other_frames", load->others);
+	print_real(out, "bytes_per_delivery",
+		deliveries > 0 ? (double)(load->received_end - load->received_begin) / (double)deliveries : 0);
 	print_count(out, "busy", load->busy);
 	print_real(out, "load_cpu_s", load->own_end_s - load->own_begin_s);
 	print_real(out, "machine_cpu_s", load->machine_end_s - load->machine_begin_s);
@@ -275,6 +297,8 @@ static void print(const struct load *load, uint32_t sockets, double connect_s, F
 	fputc(',', out);
 	histogram_print(&load->delivery, "delivery_ms", out);
 	fputc(',', out);
+	histogram_print(&load->logged, "logged_ms", out);
+	fputc(',', out);
 	histogram_print(&load->last, "last_ms", out);
 	fputs(",\"processes\":{", out);
 	for (size_t i = 0; i < load->process_count; i++)
@@ -287,6 +311,7 @@ int main(int argc, char **argv)
 	static struct load load = {.warmup_s = 2, .seconds = 8, .content_bytes = 56, .connecting = 512};
 	double connect_s = 0;
 	uint32_t sockets = 0;
+	load.protocol = protocol_find("house");
 	read_options(&load, argc, argv);
 	read_plan(&load);
 	for (size_t i = 0; i < load.group_count; i++)
@@ -298,7 +323,9 @@ int main(int argc, char **argv)
 	if (!ws_connect(ws, &connect_s))
 		return 2;
 	cpu_end(&load);
-	turns_until(ws, NULL, now_ns() + (int64_t)(load.settle_s * 1e9));
+	for (size_t i = 0; i < load.process_count; i++)
+		load.processes[i].cpu_connect_s = load.processes[i].cpu_end_s - load.processes[i].cpu_begin_s;
+	turns_until(ws, NULL, NULL, now_ns() + (int64_t)(load.settle_s * 1e9));
 	for (size_t i = 0; i < load.process_count; i++)
 		load.processes[i].rss_ready_kib = process_rss_kib(load.processes[i].pid);
 	if (load.mode == MODE_IDLE)

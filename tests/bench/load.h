@@ -1,8 +1,10 @@
 /*
  * load - the load client of the benches: ten thousand websockets that check every frame they get, and
- * keep-alive HTTP posters. It speaks the house dialect and shares no code with the servers it measures.
+ * keep-alive HTTP posters. It speaks the house dialect, and for comparison what other broadcast servers speak
+ * (load_protocols.tbl.h). It shares no code with the servers it measures.
  *
  * Two threads: the main thread owns the sockets, the ledgers and the report; a second one owns the posters.
+ * Where a protocol publishes by websocket there is no second thread: the first sockets of a group publish.
  * What passes between them are the atomic counters of struct sender and one eventfd. Times are
  * CLOCK_MONOTONIC nanoseconds of this machine.
  *
@@ -37,6 +39,7 @@ struct process {
 	char name[32];
 	int pid;
 	double cpu_begin_s, cpu_end_s; /* utime + stime around the measured time; idle: around the connecting */
+	double cpu_connect_s;          /* while all sockets connected */
 	long rss_begin_kib, rss_ready_kib, rss_end_kib; /* no sockets yet; all ready and settled; at the end */
 };
 /* All that this machine's CPUs did so far, for whomever; 0 when /proc/stat cannot be read. */
@@ -57,6 +60,7 @@ struct ledger_entry {
 	uint32_t length, seen, sender;
 	uint64_t number;
 	int64_t sent_ns;
+	int64_t logged_ns; /* what the message itself says of when it was logged; 0: nothing */
 };
 
 struct ledger {
@@ -98,12 +102,15 @@ enum mode {
 	MODE_GET,    /* a sender gets `get` again when it is answered */
 };
 
+struct protocol;
+
 struct faults {
 	uint64_t lost, doubled, reordered, corrupt, closed;
 };
 
 struct load {
 	enum mode mode;
+	const struct protocol *protocol;
 	double rate, warmup_s, seconds, settle_s;
 	uint32_t content_bytes, connecting;
 	struct sockaddr_in gateway, api;
@@ -126,8 +133,10 @@ struct load {
 	uint64_t busy;               /* subscriptions that were told to come back */
 	uint64_t deliveries, others; /* messages; other frames such as position or member_joined */
 	uint64_t deliveries_begin, deliveries_end;
+	uint64_t received, received_begin, received_end; /* bytes by all sockets, framing included */
 	struct histogram ready, delivery,
 		last; /* connect to subscribed; post to a socket; post to the group's last socket */
+	struct histogram logged; /* from when the message says that it was logged, whole ms, to a socket */
 	/* posters' thread until it ended */
 	struct histogram post;
 	uint64_t posts, late, refused; /* answered 201 in the measured time; begun late for want of a free
@@ -135,6 +144,31 @@ struct load {
 };
 
 int64_t now_ns(void);
+
+/* -- what is spoken inside the websockets (load_protocols.tbl.h) */
+
+struct ws;
+struct socket;
+
+struct protocol {
+	const char *name;
+	const char *subprotocol;    /* that the upgrade asks for; NULL none */
+	const char *before, *after; /* what stands around the content in what all sockets must get alike */
+	bool enveloped;             /* and whether channel_id and user_id stand in it, as JSON */
+	bool posts_envelope;        /* what is posted is what all get: the sender makes the envelope */
+	/* The upgrade was answered. */
+	void (*opened)(struct ws *ws, struct socket *s);
+	/* A data frame. */
+	void (*got)(struct ws *ws, struct socket *s, const uint8_t *payload, size_t length, int64_t at_ns);
+	/* Sends one message by this socket, which is in the group that gets it. NULL: messages are posted. */
+	void (*publish)(struct ws *ws, struct socket *s, const struct sender *sender, const char *content);
+	uint8_t opcode; /* of what is sent and got: 1 text, 2 binary */
+};
+/* NULL: there is none of that name. */
+const struct protocol *protocol_find(const char *name);
+/* A message as a client of a protocol without envelopes would write it; at most ENVELOPE_SIZE bytes. */
+#define ENVELOPE_SIZE 4600
+size_t envelope_write(const struct load *load, const struct sender *sender, const char *content, char *out);
 
 /* -- ledger: the content of messages and what every socket must get (load_ledger.c) */
 
@@ -156,7 +190,6 @@ void ledger_finish(struct load *load);
 
 /* -- websockets (load_ws.c); main thread */
 
-struct ws;
 struct ws *ws_create(struct load *load);
 /* Connects and subscribes all sockets; false with a line on stderr when one was refused or none was ready for
  * 20 s. */
@@ -166,6 +199,15 @@ bool ws_turn(struct ws *ws, int wait_ms);
 bool ws_complete(const struct ws *ws); /* every socket has all of its group's ledger */
 /* Counts what sockets miss as lost. */
 void ws_finish(struct ws *ws);
+
+/* -- publishing by websocket (load_publish.c); main thread */
+
+struct publisher;
+/* NULL when messages are posted. */
+struct publisher *publish_start(struct load *load, struct ws *ws);
+/* Publishes what is due. Returns for how many ms nothing will be, at most most_ms, unless a message is delivered. */
+int publish_turn(struct publisher *publisher, int most_ms);
+void publish_finish(struct publisher *publisher);
 
 /* -- posters (load_http.c); a thread of their own */
 

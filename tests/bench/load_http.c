@@ -73,13 +73,18 @@ static void post(struct http *http, struct poster *p, int64_t begun_ns)
 		length = snprintf(request, sizeof(request), "GET %s HTTP/1.1\r\nHost: %s:%d\r\nAuthorization: Bearer %s\r\n\r\n",
 			load->get, host, ntohs(load->api.sin_port), load->users[sender->user].token);
 	} else {
+		char body[ENVELOPE_SIZE];
 		content_write(load, p->index, sender->posted++, begun_ns, content);
+		size_t size = load->protocol->posts_envelope
+				      ? envelope_write(load, sender, content, body)
+				      : (size_t)snprintf(body, sizeof(body), "{\"content\":\"%.*s\"}",
+						(int)load->content_bytes, content);
 		length = snprintf(request, sizeof(request),
-		"POST /v1/channels/%s/messages HTTP/1.1\r\nHost: %s:%d\r\nAuthorization: Bearer "
-		"%s\r\nContent-Type: application/json\r\n"
-		"Content-Length: %u\r\n\r\n{\"content\":\"%.*s\"}",
-		sender->channel, host, ntohs(load->api.sin_port), load->users[sender->user].token,
-		load->content_bytes + 14, (int)load->content_bytes, content);
+			"POST /v1/channels/%s/messages HTTP/1.1\r\nHost: %s:%d\r\nAuthorization: Bearer "
+			"%s\r\nContent-Type: application/json\r\n"
+			"Content-Length: %zu\r\n\r\n%.*s",
+			sender->channel, host, ntohs(load->api.sin_port), load->users[sender->user].token,
+			size, (int)size, body);
 	}
 	p->busy = true;
 	p->begun_ns = begun_ns;

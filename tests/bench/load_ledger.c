@@ -8,6 +8,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* What stands behind the head of a content: letters that follow from sender and number. */
 static void pad(uint32_t sender, uint64_t number, char *out, size_t length)
@@ -72,15 +73,16 @@ static bool text_is(const uint8_t *payload, size_t length, const char *key, cons
 static bool content_read(const struct load *load, const struct group *group, const uint8_t *payload,
 	size_t length, struct content *out)
 {
-	static const char key[] = "\"content\":\"";
+	const struct protocol *protocol = load->protocol;
+	size_t before = strlen(protocol->before), after = strlen(protocol->after);
 	char head[CONTENT_HEAD + 1];
 	unsigned long long number, sent;
-	const uint8_t *at = memmem(payload, length, key, sizeof(key) - 1);
+	const uint8_t *at = memmem(payload, length, protocol->before, before);
 	if (at == NULL)
 		return false;
-	at += sizeof(key) - 1;
-	if ((size_t)(payload + length - at) < load->content_bytes + 3 ||
-		memcmp(at + load->content_bytes, "\"}}", 3) != 0)
+	at += before;
+	if ((size_t)(payload + length - at) != load->content_bytes + after ||
+		memcmp(at + load->content_bytes, protocol->after, after) != 0)
 		return false;
 	memcpy(head, at, CONTENT_HEAD);
 	head[CONTENT_HEAD] = 0;
@@ -90,9 +92,10 @@ static bool content_read(const struct load *load, const struct group *group, con
 	out->number = number;
 	out->sent_ns = (int64_t)sent;
 	const struct sender *sender = &load->senders[out->sender];
-	if (group != &load->groups[sender->group] ||
-		!text_is(payload, length, "channel_id", sender->channel) ||
-		!text_is(payload, length, "user_id", load->users[sender->user].id))
+	if (group != &load->groups[sender->group])
+		return false;
+	if (protocol->enveloped && (!text_is(payload, length, "channel_id", sender->channel) ||
+					   !text_is(payload, length, "user_id", load->users[sender->user].id)))
 		return false;
 	char whole[4096];
 	content_write(load, out->sender, out->number, out->sent_ns, whole);
@@ -144,6 +147,27 @@ static void judge_wrong(
 	complain(&load->faults.reordered, "reordered", group, *cursor, payload, length);
 }
 
+/* When the message says that it was logged, on our clock; 0 when it says nothing. */
+static int64_t logged_ns(const uint8_t *payload, size_t length)
+{
+	static const char key[] = "\"timestamp\":\"";
+	struct tm at = {0};
+	unsigned ms;
+	char text[32] = {0};
+	struct timespec wall;
+	const uint8_t *found = memmem(payload, length, key, sizeof(key) - 1);
+	if (found == NULL || (size_t)(payload + length - found) < sizeof(key) + 24)
+		return 0;
+	memcpy(text, found + sizeof(key) - 1, 24);
+	if (sscanf(text, "%4d-%2d-%2dT%2d:%2d:%2d.%3uZ", &at.tm_year, &at.tm_mon, &at.tm_mday, &at.tm_hour,
+		    &at.tm_min, &at.tm_sec, &ms) != 7)
+		return 0;
+	at.tm_year -= 1900;
+	at.tm_mon -= 1;
+	clock_gettime(CLOCK_REALTIME, &wall);
+	return now_ns() - (wall.tv_sec - timegm(&at)) * 1000000000LL - wall.tv_nsec + ms * 1000000LL;
+}
+
 /* The group's first sight of a message. */
 static bool enter(
 	struct load *load, struct group *group, uint64_t *cursor, const uint8_t *payload, size_t length)
@@ -171,6 +195,7 @@ static bool enter(
 	entry->sender = content.sender;
 	entry->number = content.number;
 	entry->sent_ns = content.sent_ns;
+	entry->logged_ns = logged_ns(payload, length);
 	return true;
 }
 
@@ -190,6 +215,8 @@ bool ledger_check(struct load *load, struct group *group, uint64_t *cursor, cons
 	bool measured = entry->sent_ns >= load->begin_ns && entry->sent_ns < load->end_ns;
 	if (measured)
 		histogram_add(&load->delivery, at_ns - entry->sent_ns);
+	if (measured && entry->logged_ns != 0)
+		histogram_add(&load->logged, at_ns - entry->logged_ns);
 	if (++entry->seen < group->sockets)
 		return false;
 	if (measured)

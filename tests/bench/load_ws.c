@@ -2,7 +2,7 @@
  * The sockets: RFC 6455 from the client's side on one epoll, no extensions. A socket at rest owns no buffer;
  * what a read left unfinished is kept aside until the next.
  */
-#include "tests/bench/load.h"
+#include "tests/bench/load_socket.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -17,42 +17,6 @@
 #define EVENTS           512
 #define SOURCES          8 /* 127.0.0.1 to .8, so that ports do not run short */
 #define CONNECT_STALL_NS 20000000000LL
-#define BUSY_NS          100000000LL /* before a subscription is tried again */
-
-enum socket_state {
-	SOCKET_NEW,
-	SOCKET_CONNECTING,
-	SOCKET_UPGRADING,
-	SOCKET_HELLO,
-	SOCKET_SUBSCRIBING,
-	SOCKET_BUSY,
-	SOCKET_READY,
-	SOCKET_CLOSED
-};
-
-struct socket {
-	struct group *group;
-	uint64_t cursor; /* in the group's ledger */
-	int64_t begun_ns;
-	int fd;
-	uint32_t user, kept; /* bytes of an unfinished frame */
-	uint8_t *keep;
-	struct socket *next_busy;
-	int64_t again_ns;
-	enum socket_state state;
-	uint32_t resumed; /* messages that it had missed, and got */
-	uint64_t hash;    /* of them, in their order */
-};
-
-struct ws {
-	struct load *load;
-	struct socket *sockets;
-	uint32_t count, begun, ready, closed;
-	int epoll;
-	struct socket *first_busy, **last_busy; /* told to come back, oldest first */
-	bool failed, completed;
-	uint8_t *buffer;
-};
 
 struct ws *ws_create(struct load *load)
 {
@@ -77,15 +41,15 @@ struct ws *ws_create(struct load *load)
 	return ws;
 }
 
-static void socket_failed(
+void socket_failed(
 	struct ws *ws, const struct socket *s, const char *what, const uint8_t *bytes, size_t length)
 {
 	static const char *const names[] = {
 		"new", "connecting", "upgrading", "hello", "subscribing", "busy", "ready", "closed"};
 	static unsigned said;
 	if (said++ < 10)
-		fprintf(stderr, "load: socket of %s while %s: %s %.*s\n", s->group->topic, names[s->state],
-			what, (int)(length > 400 ? 400 : length), bytes ? (const char *)bytes : "");
+		fprintf(stderr, "load: socket %zu of %s while %s, step %u: %s %.*s\n", (size_t)(s - ws->sockets),
+			s->group->topic, names[s->state], s->step, what, (int)(length > 400 ? 400 : length), bytes ? (const char *)bytes : "");
 	ws->failed = true;
 }
 
@@ -134,10 +98,10 @@ static void socket_send(struct ws *ws, struct socket *s, const void *bytes, size
 		socket_failed(ws, s, strerror(errno), NULL, 0);
 }
 
-static void send_frame(struct ws *ws, struct socket *s, uint8_t opcode, const void *payload, size_t length)
+void send_frame(struct ws *ws, struct socket *s, uint8_t opcode, const void *payload, size_t length)
 {
 	static const uint8_t mask[4] = {0x37, 0xfa, 0x21, 0x3d};
-	uint8_t frame[1024];
+	uint8_t frame[8192];
 	size_t head = length < 126 ? 2 : 4;
 	if (length > sizeof(frame) - 8)
 		return;
@@ -153,6 +117,18 @@ static void send_frame(struct ws *ws, struct socket *s, uint8_t opcode, const vo
 	socket_send(ws, s, frame, head + 4 + length);
 }
 
+void socket_ready(struct ws *ws, struct socket *s)
+{
+	s->state = SOCKET_READY;
+	histogram_add(&ws->load->ready, now_ns() - s->begun_ns);
+	ws->ready++;
+}
+
+void socket_message(struct ws *ws, struct socket *s, const uint8_t *message, size_t length, int64_t at_ns)
+{
+	ws->completed |= ledger_check(ws->load, s->group, &s->cursor, message, length, at_ns);
+}
+
 static void upgrade(struct ws *ws, struct socket *s)
 {
 	const struct load *load = ws->load;
@@ -161,8 +137,11 @@ static void upgrade(struct ws *ws, struct socket *s)
 	int length = snprintf(request, sizeof(request),
 		"GET %s HTTP/1.1\r\nHost: %s:%d\r\nUpgrade: websocket\r\nConnection: "
 		"Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nAuthorization: Bearer %s\r\n\r\n",
-		load->path, host, ntohs(load->gateway.sin_port), load->users[s->user].token);
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n%s%s%sAuthorization: Bearer %s\r\n\r\n",
+		load->path, host, ntohs(load->gateway.sin_port),
+		load->protocol->subprotocol != NULL ? "Sec-WebSocket-Protocol: " : "",
+		load->protocol->subprotocol != NULL ? load->protocol->subprotocol : "",
+		load->protocol->subprotocol != NULL ? "\r\n" : "", load->users[s->user].token);
 	struct epoll_event event = {.events = EPOLLIN, .data.ptr = s};
 	epoll_ctl(ws->epoll, EPOLL_CTL_MOD, s->fd, &event);
 	s->state = SOCKET_UPGRADING;
@@ -181,99 +160,8 @@ static size_t upgraded(struct ws *ws, struct socket *s, const uint8_t *bytes, si
 		memmem(bytes, length, accept, sizeof(accept) - 1) == NULL)
 		socket_failed(ws, s, "the upgrade was answered", bytes, length);
 	s->state = SOCKET_HELLO;
+	ws->load->protocol->opened(ws, s);
 	return (size_t)(end + 4 - bytes);
-}
-
-static bool type_is(const uint8_t *payload, size_t length, const char *type)
-{
-	char text[64];
-	int size = snprintf(text, sizeof(text), "\"type\":\"%s\"", type);
-	return memmem(payload, length < 128 ? length : 128, text, (size_t)size) != NULL;
-}
-
-static void subscribe(struct ws *ws, struct socket *s)
-{
-	const char *since = ws->load->since;
-	char text[900];
-	int size = snprintf(text, sizeof(text), "{\"op\":\"subscribe\",\"topics\":[\"%s\"]%s%s,\"ref\":1}", s->group->topic,
-		*since ? ",\"since\":" : "", since);
-	s->state = SOCKET_SUBSCRIBING;
-	send_frame(ws, s, 1, text, (size_t)size);
-}
-
-/* As a client would: what is busy is asked again a little later. */
-static void subscribe_later(struct ws *ws, struct socket *s)
-{
-	ws->load->busy++;
-	s->state = SOCKET_BUSY;
-	s->again_ns = now_ns() + BUSY_NS;
-	s->next_busy = NULL;
-	*ws->last_busy = s;
-	ws->last_busy = &s->next_busy;
-}
-
-static void subscribe_again(struct ws *ws)
-{
-	while (ws->first_busy != NULL && ws->first_busy->again_ns <= now_ns()) {
-		struct socket *s = ws->first_busy;
-		ws->first_busy = s->next_busy;
-		if (ws->first_busy == NULL)
-			ws->last_busy = &ws->first_busy;
-		if (s->state == SOCKET_BUSY)
-			subscribe(ws, s);
-	}
-}
-
-static void socket_ready(struct ws *ws, struct socket *s)
-{
-	histogram_add(&ws->load->ready, now_ns() - s->begun_ns);
-	ws->ready++;
-}
-
-static void other_text(struct ws *ws, struct socket *s, const uint8_t *payload, size_t length)
-{
-	static const char busy[] = "\"code\":\"busy\"";
-	ws->load->others++;
-	if (s->state == SOCKET_SUBSCRIBING && type_is(payload, length, "error") &&
-		memmem(payload, length, busy, sizeof(busy) - 1) != NULL)
-		subscribe_later(ws, s);
-	else if (type_is(payload, length, "error"))
-		socket_failed(ws, s, "got", payload, length);
-	else if (s->state == SOCKET_HELLO && type_is(payload, length, "hello"))
-		subscribe(ws, s);
-	else if (s->state == SOCKET_SUBSCRIBING && type_is(payload, length, "subscribed")) {
-		static const char not_recovered[] = "\"recovered\":false";
-		if (*ws->load->since && memmem(payload, length, not_recovered, sizeof(not_recovered) - 1) != NULL)
-			socket_failed(ws, s, "was not recovered", payload, length);
-		s->state = SOCKET_READY;
-		if (ws->load->missed == 0)
-			socket_ready(ws, s);
-	}
-}
-
-/* What a socket missed: the same bytes in the same order for all of them. */
-static void resumed(struct ws *ws, struct socket *s, const uint8_t *payload, size_t length)
-{
-	if (s->resumed == ws->load->missed) {
-		ws->load->faults.doubled++;
-		return;
-	}
-	for (size_t i = 0; i < length; i++)
-		s->hash = (s->hash ^ payload[i]) * 0x100000001b3;
-	if (++s->resumed == ws->load->missed)
-		socket_ready(ws, s);
-}
-
-static void text(struct ws *ws, struct socket *s, const uint8_t *payload, size_t length, int64_t at_ns)
-{
-	static const char message[] = "{\"type\":\"channel_message\"";
-	bool is_message = length > sizeof(message) - 1 && memcmp(payload, message, sizeof(message) - 1) == 0;
-	if (is_message && ws->load->missed > 0)
-		resumed(ws, s, payload, length);
-	else if (is_message)
-		ws->completed |= ledger_check(ws->load, s->group, &s->cursor, payload, length, at_ns);
-	else
-		other_text(ws, s, payload, length);
 }
 
 /* Handles all whole frames; returns the bytes they took. */
@@ -303,10 +191,12 @@ static size_t frames(struct ws *ws, struct socket *s, const uint8_t *bytes, size
 		if (length - at < head + size)
 			break;
 		const uint8_t *payload = bytes + at + head;
+		if (bytes[at] == (0x80 | ws->load->protocol->opcode)) {
+			ws->load->protocol->got(ws, s, payload, size, at_ns);
+			at += head + size;
+			continue;
+		}
 		switch (bytes[at]) {
-		case 0x81:
-			text(ws, s, payload, size, at_ns);
-			break;
 		case 0x89:
 			send_frame(ws, s, 10, payload, size);
 			break;
@@ -344,8 +234,10 @@ static void readable(struct ws *ws, struct socket *s)
 		return;
 	}
 	int64_t at_ns = now_ns();
-	if (got > 0)
+	if (got > 0) {
 		length += (size_t)got;
+		ws->load->received += (uint64_t)got;
+	}
 	if (s->state == SOCKET_UPGRADING)
 		used = upgraded(ws, s, ws->buffer, length);
 	if (s->state != SOCKET_UPGRADING)
@@ -379,11 +271,13 @@ bool ws_connect(struct ws *ws, double *out_seconds)
 	int64_t begun = now_ns(), moved = begun;
 	while (ws->ready < ws->count && !ws->failed) {
 		uint32_t before = ws->ready;
-		while (ws->begun < ws->count && ws->begun - ws->ready < ws->load->connecting) {
+		/* The first goes alone: a room is made by who enters it first, and not by many at once. */
+		uint32_t most = ws->ready > 0 ? ws->load->connecting : 1;
+		while (ws->begun < ws->count && ws->begun - ws->ready < most) {
 			socket_begin(ws, &ws->sockets[ws->begun], ws->begun);
 			ws->begun++;
 		}
-		subscribe_again(ws);
+		house_subscribe_again(ws);
 		ws_turn(ws, ws->first_busy != NULL ? 10 : 100);
 		int64_t now = now_ns();
 		if (ws->ready != before)
@@ -391,6 +285,9 @@ bool ws_connect(struct ws *ws, double *out_seconds)
 		else if (now - moved > CONNECT_STALL_NS) {
 			fprintf(stderr, "load: %u of %u sockets are ready, and no more for %lld s\n",
 				ws->ready, ws->count, CONNECT_STALL_NS / 1000000000);
+			for (uint32_t i = 0; i < ws->begun; i++)
+				if (ws->sockets[i].state != SOCKET_READY)
+					socket_failed(ws, &ws->sockets[i], "nothing more", NULL, 0);
 			return false;
 		}
 	}

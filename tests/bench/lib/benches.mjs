@@ -23,13 +23,13 @@ function planOf(world, people, groups, senders) {
 const senders = (n, channels, groupOf = (i) => i) =>
   Array.from({ length: n }, (_, i) => ({ user: i, channel: channels[i % channels.length].id, group: groupOf(i % channels.length) }));
 
-function faultsOf(report) {
+export function faultsOf(report) {
   const { lost, doubled, reordered, corrupt, closed } = report;
   return { lost, doubled, reordered, corrupt, closed };
 }
 
 /** CPU seconds of each process over the measured time, and of everything else that ran on this machine. */
-function cpuOf(report) {
+export function cpuOf(report) {
   const cpu = Object.fromEntries([...Object.entries(report.processes).map(([name, p]) => [name, p.cpu_s]), ['load', report.load_cpu_s]]);
   cpu.others = Math.max(0, report.machine_cpu_s - Object.values(cpu).reduce((sum, s) => sum + s, 0));
   return cpu;
@@ -46,7 +46,7 @@ function sumOfFaults(...reports) {
   return sum;
 }
 
-async function oneChannel(world, sockets, options, posters = 8) {
+export async function oneChannel(world, sockets, options, posters = 8) {
   await world.team(sockets, 1);
   const people = world.people.slice(0, sockets);
   const [channel] = world.channels;

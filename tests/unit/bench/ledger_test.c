@@ -8,12 +8,14 @@
 #define SOCKETS 3
 #define CHANNEL "11111111-1111-4111-8111-111111111111"
 
+static const struct protocol protocol = {.before = "\"content\":\"", .after = "\"}}", .enveloped = true};
 static struct load load;
 static uint64_t cursors[SOCKETS];
 
 static void setup(void)
 {
-	load = (struct load){.content_bytes = 60,
+	load = (struct load){.protocol = &protocol,
+		.content_bytes = 60,
 		.end_ns = INT64_MAX,
 		.user_count = 1,
 		.group_count = 1,
