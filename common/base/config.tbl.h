@@ -38,6 +38,7 @@ INT(limit_registrations_per_h, "GUILDHALL_LIMIT_REGISTRATIONS_PER_H", 60, 0, 100
 INT(limit_strangers_per_s, "GUILDHALL_LIMIT_STRANGERS_PER_S", 20, 0, 1000000, "requests without a good token per address and second, and the burst")
 /* -- gateway */
 INT(gateway_loops, "GUILDHALL_GATEWAY_LOOPS", 0, 0, 256, "event loops; 0: one per core")
+STR(ws_origins, "GUILDHALL_WS_ORIGINS", "", PLAIN, "gateway: origins of pages that may open a websocket, separated by commas; https://*.example: every host below; empty: any")
 INT(ws_queue_bytes, "GUILDHALL_WS_QUEUE_BYTES", 262144, 16384, 67108864, "bytes waiting for one socket before it is closed as a slow reader")
 INT(ws_queue_ms, "GUILDHALL_WS_QUEUE_MS", 5000, 100, 600000, "how long the first waiting byte may wait")
 INT(ws_sndbuf_bytes, "GUILDHALL_WS_SNDBUF_BYTES", 131072, 4096, 16777216, "SO_SNDBUF of a client socket")
@@ -55,6 +56,8 @@ INT(ws_sockets_per_account, "GUILDHALL_WS_SOCKETS_PER_ACCOUNT", 100, 0, 10000000
 INT(ws_handshakes_per_s, "GUILDHALL_WS_HANDSHAKES_PER_S", 20000, 0, 1000000, "upgrades a second of this process, and the burst, 0: off")
 INT(ws_handshakes_per_s_address, "GUILDHALL_WS_HANDSHAKES_PER_S_ADDRESS", 200, 0, 1000000, "upgrades a second of one address that is no trusted proxy, and the burst, 0: off")
 INT(ws_queue_total_bytes, "GUILDHALL_WS_QUEUE_TOTAL_BYTES", 268435456, 0, 1099511627776, "bytes waiting for all sockets of this process before the slowest readers are closed, 0: off")
+INT(ws_deflate, "GUILDHALL_WS_DEFLATE", 6, 0, 9, "compression of events for clients that ask for it (permessage-deflate): zlib's level, 0: off")
+INT(ws_deflate_bytes, "GUILDHALL_WS_DEFLATE_BYTES", 128, 16, 1048576, "events shorter than this are not compressed")
 INT(drain_ms, "GUILDHALL_DRAIN_MS", 5000, 0, 600000, "how long SIGTERM lets clients reconnect elsewhere")
 /* -- log */
 INT(log_retention_h, "GUILDHALL_LOG_RETENTION", 72, 1, 8760, "hours of events that can be resumed from")

@@ -11,6 +11,7 @@
 #include "common/base/log.h"
 #include "common/ops/ops.h"
 #include "services/gateway/catchup.h"
+#include "services/gateway/deflate.h"
 #include "services/gateway/limits.h"
 #include "services/gateway/memory.h"
 #include "services/gateway/open.h"
@@ -57,6 +58,8 @@ void client_list_finish(struct client_list *list)
 	free(list->items);
 	*list = (struct client_list){0};
 }
+
+static void close_with(struct client *client, enum close_reason reason, uint16_t code, bool discard);
 
 /* ---- states */
 
@@ -206,6 +209,14 @@ bool client_connected(struct client *client, size_t dialect_no, const struct han
 		client_authenticate(client, token);
 	sodium_memzero(token, sizeof token);
 	return true;
+}
+
+void client_refused(struct client *client)
+{
+	struct hub *hub = client->hub;
+
+	client->timer.fire = closing_is_over;
+	wheel_start(&hub->wheel, &client->timer, hub->now_mono_ms + CLOSE_WAIT_MS);
 }
 
 /* ---- authentication */
@@ -470,8 +481,10 @@ void client_received(struct client *client, enum frame_step step, const struct f
 		if (client->state == CLIENT_CLOSING) {
 			client_end(client); /* the answer to ours */
 		} else {
+			/* What waits goes first: it may be the answer to a ping that came before. The peer gets its own
+			 * code back (RFC 6455, section 5.5.1). */
 			client->close_reason = CLOSE_NORMAL;
-			client_close(client, CLOSE_NORMAL, true);
+			close_with(client, CLOSE_NORMAL, in->code, false);
 		}
 		return;
 	}
@@ -542,6 +555,8 @@ bool client_append(struct client *client, struct frame *frame, bool bulk)
 
 	if (client->state != CLIENT_READY)
 		return false;
+	if (client->deflate != DEFLATE_NONE)
+		frame = deflate_frame(hub->deflate, frame, (enum deflate_class)client->deflate);
 	if (!queue_push(&hub->pool, &client->queue, frame, hub->options.queue_bytes)) {
 		client_stuck(client);
 		return false;
@@ -617,7 +632,8 @@ static void leave_everything(struct client *client)
 	}
 }
 
-void client_close(struct client *client, enum close_reason reason, bool discard)
+/* code: the peer's own, 0: the reason's. */
+static void close_with(struct client *client, enum close_reason reason, uint16_t code, bool discard)
 {
 	struct hub *hub = client->hub;
 
@@ -636,13 +652,18 @@ void client_close(struct client *client, enum close_reason reason, bool discard)
 	leave_everything(client);
 	if (discard)
 		queue_clear(&hub->pool, &client->queue, true);
-	struct frame *frame =
-		frame_make_close(client->dialect->close_code(reason), close_reason_text(reason));
+	struct frame *frame = code != 0 ? frame_make_close(code, NULL)
+					: frame_make_close(client->dialect->close_code(reason), close_reason_text(reason));
 	queue_push(&hub->pool, &client->queue, frame, UINT32_MAX);
 	frame_unref(frame);
 	mark(client, false);
 	client->timer.fire = closing_is_over;
 	wheel_start(&hub->wheel, &client->timer, hub->now_mono_ms + CLOSE_WAIT_MS);
+}
+
+void client_close(struct client *client, enum close_reason reason, bool discard)
+{
+	close_with(client, reason, 0, discard);
 }
 
 void client_send_away(struct client *client, enum close_reason reason, uint32_t most_after_ms)

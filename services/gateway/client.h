@@ -32,6 +32,7 @@ enum client_state {
 #define CLIENT_PRESENT  (1u << 5) /* presence was told */
 #define CLIENT_WARNED   (1u << 6) /* told that it makes too many operations */
 #define CLIENT_GLOBAL   (1u << 7) /* has the topic that looks into every team of its user */
+#define CLIENT_PLAIN    (1u << 9) /* wants no compression, whatever its websocket offers */
 #define CLIENT_DIRECT   (1u << 8) /* has the user's own topic, which looks into every conversation of his */
 
 /* One person's clients on this loop. */
@@ -49,6 +50,7 @@ struct client {
 	uint32_t flags;
 	uint8_t state; /* enum client_state */
 	uint8_t dialect_no, variant;
+	uint8_t deflate; /* enum deflate_class: what events come as */
 	struct hub *hub;
 	const struct dialect_table *dialect;
 
@@ -79,6 +81,8 @@ struct client {
 void client_begin(struct hub *hub, struct client *client, uint64_t socket_id);
 /* The upgrade was read. False: refuse with 400. */
 bool client_connected(struct client *client, size_t dialect_no, const struct handshake *hs);
+/* The upgrade was refused and the peer was told; it has a moment to hear it. */
+void client_refused(struct client *client);
 /* A token came by a frame. */
 void client_authenticate(struct client *client, const char *token);
 /* Bytes came. */

@@ -8,12 +8,13 @@
 
 #include "common/base/log.h"
 
-#define CONTROL_MAX 125 /* RFC 6455, section 5.5 */
+#define CONTROL_MAX      125  /* RFC 6455, section 5.5 */
+#define FRAME_COMPRESSED 0x40 /* RSV1: RFC 7692, section 6 */
 
 /* The fragments of an unfinished message. */
 struct frame_message {
 	enum frame_opcode opcode;
-	struct utf8 utf8;
+	bool compressed;
 	bool finished; /* handed out; let go at the next step */
 	size_t length, capacity;
 	uint8_t *bytes;
@@ -139,11 +140,9 @@ static enum frame_step fragment(
 
 	if (message == NULL) {
 		message = grown(NULL, sizeof *message);
-		*message = (struct frame_message){.opcode = opcode};
+		*message = (struct frame_message){.opcode = opcode, .compressed = out->compressed};
 		parser->message = message;
 	}
-	if (message->opcode == FRAME_TEXT && !utf8_feed(&message->utf8, out->bytes, out->length))
-		return failed(out, FRAME_CLOSE_BAD_TEXT);
 	if (message->length + out->length > message->capacity) {
 		/* Doubling, so that many small fragments do not copy the message each time. */
 		size_t capacity = message->capacity * 2;
@@ -157,13 +156,48 @@ static enum frame_step fragment(
 	message->length += out->length;
 	if (!fin)
 		return FRAME_STEP_NOTHING;
-	if (message->opcode == FRAME_TEXT && !utf8_done(&message->utf8))
-		return failed(out, FRAME_CLOSE_BAD_TEXT);
 	message->finished = true;
 	out->opcode = message->opcode;
+	out->compressed = message->compressed;
 	out->bytes = message->bytes;
 	out->length = message->length;
 	return FRAME_STEP_MESSAGE;
+}
+
+/* The text of a frame as far as it is here, still masked: the first wrong byte ends the connection, although more of the frame
+ * is to come. */
+static bool text_so_far(struct frame_parser *parser, const uint8_t *bytes, size_t length, const uint8_t mask[4])
+{
+	while (parser->checked < length) {
+		uint8_t plain[256];
+		size_t count = length - parser->checked;
+		if (count > sizeof plain)
+			count = sizeof plain;
+		for (size_t i = 0; i < count; i++)
+			plain[i] = bytes[parser->checked + i] ^ mask[(parser->checked + i) & 3];
+		if (!utf8_feed(&parser->utf8, plain, count))
+			return false;
+		parser->checked += (uint32_t)count;
+	}
+	return true;
+}
+
+/* What the first two bytes say. False: they break a rule. */
+static bool header_is_fine(const struct frame_parser *parser, const uint8_t bytes[2])
+{
+	bool fin = (bytes[0] & 0x80) != 0;
+	uint8_t reserved = bytes[0] & 0x70, opcode = bytes[0] & 0x0f;
+	bool begins = opcode == FRAME_TEXT || opcode == FRAME_BINARY;
+
+	if (reserved != 0 && !(reserved == FRAME_COMPRESSED && parser->deflate && begins))
+		return false;
+	if ((bytes[1] & 0x80) == 0) /* not masked */
+		return false;
+	if (opcode > FRAME_PONG || (opcode > FRAME_BINARY && opcode < FRAME_CLOSE))
+		return false;
+	if (opcode >= FRAME_CLOSE)
+		return fin && (bytes[1] & 0x7f) <= CONTROL_MAX;
+	return begins == (parser->message == NULL);
 }
 
 enum frame_step frame_next(
@@ -174,21 +208,13 @@ enum frame_step frame_next(
 		frame_parser_finish(parser);
 	if (length < 2)
 		return FRAME_STEP_MORE;
+	if (!header_is_fine(parser, bytes))
+		return failed(out, FRAME_CLOSE_PROTOCOL);
 
 	bool fin = (bytes[0] & 0x80) != 0;
-	uint8_t opcode = bytes[0] & 0x0f;
+	enum frame_opcode opcode = (enum frame_opcode)(bytes[0] & 0x0f);
 	uint64_t payload = bytes[1] & 0x7f;
-	bool is_control = (opcode & 8) != 0;
-
-	if ((bytes[0] & 0x70) != 0 || (bytes[1] & 0x80) == 0)
-		return failed(out, FRAME_CLOSE_PROTOCOL); /* a reserved bit, or not masked */
-	if (opcode > FRAME_PONG || (opcode > FRAME_BINARY && opcode < FRAME_CLOSE))
-		return failed(out, FRAME_CLOSE_PROTOCOL);
-	if (is_control && (!fin || payload > CONTROL_MAX))
-		return failed(out, FRAME_CLOSE_PROTOCOL);
-	if (!is_control && (opcode == FRAME_CONTINUATION) != (parser->message != NULL))
-		return failed(out, FRAME_CLOSE_PROTOCOL);
-
+	bool is_control = opcode >= FRAME_CLOSE;
 	size_t header = 2 + 4;
 	if (payload == 126) {
 		header += 2;
@@ -209,36 +235,48 @@ enum frame_step frame_next(
 		if (payload < 65536 || payload >> 63 != 0)
 			return failed(out, FRAME_CLOSE_PROTOCOL);
 	}
-	size_t before = !is_control && parser->message != NULL ? parser->message->length : 0;
-	if (!is_control && (payload > most_bytes || before > most_bytes - payload))
+	const struct frame_message *message = is_control ? NULL : parser->message;
+	out->compressed = message != NULL ? message->compressed : (bytes[0] & FRAME_COMPRESSED) != 0;
+	bool text = !is_control && !out->compressed && (message != NULL ? message->opcode : opcode) == FRAME_TEXT;
+	size_t before = message != NULL ? message->length : 0;
+	size_t most = out->compressed ? frame_most_compressed(most_bytes) : most_bytes;
+	if (!is_control && (payload > most || before > most - payload))
 		return failed(out, FRAME_CLOSE_TOO_BIG);
+
+	const uint8_t *mask = bytes + header - 4;
+	size_t here = length > header ? length - header : 0;
+	if (here > payload)
+		here = (size_t)payload;
+	if (text && message == NULL && parser->checked == 0)
+		parser->utf8 = (struct utf8){0};
+	if (text && !text_so_far(parser, bytes + header, here, mask))
+		return failed(out, FRAME_CLOSE_BAD_TEXT);
 	out->need = header + (size_t)payload;
 	if (length < out->need)
 		return FRAME_STEP_MORE;
+	if (text && fin && !utf8_done(&parser->utf8))
+		return failed(out, FRAME_CLOSE_BAD_TEXT);
 
+	if (!is_control)
+		parser->checked = 0;
 	out->consumed = out->need;
 	out->bytes = bytes + header;
 	out->length = (size_t)payload;
-	unmask(out->bytes, out->length, bytes + header - 4);
+	unmask(out->bytes, out->length, mask);
 	if (is_control)
-		return control((enum frame_opcode)opcode, out);
+		return control(opcode, out);
 	if (opcode == FRAME_CONTINUATION || !fin)
-		return fragment(parser, (enum frame_opcode)opcode, fin, out);
-	if (opcode == FRAME_TEXT) {
-		struct utf8 utf8 = {0};
-		if (!utf8_feed(&utf8, out->bytes, out->length) || !utf8_done(&utf8))
-			return failed(out, FRAME_CLOSE_BAD_TEXT);
-	}
-	out->opcode = (enum frame_opcode)opcode;
+		return fragment(parser, opcode, fin, out);
+	out->opcode = opcode;
 	return FRAME_STEP_MESSAGE;
 }
 
-struct frame *frame_make(enum frame_opcode opcode, const void *payload, size_t length)
+struct frame *frame_make_empty(enum frame_opcode opcode, bool compressed, size_t length, uint8_t **out_payload)
 {
 	size_t header = length < 126 ? 2 : length < 65536 ? 4 : 10;
 	struct frame *frame = frame_alloc(header + length);
 
-	frame->bytes[0] = (uint8_t)(0x80 | opcode);
+	frame->bytes[0] = (uint8_t)(0x80 | (compressed ? FRAME_COMPRESSED : 0) | opcode);
 	if (header == 2) {
 		frame->bytes[1] = (uint8_t)length;
 	} else if (header == 4) {
@@ -250,9 +288,26 @@ struct frame *frame_make(enum frame_opcode opcode, const void *payload, size_t l
 		for (int i = 0; i < 8; i++)
 			frame->bytes[2 + i] = (uint8_t)((uint64_t)length >> (56 - 8 * i));
 	}
-	if (length > 0)
-		memcpy(frame->bytes + header, payload, length);
+	*out_payload = frame->bytes + header;
 	return frame;
+}
+
+struct frame *frame_make(enum frame_opcode opcode, const void *payload, size_t length)
+{
+	uint8_t *at;
+	struct frame *frame = frame_make_empty(opcode, false, length, &at);
+
+	if (length > 0)
+		memcpy(at, payload, length);
+	return frame;
+}
+
+const uint8_t *frame_payload(const struct frame *frame, size_t *out_length)
+{
+	size_t header = frame->bytes[1] < 126 ? 2 : frame->bytes[1] == 126 ? 4 : 10;
+
+	*out_length = frame->length - header;
+	return frame->bytes + header;
 }
 
 struct frame *frame_make_close(uint16_t code, const char *reason)

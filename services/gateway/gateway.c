@@ -26,6 +26,7 @@ struct gateway {
 	const struct config *config;
 	struct calls_shared shared;
 	struct socket_limits limits;
+	struct origins *origins;
 	struct loop **loops;
 	struct calls *calls; /* one a loop */
 	struct arena *mem;   /* what lives as long */
@@ -128,13 +129,16 @@ static enum status loops_create(struct gateway *gateway)
 				.ring_stream_bytes = (uint32_t)config->ws_ring_stream_bytes,
 				.ring_bytes = (uint32_t)((size_t)config->ws_ring_bytes / gateway->loop_count),
 				.linger_ms = (uint32_t)config->ws_linger_ms,
-				.limits = &gateway->limits},
+				.limits = &gateway->limits,
+				.deflate_level = (int)config->ws_deflate,
+				.deflate_least_bytes = (size_t)config->ws_deflate_bytes},
 			.sockets = {.listen = config->ws_listen,
 				.port = port,
 				.sndbuf_bytes = (int)config->ws_sndbuf_bytes,
 				.max_frame_bytes = (size_t)config->ws_max_frame_bytes,
 				.queue_bytes = (uint32_t)config->ws_queue_bytes,
 				.queue_ms = (uint32_t)config->ws_queue_ms,
+				.origins = gateway->origins,
 				.limits = &gateway->limits},
 		};
 		enum status st = loop_create(&options, &gateway->loops[i]);
@@ -221,6 +225,8 @@ enum status gateway_start(const struct config *config, struct ops *ops, struct g
 
 	gateway->mem = arena_create();
 	enum status st = limits_init(&gateway->limits, gateway->mem, config);
+	if (st == STATUS_OK)
+		st = origins_read(gateway->mem, config->ws_origins, &gateway->origins);
 	if (st == STATUS_OK)
 		st = clients_create(gateway);
 	if (st == STATUS_OK)

@@ -71,6 +71,7 @@ static bool is_key(const char *key)
 struct headers {
 	const char *upgrade, *connection, *version, *key, *content_length, *transfer_encoding;
 	bool doubled; /* one of those that may stand once stands twice */
+	bool malformed;
 };
 
 static void header_once(const char **slot, const char *value, bool *doubled)
@@ -99,6 +100,10 @@ static void header_take(struct headers *h, struct handshake *out, const char *na
 		header_once(&out->host, value, &h->doubled);
 	else if (strcasecmp(name, "authorization") == 0)
 		header_once(&out->authorization, value, &h->doubled);
+	else if (strcasecmp(name, "origin") == 0)
+		header_once(&out->origin, value, &h->doubled);
+	else if (strcasecmp(name, "sec-websocket-extensions") == 0)
+		h->malformed |= !extensions_offered(value, &out->extensions);
 	else if (strcasecmp(name, "x-forwarded-for") == 0)
 		out->forwarded_for = value; /* the last one stands next to us */
 	else if (strcasecmp(name, "user-agent") == 0)
@@ -140,6 +145,12 @@ static int request_line(char *line, struct handshake *out)
 		return 505;
 	if (strcmp(line, "GET") != 0)
 		return 405;
+	if (strncasecmp(target, "http://", 7) == 0 || strncasecmp(target, "https://", 8) == 0) {
+		/* The absolute form (section 4.2.1): whose host it names has been decided by who sent it here. */
+		target = strchr(strchr(target, ':') + 3, '/');
+		if (target == NULL)
+			return 400;
+	}
 	if (*target != '/')
 		return 400;
 	for (const char *c = target; *c != '\0'; c++)
@@ -184,7 +195,7 @@ int handshake_parse(char *bytes, size_t length, struct handshake *out)
 	}
 	if (line == NULL || at != end)
 		return 400;
-	if (h.doubled || hs.host == NULL || h.transfer_encoding != NULL)
+	if (h.doubled || h.malformed || hs.host == NULL || h.transfer_encoding != NULL)
 		return 400;
 	if (h.content_length != NULL && strcmp(h.content_length, "0") != 0)
 		return 400;
@@ -256,12 +267,12 @@ const char *handshake_bearer(const struct handshake *hs)
 	return value + 6 + strspn(value + 6, " \t");
 }
 
-size_t handshake_accept(const char *key, char *out, size_t size)
+size_t handshake_accept(const char *key, const struct extensions *agreed, char *out, size_t size)
 {
 	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	char text[HANDSHAKE_KEY_SIZE + sizeof HANDSHAKE_GUID];
 	uint8_t hash[SHA1_SIZE + 1] = {0};
-	char accept[29];
+	char accept[29], extensions[160];
 
 	int length = snprintf(text, sizeof text, "%s%s", key, HANDSHAKE_GUID);
 	sha1(text, (size_t)length, hash);
@@ -273,10 +284,11 @@ size_t handshake_accept(const char *key, char *out, size_t size)
 	}
 	accept[27] = '='; /* 20 bytes leave one digit over */
 	accept[28] = '\0';
+	extensions_answer(agreed, extensions, sizeof extensions);
 	length = snprintf(out, size,
 		"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-		"Sec-WebSocket-Accept: %s\r\n\r\n",
-		accept);
+		"Sec-WebSocket-Accept: %s\r\n%s\r\n",
+		accept, extensions);
 	return (size_t)length;
 }
 

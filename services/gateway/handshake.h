@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "services/gateway/extensions.h"
+
 #define HANDSHAKE_MAX_BYTES 16384 /* request line and headers together */
 #define HANDSHAKE_KEY_SIZE  25    /* base64 of 16 bytes, and NUL */
 
@@ -19,6 +21,8 @@ struct handshake {
 	const char *authorization; /* or NULL */
 	const char *forwarded_for; /* or NULL */
 	const char *user_agent;    /* or NULL */
+	const char *origin;        /* or NULL: not a browser */
+	struct extensions extensions;
 	char key[HANDSHAKE_KEY_SIZE];
 };
 
@@ -46,7 +50,7 @@ bool handshake_query(const struct handshake *hs, const char *name, char *out, si
 /* The token of "Bearer <token>"; NULL when the header is absent or of another scheme. */
 const char *handshake_bearer(const struct handshake *hs);
 
-/* "101 Switching Protocols" for key, into out. Returns its length. size: 256 is enough. */
-size_t handshake_accept(const char *key, char *out, size_t size);
+/* "101 Switching Protocols" for key, with what was agreed upon, into out. Returns its length. size: 384 is enough. */
+size_t handshake_accept(const char *key, const struct extensions *agreed, char *out, size_t size);
 /* A refusal with a one-line text body and Connection: close. Returns its length. size: 512 is enough. */
 size_t handshake_refuse(int code, char *out, size_t size);

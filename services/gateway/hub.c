@@ -9,6 +9,7 @@
 #include "common/ops/ops.h"
 #include "services/gateway/catchup.h"
 #include "services/gateway/client.h"
+#include "services/gateway/deflate.h"
 #include "services/gateway/memory.h"
 #include "services/gateway/open.h"
 #include "services/gateway/stream.h"
@@ -41,6 +42,8 @@ void hub_init(struct hub *hub, const struct hub_options *options, int64_t now_mo
 		hub->options.linger_ms = FEED_LINGER_MS;
 	hub->active_end = &hub->active;
 	hub->scratch = arena_create();
+	if (options->deflate_level > 0)
+		hub->deflate = deflate_create(options->deflate_level, options->deflate_least_bytes);
 	wheel_init(&hub->wheel, now_mono_ms);
 	wheel_start(&hub->wheel, &hub->sweep, now_mono_ms + SWEEP_MS);
 }
@@ -76,6 +79,7 @@ void hub_finish(struct hub *hub)
 	client_list_finish(&hub->bulk);
 	client_list_finish(&hub->ended);
 	queue_pool_finish(&hub->pool);
+	deflate_destroy(hub->deflate);
 	arena_destroy(hub->scratch);
 }
 
@@ -161,6 +165,18 @@ void hub_tell_metrics(struct hub *hub)
 		metric_add(ws_ring_bytes, (int64_t)hub->ring_bytes - (int64_t)hub->ring_bytes_told);
 	hub->ring_bytes_told = hub->ring_bytes;
 	hub->frame_hits = hub->replayed_memory = hub->replayed_log = 0;
+	if (hub->deflate == NULL)
+		return;
+	struct deflate_counts *counts = deflate_counts(hub->deflate);
+	if (counts->compressed != 0)
+		metric_add(ws_frames_compressed, counts->compressed);
+	if (counts->sent != 0) {
+		metric_add(ws_compressed_sent, counts->sent);
+		metric_add(ws_compressed_saved, counts->saved);
+	}
+	if (counts->inflated != 0)
+		metric_add(ws_messages_inflated, counts->inflated);
+	*counts = (struct deflate_counts){0};
 }
 
 void hub_flush_questions(struct hub *hub)

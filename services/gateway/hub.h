@@ -83,6 +83,8 @@ struct hub_options {
 	uint32_t ops_per_min; /* 0: any */
 	uint32_t max_frame_bytes;
 	struct socket_limits *limits; /* NULL: none */
+	int deflate_level;      /* 0: frames are not compressed */
+	size_t deflate_least_bytes;
 	uint32_t slice; /* sockets of one event in a row; 512 when 0 */
 	uint32_t ring_stream_bytes, ring_bytes; /* of remembered events, of one stream and in all; 0: none are kept */
 	uint32_t linger_ms; /* how long a stream is followed that nobody is in any more; 10 s when 0 */
@@ -99,6 +101,7 @@ struct hub {
 	int64_t now_mono_ms, now_wall_ms; /* set by the loop at each turn */
 	struct wheel wheel;
 	struct queue_pool pool;
+	struct deflate *deflate; /* NULL: nothing is compressed */
 	struct arena *scratch; /* reset after each event, answer and message */
 	struct table feeds[4]; /* by rank, then id */
 	struct table users;

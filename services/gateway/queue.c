@@ -26,15 +26,28 @@ struct frame *frame_alloc(size_t length)
 	assert(length <= UINT32_MAX / 2);
 	struct frame *frame = memory(sizeof *frame + length);
 
-	frame->refs = 1;
-	frame->length = (uint32_t)length;
+	*frame = (struct frame){.refs = 1, .length = (uint32_t)length};
 	return frame;
 }
 
 void frame_unref(struct frame *frame)
 {
-	if (frame != NULL && --frame->refs == 0)
-		free(frame);
+	if (frame == NULL || --frame->refs > 0)
+		return;
+	for (size_t i = 0; i < sizeof frame->packed / sizeof *frame->packed; i++)
+		if (frame->packed[i] != frame)
+			frame_unref(frame->packed[i]);
+	free(frame);
+}
+
+size_t frame_size(const struct frame *frame)
+{
+	size_t bytes = frame->length;
+
+	for (size_t i = 0; i < sizeof frame->packed / sizeof *frame->packed; i++)
+		if (frame->packed[i] != NULL && frame->packed[i] != frame)
+			bytes += frame->packed[i]->length;
+	return bytes;
 }
 
 static struct queue_chunk *chunk_get(struct queue_pool *pool)

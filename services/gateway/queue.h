@@ -13,6 +13,7 @@
 struct frame {
 	uint32_t refs;
 	uint32_t length;
+	struct frame *packed[2]; /* by class of compression (deflate.h): NULL: not asked for yet; itself: nothing is gained */
 	uint8_t bytes[];
 };
 
@@ -24,6 +25,7 @@ static inline struct frame *frame_ref(struct frame *frame)
 	return frame;
 }
 void frame_unref(struct frame *frame); /* accepts NULL */
+size_t frame_size(const struct frame *frame); /* its bytes, with those of its compressed forms */
 
 /* Frames wait in chunks that come from, and return to, the loop's pool. */
 #define QUEUE_CHUNK_FRAMES 14

@@ -59,7 +59,7 @@ void ring_entry_keep(struct ring_entry *entry, size_t dialect_no, struct frame *
 			continue;
 		*kept = frames[i];
 		frames[i] = NULL;
-		entry->bytes += (*kept)->length;
+		entry->bytes += frame_size(*kept);
 	}
 }
 
@@ -72,7 +72,7 @@ static void account(struct ring_entry *entry, int64_t bytes)
 
 void ring_grew(struct ring_entry *entry, const struct frame *frame)
 {
-	account(entry, frame->length);
+	account(entry, (int64_t)frame_size(frame));
 }
 
 bool ring_says(const struct bus_event *ev, uint64_t message_id)

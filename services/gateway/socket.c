@@ -20,6 +20,7 @@
 #include "common/base/log.h"
 #include "common/ops/ops.h"
 #include "services/gateway/client.h"
+#include "services/gateway/deflate.h"
 #include "services/gateway/memory.h"
 
 #define EVENTS_AT_ONCE  256
@@ -263,6 +264,14 @@ static void socket_free(struct sockets *sockets, struct socket *s)
 	atomic_fetch_sub(&sockets->options.limits->count, 1);
 }
 
+/* The last word is said: the peer hears the end and ends as well. Closing at once with bytes of his unread, or on their way, would
+ * reset the connection and the word with it. */
+static void last_word_said(struct socket *s)
+{
+	s->deaf = true;
+	shutdown(s->fd, SHUT_WR);
+}
+
 static void flush(struct sockets *sockets, struct socket *s)
 {
 	struct client *client = &s->client;
@@ -295,11 +304,9 @@ static void flush(struct sockets *sockets, struct socket *s)
 		client->flags &= ~CLIENT_BLOCKED;
 		stuck_remove(sockets, s);
 		interest_set(sockets, s, false, false);
-		/* The peer closed first and has our answer: nothing more will come. */
-		if (client->state == CLIENT_CLOSING && client->close_reason == CLOSE_NORMAL) {
-			client_end(client);
-			return;
-		}
+		/* The peer closed first and has our answer, or broke a rule and is not asked for one. */
+		if (client->state == CLIENT_CLOSING && s->deaf)
+			last_word_said(s);
 	} else {
 		if (progress || s->stuck_link == NULL)
 			stuck_add(sockets, s);
@@ -315,10 +322,13 @@ static void refuse(struct socket *s, int code)
 {
 	char text[512];
 	size_t length = handshake_refuse(code, text, sizeof text);
-	ssize_t n = send(s->fd, text, length, MSG_NOSIGNAL | MSG_DONTWAIT);
 
-	(void)n; /* it goes whether the peer hears why or not */
-	client_end(&s->client);
+	if (send(s->fd, text, length, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)length) {
+		last_word_said(s);
+		client_refused(&s->client);
+	} else {
+		client_end(&s->client);
+	}
 }
 
 /* 0, or the HTTP status to refuse the upgrade with. */
@@ -368,6 +378,11 @@ static bool upgrade(struct sockets *sockets, struct socket *s, char *bytes, size
 		refuse(s, 404);
 		return false;
 	}
+	if (!origins_allow(sockets->options.origins, hs.origin)) {
+		metric_add(ws_refused_origin, 1);
+		refuse(s, 403);
+		return false;
+	}
 	if (client->hub->draining) {
 		metric_add(ws_refused_draining, 1);
 		refuse(s, 503);
@@ -378,10 +393,14 @@ static bool upgrade(struct sockets *sockets, struct socket *s, char *bytes, size
 		refuse(s, 400);
 		return false;
 	}
+	if (client->hub->deflate == NULL || (client->flags & CLIENT_PLAIN) != 0)
+		hs.extensions = (struct extensions){0};
+	client->deflate = (uint8_t)hs.extensions.deflate;
+	s->parser.deflate = client->deflate != DEFLATE_NONE;
 	/* Past the queue: a close that throws the queue away must not take the answer along. An empty kernel
 	 * buffer has room. */
-	char text[256];
-	size_t accepted = handshake_accept(hs.key, text, sizeof text);
+	char text[384];
+	size_t accepted = handshake_accept(hs.key, &hs.extensions, text, sizeof text);
 	if (send(s->fd, text, accepted, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)accepted) {
 		client_end(client);
 		return false;
@@ -420,8 +439,10 @@ static size_t consume(
 			*out_need = in.need;
 			return done;
 		}
-		if (step == FRAME_STEP_FAILED)
-			s->deaf = true;
+		if (step == FRAME_STEP_MESSAGE && in.compressed)
+			step = deflate_message(client->hub->deflate, sockets->options.max_frame_bytes, &in);
+		if (step == FRAME_STEP_FAILED || (step == FRAME_STEP_CONTROL && in.opcode == FRAME_CLOSE))
+			s->deaf = true; /* sections 7.1.7 and 5.5.1: nothing of it counts any more */
 		done += in.consumed;
 		client_received(client, step, &in);
 	}
@@ -434,7 +455,8 @@ static void keep(struct socket *s, const uint8_t *bytes, size_t length, size_t n
 
 	if (s->kept != NULL && bytes >= s->kept && bytes <= s->kept + s->kept_capacity) {
 		size_t at = (size_t)(bytes - s->kept);
-		memmove(s->kept, s->kept + at, length);
+		if (at > 0) /* not for each portion of a long frame */
+			memmove(s->kept, s->kept + at, length);
 		if (room > s->kept_capacity) {
 			s->kept = memory_resize(s->kept, room);
 			s->kept_capacity = room;

@@ -12,6 +12,7 @@
 #include "common/base/status.h"
 #include "services/gateway/hub.h"
 #include "services/gateway/limits.h"
+#include "services/gateway/origins.h"
 
 struct sockets;
 
@@ -22,6 +23,7 @@ struct sockets_options {
 	size_t max_frame_bytes;
 	uint32_t queue_bytes, queue_ms;
 	struct socket_limits *limits; /* shared by all loops of the process */
+	const struct origins *origins; /* that may open a websocket; NULL: any */
 };
 
 /* The number of sockets that the process may have: what is configured (0: anything), within what nofile

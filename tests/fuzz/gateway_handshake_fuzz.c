@@ -26,7 +26,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 		const char *token = handshake_bearer(&hs);
 		if (token != NULL && strlen(token) > length)
 			abort();
-		if (handshake_accept(hs.key, answer, sizeof answer) >= sizeof answer)
+		if (handshake_accept(hs.key, &hs.extensions, answer, sizeof answer) >= sizeof answer)
 			abort();
 	} else if (handshake_refuse(code, answer, sizeof answer) >= sizeof answer) {
 		abort();

@@ -217,6 +217,16 @@ static bool flag_of(const struct handshake *hs, const char *name)
 	       (strcmp(value, "1") == 0 || strcmp(value, "true") == 0);
 }
 
+/* compress=0 */
+static bool refuses_compression(const struct handshake *hs)
+{
+	char value[8];
+	bool present = false;
+
+	return handshake_query(hs, "compress", value, sizeof value, &present) &&
+	       (strcmp(value, "0") == 0 || strcmp(value, "false") == 0);
+}
+
 static bool house_connected(
 	struct client *client, const struct handshake *hs, char *token, size_t size, bool *out_present)
 {
@@ -233,6 +243,8 @@ static bool house_connected(
 	}
 	if (flag_of(hs, "detail"))
 		client->variant |= DETAIL;
+	if (refuses_compression(hs))
+		client->flags |= CLIENT_PLAIN;
 	/* A token that cannot be one is as wrong as any other: it is told so by the close code. */
 	*token = '\0';
 	if (hs->authorization != NULL) {

@@ -271,6 +271,105 @@ START_TEST(too_long_a_message_closes_with_1009_before_it_is_here)
 }
 END_TEST
 
+START_TEST(text_fails_at_its_first_wrong_byte_in_the_middle_of_a_frame)
+{
+	/* One valid beginning, then what can never become a character; the frame says that much more is to come. */
+	static const struct {
+		const char *bytes;
+		size_t wrong; /* place of the first wrong byte */
+	} rows[] = {{"\xff", 0}, {"ab\x80", 2}, {"\xc3\x28", 1}, {"\xe2\x82\x28", 2}, {"\xed\xa0", 1}, {"\xf4\x90", 1},
+		{"\xf0\x80", 1}, {"\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xf4\x90", 12}};
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		for (int continued = 0; continued < 2; continued++) {
+			struct frame_parser parser = {0};
+			struct frame_in in;
+			uint8_t bytes[512], text[300];
+			size_t length = 0, at = 0;
+			memset(text, 'x', sizeof text);
+			memcpy(text, rows[i].bytes, strlen(rows[i].bytes));
+			if (continued) {
+				length = client_frame(bytes, 0x01, "so far", 6);
+				ck_assert_int_eq(frame_next(&parser, bytes, length, MOST, &in), FRAME_STEP_NOTHING);
+				at = length;
+			}
+			length += client_frame(bytes + at, continued ? 0x80 : 0x81, text, sizeof text);
+			for (size_t n = at; n <= at + 8 + rows[i].wrong; n++)
+				ck_assert_int_eq(frame_next(&parser, bytes + at, n - at, MOST, &in), FRAME_STEP_MORE);
+			ck_assert_int_eq(
+				frame_next(&parser, bytes + at, 8 + rows[i].wrong + 1, MOST, &in), FRAME_STEP_FAILED);
+			ck_assert_uint_eq(in.code, 1007);
+			frame_parser_finish(&parser);
+		}
+	}
+}
+END_TEST
+
+START_TEST(binary_is_not_asked_to_be_text)
+{
+	uint8_t bytes[64];
+	size_t length = client_frame(bytes, 0x02, "\xff\xfe", 2);
+
+	length += client_frame(bytes + length, 0x80, "\x80", 1);
+	ck_assert_uint_eq(code_of(bytes, length, 100), 0);
+}
+END_TEST
+
+START_TEST(a_compressed_message_is_put_together_and_not_looked_at)
+{
+	struct frame_parser parser = {.deflate = true};
+	uint8_t bytes[256];
+	struct frame_in in;
+	size_t length = client_frame(bytes, 0x41, "\xff\xfe", 2), at = 0;
+
+	length += client_frame(bytes + length, 0x89, "hi", 2);
+	length += client_frame(bytes + length, 0x80, "\xfd", 1);
+	length += client_frame(bytes + length, 0x81, "plain", 5);
+	length += client_frame(bytes + length, 0xc2, "x", 1);
+	static const struct {
+		enum frame_step step;
+		bool compressed;
+		const char *payload;
+	} rows[] = {{FRAME_STEP_NOTHING, true, NULL}, {FRAME_STEP_CONTROL, false, "hi"}, {FRAME_STEP_MESSAGE, true, "\xff\xfe\xfd"},
+		{FRAME_STEP_MESSAGE, false, "plain"}, {FRAME_STEP_MESSAGE, true, "x"}};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		ck_assert_int_eq(frame_next(&parser, bytes + at, length - at, MOST, &in), rows[i].step);
+		ck_assert_int_eq(in.compressed, rows[i].compressed);
+		if (rows[i].payload != NULL) {
+			ck_assert_uint_eq(in.length, strlen(rows[i].payload));
+			ck_assert_mem_eq(in.bytes, rows[i].payload, in.length);
+		}
+		at += in.consumed;
+	}
+	ck_assert_uint_eq(at, length);
+	frame_parser_finish(&parser);
+}
+END_TEST
+
+START_TEST(rsv1_stands_on_the_first_frame_of_a_message_where_it_was_agreed_and_nowhere_else)
+{
+	static const struct {
+		bool agreed;
+		uint8_t before, first; /* before 0: nothing */
+	} rows[] = {{false, 0, 0xc1}, {false, 0, 0xc2}, {true, 0x01, 0xc0}, {true, 0x41, 0xc0}, {true, 0, 0xc8}, {true, 0, 0xc9},
+		{true, 0, 0xca}, {true, 0, 0xc3}, {true, 0, 0xa1}, {true, 0, 0x91}, {true, 0, 0xf1}, {true, 0, 0xe1}, {true, 0, 0xc0}};
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct frame_parser parser = {.deflate = rows[i].agreed};
+		uint8_t bytes[64];
+		struct frame_in in;
+		if (rows[i].before != 0) {
+			size_t n = client_frame(bytes, rows[i].before, "x", 1);
+			ck_assert_int_eq(frame_next(&parser, bytes, n, MOST, &in), FRAME_STEP_NOTHING);
+		}
+		size_t n = client_frame(bytes, rows[i].first, "", 0);
+		ck_assert_int_eq(frame_next(&parser, bytes, n, MOST, &in), FRAME_STEP_FAILED);
+		ck_assert_uint_eq(in.code, 1002);
+		frame_parser_finish(&parser);
+	}
+}
+END_TEST
+
 START_TEST(random_bytes_never_break_the_parser)
 {
 	srand(1);
@@ -321,5 +420,8 @@ END_TEST
 TESTS("frame", every_cut_in_two_reads_the_same, every_two_cuts_read_the_same, single_bytes_read_the_same,
 	what_the_protocol_forbids_closes_with_1002, what_is_not_utf8_closes_with_1007, all_of_utf8_passes,
 	close_codes_are_those_a_peer_may_send, too_long_a_message_closes_with_1009_before_it_is_here,
+	text_fails_at_its_first_wrong_byte_in_the_middle_of_a_frame, binary_is_not_asked_to_be_text,
+	a_compressed_message_is_put_together_and_not_looked_at,
+	rsv1_stands_on_the_first_frame_of_a_message_where_it_was_agreed_and_nowhere_else,
 	random_bytes_never_break_the_parser, frames_out_have_the_shortest_header,
 	a_long_reason_is_cut_at_a_character)

@@ -66,11 +66,44 @@ END_TEST
 START_TEST(the_key_of_the_rfc_is_accepted_as_there)
 {
 	char out[256];
-	size_t length = handshake_accept("dGhlIHNhbXBsZSBub25jZQ==", out, sizeof out);
+	size_t length = handshake_accept("dGhlIHNhbXBsZSBub25jZQ==", &(struct extensions){0}, out, sizeof out);
 
 	ck_assert_uint_eq(length, strlen(out));
 	ck_assert_ptr_nonnull(strstr(out, "\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"));
 	ck_assert_int_eq(strncmp(out, "HTTP/1.1 101 ", 13), 0);
+}
+END_TEST
+
+START_TEST(the_absolute_form_of_a_target_is_its_path)
+{
+	static const char *const good[] = {"http://chat.example/v1/ws?a=b", "HTTPS://chat.example:8443/v1/ws?a=b"};
+
+	for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
+		char bytes[512];
+		struct handshake hs;
+		snprintf(bytes, sizeof bytes, "GET %s%s\r\n", good[i], strstr(GOOD, " HTTP/1.1"));
+		ck_assert_int_eq(handshake_parse(bytes, strlen(bytes), &hs), 101);
+		ck_assert_str_eq(hs.path, "/v1/ws");
+		ck_assert_str_eq(hs.query, "a=b");
+	}
+	ck_assert_int_eq(code_of("GET http://chat.example HTTP/1.1\r\nHost: x\r\n\r\n"), 400);
+	ck_assert_int_eq(code_of("GET ftp://chat.example/ HTTP/1.1\r\nHost: x\r\n\r\n"), 400);
+}
+END_TEST
+
+START_TEST(extensions_and_the_origin_are_read)
+{
+	char bytes[] = GOOD "Sec-WebSocket-Extensions: x-unknown\r\nOrigin: https://chat.example\r\n"
+			    "sec-websocket-extensions: permessage-deflate; server_max_window_bits=10\r\n\r\n";
+	struct handshake hs;
+	char out[384];
+
+	ck_assert_int_eq(handshake_parse(bytes, sizeof bytes - 1, &hs), 101);
+	ck_assert_str_eq(hs.origin, "https://chat.example");
+	ck_assert_int_eq(hs.extensions.deflate, DEFLATE_SMALL);
+	ck_assert_uint_eq(handshake_accept(hs.key, &hs.extensions, out, sizeof out), strlen(out));
+	ck_assert_ptr_nonnull(strstr(out, "\r\nSec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; "
+					  "client_no_context_takeover; server_max_window_bits=10\r\n\r\n"));
 }
 END_TEST
 
@@ -105,7 +138,8 @@ START_TEST(what_is_malformed_is_400)
 		GOOD_WITHOUT_KEY "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZR==\r\n\r\n", /* spare bits set */
 		GOOD_WITHOUT_KEY "Sec-WebSocket-Key: dGhlIHNhbXBs*SBub25jZQ==\r\n\r\n",
 		GOOD "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", /* twice */
-		GOOD "Host: y\r\n\r\n", GOOD "Content-Length: 5\r\n\r\n",
+		GOOD "Host: y\r\n\r\n", GOOD "Origin: a\r\nOrigin: b\r\n\r\n",
+		GOOD "Sec-WebSocket-Extensions: permessage-deflate;\r\n\r\n", GOOD "Content-Length: 5\r\n\r\n",
 		GOOD "Transfer-Encoding: chunked\r\n\r\n", GOOD "Bad Name: x\r\n\r\n",
 		GOOD "Name : x\r\n\r\n", GOOD ": x\r\n\r\n", GOOD "no colon\r\n\r\n",
 		GOOD " folded: x\r\n\r\n", GOOD "A: b\nB: c\r\n\r\n", GOOD "A: b\rB: c\r\n\r\n",
@@ -148,6 +182,7 @@ START_TEST(refusals_are_whole_responses)
 END_TEST
 
 TESTS("handshake", a_good_request_is_read, single_bytes_find_the_end_and_what_follows_is_left,
-	the_key_of_the_rfc_is_accepted_as_there, what_is_no_websocket_is_426,
+	the_key_of_the_rfc_is_accepted_as_there, the_absolute_form_of_a_target_is_its_path,
+	extensions_and_the_origin_are_read, what_is_no_websocket_is_426,
 	another_method_is_405_and_another_version_505, what_is_malformed_is_400,
 	a_bad_escape_is_there_but_not_readable, refusals_are_whole_responses)

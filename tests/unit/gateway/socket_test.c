@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "common/ops/ops.h"
+#include "services/gateway/deflate.h"
 #include "tests/unit/gateway/world.h"
 #include "tests/unit/main.h"
 
@@ -239,8 +240,10 @@ START_TEST(our_close_waits_for_theirs_and_theirs_is_answered)
 	ck_assert_uint_ge(length, 4);
 	ck_assert_mem_eq(got, "\x88", 1);
 	ck_assert_mem_eq(got + 2, "\x03\xe8", 2);
-	ck_assert_uint_eq(atomic_load(&fx->limits.count), 0);
 	close(fd);
+	for (int i = 0; i < 400 && atomic_load(&fx->limits.count) > 0; i++)
+		turn(fx, 5);
+	ck_assert_uint_eq(atomic_load(&fx->limits.count), 0);
 
 	fd = dial(fx);
 	say(fd, UPGRADE, strlen(UPGRADE));
@@ -254,6 +257,144 @@ START_TEST(our_close_waits_for_theirs_and_theirs_is_answered)
 	ck_assert_uint_eq(atomic_load(&fx->limits.count), 0);
 	close(fd);
 	fixture_destroy(fx);
+}
+END_TEST
+
+START_TEST(a_close_is_answered_with_its_own_code_behind_what_came_before_it)
+{
+	struct fixture *fx = fixture_create(100, 5000);
+	int fd = dial(fx);
+	char got[4096];
+	uint8_t bytes[256];
+
+	say(fd, UPGRADE, strlen(UPGRADE));
+	hear(fx, fd, got, sizeof got, "\"hello\"");
+	size_t length = masked(bytes, 0x89, "one", 3);
+	length += masked(bytes + length, 0x88, "\x0b\xb8"
+					       "why",
+		5);						     /* 3000 */
+	length += masked(bytes + length, 0x88, "\x03\xe8", 2);	     /* another one, */
+	length += masked(bytes + length, 0x89, "afterwards", 10); /* and what nobody asked for */
+	say(fd, bytes, length);
+	length = hear(fx, fd, got, sizeof got, NULL); /* until it ends */
+	ck_assert_uint_eq(length, 5 + 4);
+	ck_assert_mem_eq(got, "\x8a\x03one\x88\x02\x0b\xb8", 9);
+	close(fd);
+	for (int i = 0; i < 400 && atomic_load(&fx->limits.count) > 0; i++)
+		turn(fx, 5);
+	ck_assert_uint_eq(atomic_load(&fx->limits.count), 0);
+	fixture_destroy(fx);
+}
+END_TEST
+
+#define UPGRADE_WITH(query, headers)                                                                         \
+	"GET /v1/ws" query " HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"            \
+	"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"                        \
+	"Authorization: Bearer user1\r\n" headers "\r\n"
+
+START_TEST(a_broadcast_is_compressed_once_for_those_who_want_it_and_whole_for_the_others)
+{
+	static const struct {
+		const char *upgrade, *answer;
+		uint8_t first; /* byte of an event's frame */
+	} rows[] = {
+		{UPGRADE_WITH("", ""), NULL, 0x81},
+		{UPGRADE_WITH("", "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n"),
+			"permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n", 0xc1},
+		{UPGRADE_WITH("", "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=16, permessage-deflate\r\n"),
+			"permessage-deflate; server_no_context_takeover; client_no_context_takeover\r\n", 0xc1},
+		{UPGRADE_WITH("?compress=0", "Sec-WebSocket-Extensions: permessage-deflate\r\n"), NULL, 0x81},
+		{UPGRADE_WITH("", "Sec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=9\r\n"),
+			"client_no_context_takeover; server_max_window_bits=9\r\n", 0xc1},
+	};
+	enum { COUNT = sizeof rows / sizeof *rows };
+	struct fixture *fx = fixture_create(100, 5000);
+	char got[4096], subscribe[256], topic[64];
+	uint8_t frame[512];
+	int fds[COUNT];
+
+	fx->w->hub.deflate = deflate_create(6, 64);
+	snprintf(subscribe, sizeof subscribe, "{\"op\":\"subscribe\",\"topics\":[\"%s\"]}",
+		world_topic(topic, "channel", CHANNEL_A));
+	for (int i = 0; i < COUNT; i++) {
+		fds[i] = dial(fx);
+		say(fds[i], rows[i].upgrade, strlen(rows[i].upgrade));
+		hear(fx, fds[i], got, sizeof got, "\"hello\"");
+		if (rows[i].answer != NULL)
+			ck_assert_ptr_nonnull(strstr(got, rows[i].answer));
+		else
+			ck_assert_ptr_null(strcasestr(got, "Sec-WebSocket-Extensions"));
+		say(fds[i], frame, masked(frame, 0x81, subscribe, strlen(subscribe)));
+		hear(fx, fds[i], got, sizeof got, "\"subscribed\"");
+	}
+	world_post(fx->w, CHANNEL_A);
+	for (int i = 0; i < COUNT; i++) {
+		size_t length = 0;
+		for (int k = 0; k < 400 && length < 4; k++) {
+			turn(fx, 5);
+			ssize_t n = recv(fds[i], got + length, sizeof got - length, MSG_DONTWAIT);
+			length += n > 0 ? (size_t)n : 0;
+		}
+		ck_assert_uint_ge(length, 4);
+		ck_assert_msg((uint8_t)got[0] == rows[i].first, "row %d: %02x", i, (uint8_t)got[0]);
+		close(fds[i]);
+	}
+	fixture_destroy(fx);
+}
+END_TEST
+
+START_TEST(compressed_operations_are_understood_and_a_bomb_closes_with_1009)
+{
+	/* {"op":"ping","ref":7} in a stored block; then 7 KiB of one letter, where 4096 bytes are allowed. */
+	static const char ping[] = "\x00\x15\x00\xea\xff{\"op\":\"ping\",\"ref\":7}\x00";
+	static const char upgrade[] = UPGRADE_WITH("", "Sec-WebSocket-Extensions: permessage-deflate\r\n");
+	struct fixture *fx = fixture_create(100, 5000);
+	int fd = dial(fx);
+	char got[4096], bomb[100] = {0};
+	uint8_t frame[512];
+
+	fx->w->hub.deflate = deflate_create(6, 64);
+	say(fd, upgrade, strlen(upgrade));
+	hear(fx, fd, got, sizeof got, "\"hello\"");
+	say(fd, frame, masked(frame, 0xc1, ping, sizeof ping - 1));
+	hear(fx, fd, got, sizeof got, "\"ref\":7");
+	ck_assert_ptr_nonnull(strstr(got, "\"pong\""));
+	say(fd, frame, masked(frame, 0x81, "{\"op\":\"ping\",\"ref\":8}", 21)); /* not every message has to be */
+	hear(fx, fd, got, sizeof got, "\"ref\":8");
+	ck_assert_ptr_nonnull(strstr(got, "\"pong\""));
+	/* 'a' is 10010001, length 258 is 11000101, distance 1 is 00000: 13 bits for 258 bytes, 28 of them are 7224. */
+	size_t bit = 0;
+	const char *codes[30] = {"010" /* no last block, fixed codes */ "10010001"};
+	for (size_t i = 1; i < 30; i++)
+		codes[i] = "11000101" "00000";
+	for (size_t i = 0; i < 30; i++)
+		for (const char *c = codes[i]; *c != '\0'; c++, bit++)
+			bomb[bit / 8] = (char)(bomb[bit / 8] | (*c - '0') << (bit % 8));
+	say(fd, frame, masked(frame, 0xc1, bomb, bit / 8));
+	size_t length = hear(fx, fd, got, sizeof got, "\x03\xf1");
+	ck_assert_ptr_nonnull(memmem(got, length, "\x03\xf1", 2));
+	close(fd);
+	fixture_destroy(fx);
+}
+END_TEST
+
+START_TEST(a_page_of_another_origin_is_refused_with_403)
+{
+	struct fixture *fx = fixture_create(100, 5000);
+	struct arena *mem = arena_create();
+	struct origins *origins = NULL;
+
+	sockets_destroy(fx->sockets);
+	ck_assert_int_eq(origins_read(mem, "https://chat.example", &origins), STATUS_OK);
+	struct sockets_options options = {.listen = "127.0.0.1:0", .sndbuf_bytes = 4096, .max_frame_bytes = 4096,
+		.queue_bytes = 65536, .queue_ms = 5000, .origins = origins, .limits = &fx->limits};
+	ck_assert_int_eq(sockets_create(&options, &fx->w->hub, &fx->sockets), STATUS_OK);
+	ck_assert_int_eq(refusal(fx, UPGRADE_WITH("", "Origin: https://evil.example\r\n")), 403);
+	ck_assert_int_eq(refusal(fx, UPGRADE_WITH("", "Origin: null\r\n")), 403);
+	ck_assert_int_eq(refusal(fx, UPGRADE_WITH("", "Origin: https://chat.example\r\n")), 101);
+	ck_assert_int_eq(refusal(fx, UPGRADE_WITH("", "")), 101);
+	fixture_destroy(fx);
+	arena_destroy(mem);
 }
 END_TEST
 
@@ -536,6 +677,9 @@ END_TEST
 TESTS("socket", a_handshake_and_frames_in_single_bytes_are_understood,
 	frames_that_come_with_the_handshake_are_not_lost, what_is_no_handshake_is_answered_in_http,
 	more_sockets_than_allowed_are_refused_with_503, our_close_waits_for_theirs_and_theirs_is_answered,
+	a_close_is_answered_with_its_own_code_behind_what_came_before_it,
+	a_broadcast_is_compressed_once_for_those_who_want_it_and_whole_for_the_others,
+	compressed_operations_are_understood_and_a_bomb_closes_with_1009, a_page_of_another_origin_is_refused_with_403,
 	a_message_over_the_limit_is_1009_before_it_is_here,
 	a_reader_that_does_not_read_is_closed_and_the_others_get_everything,
 	without_files_accepting_pauses_and_goes_on, a_request_that_trickles_is_cut_whatever_comes,
