@@ -26,6 +26,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 		const char *token = handshake_bearer(&hs);
 		if (token != NULL && strlen(token) > length)
 			abort();
+		if (hs.origin != NULL && strlen(hs.origin) > length)
+			abort();
 		if (handshake_accept(hs.key, &hs.extensions, answer, sizeof answer) >= sizeof answer)
 			abort();
 	} else if (handshake_refuse(code, answer, sizeof answer) >= sizeof answer) {
@@ -42,4 +44,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 FUZZ_SEEDS(
 	FUZZ_SEED("GET /v1/ws?topics=a%2Cb&t=%41 HTTP/1.1\r\n" HEADERS "Authorization: Bearer abc\r\n\r\n"),
 	FUZZ_SEED("GET /v1/ws HTTP/1.1\r\n" HEADERS "\r\n"), FUZZ_SEED("POST / HTTP/1.1\r\nHost: x\r\n\r\n"),
+	FUZZ_SEED("GET http://x/v1/ws HTTP/1.1\r\n" HEADERS
+		  "Origin: https://chat.example\r\nSec-WebSocket-Extensions: permessage-deflate; server_max_window_bits=9\r\n\r\n"),
 	FUZZ_SEED("GET /?topics HTTP/1.1\r\n" HEADERS "X-Forwarded-For: 1.2.3.4\r\n\r\n\x81\x80mask"))
