@@ -30,7 +30,7 @@ before(async () => {
   for (const name of ['one', 'two']) world.channels.push(await world.owner.rest.ok('POST', '/v1/channels', { name, team_id: world.team.id }));
   world.secret = await world.owner.rest.ok('POST', '/v1/channels', { name: 'secret', team_id: world.team.id, private: true });
   for (const person of [world.owner, ...world.people.slice(0, 3)])
-    for (let i = 0; i < 2; i++) world.watchers.push(Object.assign(new Watcher([cluster.ws(0), cluster.ws(1)], person.token, [`team:${world.team.id}`, `user:${person.id}`], { name: `${person.username}/${i}` }), { person }));
+    for (let i = 0; i < 2; i++) world.watchers.push(Object.assign(new Watcher([cluster.ws(0), cluster.ws(1)], person.token, [`team:${world.team.id}`, `user:${person.id}`], { name: `${person.username}/${i}`, compress: i === 1 }), { person }));
   await Promise.all(world.watchers.map((w) => w.ready));
 }, { timeout: 120000 });
 

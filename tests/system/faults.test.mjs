@@ -38,7 +38,7 @@ before(async () => {
   }
   const urls = [cluster.ws(0), cluster.ws(1)];
   for (const person of [world.owner, ...world.people])
-    world.watchers.push(Object.assign(new Watcher(urls, person.token, [`team:${world.team.id}`, `user:${person.id}`], { name: person.username }), { person }));
+    world.watchers.push(Object.assign(new Watcher(urls, person.token, [`team:${world.team.id}`, `user:${person.id}`], { name: person.username, compress: world.watchers.length % 2 === 1 }), { person }));
   await Promise.all(world.watchers.map((w) => w.ready));
 }, { timeout: 120000 });
 

@@ -22,8 +22,8 @@ before(async () => {
 }, { timeout: 120000 });
 after(() => cluster.destroy(), { timeout: 60000 });
 
-async function socket(person, topics, { gateway = 0, query = '' } = {}) {
-  const s = new Socket(cluster.ws(gateway) + query, { token: person.token });
+async function socket(person, topics, { gateway = 0, query = '', compress = false } = {}) {
+  const s = new Socket(cluster.ws(gateway) + query, { token: person.token, compress });
   await s.opened;
   await s.frame('hello');
   if (topics) {
@@ -412,6 +412,39 @@ describe('the socket', () => {
     await again.frame((f) => f.data?.message_id === live.id);
     assert.deepEqual(again.frames.filter((f) => f.type === 'channel_message').map((f) => f.data.message_id), [...missed, live.id]);
     again.end();
+  });
+
+  test('with compression the same comes, live and in a resume, compressed once for everybody', async () => {
+    const gateway = cluster.copies.gateway[1];
+    const offers = [false, { threshold: 0 }, { threshold: 0, serverMaxWindowBits: 9 }, { threshold: 0, serverMaxWindowBits: 9, clientMaxWindowBits: 10, serverNoContextTakeover: true },
+      ...Array(8).fill({ threshold: 0 })];
+    const topics = [`channel:${channel.id}`];
+    const sockets = await Promise.all(offers.map((compress) => socket(member, topics, { gateway: 1, query: '?resume=1', compress })));
+    const before = await gateway.metrics();
+    const contents = ['short', 'a sentence that comes again and again. '.repeat(30), JSON.stringify(Array.from({ length: 300 }, (_, i) => (i * i) % 97))];
+    const live = [];
+    for (const content of contents) live.push(await owner.rest.ok('POST', `/v1/channels/${channel.id}/messages`, { content }));
+    const got = await Promise.all(sockets.map(async (s) => {
+      await s.frame((f) => f.data?.message_id === live.at(-1).id);
+      return s.frames.filter((f) => f.type === 'channel_message');
+    }));
+    assert.deepEqual(got[0].map((f) => f.data.content), contents);
+    for (const frames of got) assert.deepEqual(frames, got[0]);
+    const since = { generation: sockets[0].frames.find((f) => f.type === 'subscribed').data.generation, streams: { [got[0][0].stream]: got[0][0].seq } };
+    for (const s of sockets) s.end();
+    const resumed = await Promise.all(offers.map((compress) => socket(member, null, { gateway: 1, query: '?resume=1', compress })));
+    for (const s of resumed) s.send({ op: 'subscribe', topics, since });
+    for (const s of resumed) {
+      await s.frame((f) => f.data?.message_id === live.at(-1).id);
+      assert.deepEqual(s.frames.filter((f) => f.type === 'channel_message'), got[0].slice(1));
+      s.end();
+    }
+    await until('the metrics were told', async () => {
+      const after = await gateway.metrics();
+      const grew = (name) => after[`guildhall_gateway_${name}_total`] - before[`guildhall_gateway_${name}_total`];
+      // Eleven sockets, three events live and two in a resume. How many share one compression depends on how many loops there are.
+      return grew('compressed_sent') === 55 && grew('frames_compressed') > 0 && grew('frames_compressed') <= 55 && grew('compressed_saved_bytes') > 0 && grew('messages_inflated') >= 11;
+    });
   });
 
   test('an impossible position is told plainly', async () => {

@@ -79,11 +79,11 @@ export async function newPerson(rest, name = 'user') {
 
 /** A raw socket with the frames it got, for tests of single rules. */
 export class Socket {
-  constructor(url, { token, protocols, headers = {} } = {}) {
+  constructor(url, { token, protocols, headers = {}, compress = false } = {}) {
     this.frames = [];
     this.waiters = [];
     if (token) headers = { authorization: `Bearer ${token}`, ...headers };
-    this.ws = new WebSocket(url, protocols, { headers, perMessageDeflate: false });
+    this.ws = new WebSocket(url, protocols, { headers, perMessageDeflate: compress });
     this.ws.on('message', (data, binary) => {
       this.frames.push(binary ? data : JSON.parse(data.toString()));
       if (!binary) checkFrame(this.frames.at(-1));
@@ -139,8 +139,8 @@ export class Socket {
 
 /** Watches topics for good: reconnects on whichever gateway answers and resumes; keeps a record of all it saw. */
 export class Watcher {
-  constructor(urls, token, topics, { name = '' } = {}) {
-    Object.assign(this, { urls, token, topics, name, turn: Math.floor(Math.random() * urls.length), running: true });
+  constructor(urls, token, topics, { name = '', compress = false } = {}) {
+    Object.assign(this, { urls, token, topics, name, compress, turn: Math.floor(Math.random() * urls.length), running: true });
     this.events = [];        // {stream, seq, type, data, timestamp} of logged events, in order of arrival
     this.ephemeral = [];
     this.positions = {};     // stream -> seq
@@ -158,7 +158,7 @@ export class Watcher {
   connect() {
     if (!this.running) return;
     const url = `${this.urls[this.turn++ % this.urls.length]}?resume=1`;
-    const ws = new WebSocket(url, { headers: { authorization: `Bearer ${this.token}` }, perMessageDeflate: false, handshakeTimeout: 5000 });
+    const ws = new WebSocket(url, { headers: { authorization: `Bearer ${this.token}` }, perMessageDeflate: this.compress && { threshold: 0 }, handshakeTimeout: 5000 });
     this.ws = ws;
     this.live = false;
     const subscribe = () => {
