@@ -37,6 +37,9 @@ INT(limit_guesses_per_min, "GUILDHALL_LIMIT_GUESSES_PER_MIN", 10, 0, 1000000, "l
 INT(limit_registrations_per_h, "GUILDHALL_LIMIT_REGISTRATIONS_PER_H", 60, 0, 1000000, "new accounts per address and hour")
 INT(limit_strangers_per_s, "GUILDHALL_LIMIT_STRANGERS_PER_S", 20, 0, 1000000, "requests without a good token per address and second, and the burst")
 /* -- gateway */
+STR(ws_tls_cert, "GUILDHALL_WS_TLS_CERT", "", PLAIN, "PEM file of the certificate and its chain for client websockets; empty: plain, an edge does TLS")
+STR(ws_tls_key, "GUILDHALL_WS_TLS_KEY", "", PLAIN, "PEM file of its key, without a passphrase; both are read again on SIGHUP")
+INT(ws_tls_handshakes, "GUILDHALL_WS_TLS_HANDSHAKES", 1024, 1, 1000000, "connections of one loop that may be agreeing on TLS at once")
 INT(gateway_loops, "GUILDHALL_GATEWAY_LOOPS", 0, 0, 256, "event loops; 0: one per core")
 STR(ws_origins, "GUILDHALL_WS_ORIGINS", "", PLAIN, "gateway: origins of pages that may open a websocket, separated by commas; https://*.example: every host below; empty: any")
 INT(ws_queue_bytes, "GUILDHALL_WS_QUEUE_BYTES", 262144, 16384, 67108864, "bytes waiting for one socket before it is closed as a slow reader")

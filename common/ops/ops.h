@@ -49,8 +49,10 @@ void ops_stop(struct ops *ops);
 uint16_t ops_port(const struct ops *ops);
 
 /*
- * What every main() waits in: blocks SIGTERM and SIGINT in all threads (call ops_signals_block before the first
- * thread starts), then returns the signal that came. SIGPIPE is ignored, SIGHUP reloads nothing and is ignored.
+ * What every main() waits in: blocks SIGTERM, SIGINT and SIGHUP in all threads (call ops_signals_block before the first
+ * thread starts), then returns which of the first two came. SIGHUP calls reload in the waiting thread, and the wait goes on; without
+ * reload it does nothing. SIGPIPE is ignored.
  */
 void ops_signals_block(void);
 int ops_signals_wait(void);
+int ops_signals_wait_reloading(void (*reload)(void *arg), void *arg);

@@ -30,6 +30,7 @@ struct gateway {
 	struct loop **loops;
 	struct calls *calls; /* one a loop */
 	struct arena *mem;   /* what lives as long */
+	struct tls *tls;     /* NULL: plain */
 	size_t loop_count;
 };
 
@@ -139,6 +140,8 @@ static enum status loops_create(struct gateway *gateway)
 				.queue_bytes = (uint32_t)config->ws_queue_bytes,
 				.queue_ms = (uint32_t)config->ws_queue_ms,
 				.origins = gateway->origins,
+				.tls = gateway->tls,
+				.tls_handshakes = (uint32_t)config->ws_tls_handshakes,
 				.limits = &gateway->limits},
 		};
 		enum status st = loop_create(&options, &gateway->loops[i]);
@@ -148,6 +151,19 @@ static enum status loops_create(struct gateway *gateway)
 		port = loop_port(gateway->loops[0]); /* the first may have picked one */
 	}
 	return STATUS_OK;
+}
+
+static enum status secured(struct gateway *gateway)
+{
+	const char *certificate = gateway->config->ws_tls_cert, *key = gateway->config->ws_tls_key;
+
+	if (*certificate == '\0' && *key == '\0')
+		return STATUS_OK;
+	if (*certificate == '\0' || *key == '\0') {
+		log_error("tls_incomplete", LOG_STR("missing", *key == '\0' ? "GUILDHALL_WS_TLS_KEY" : "GUILDHALL_WS_TLS_CERT"));
+		return STATUS_FIELD_INVALID;
+	}
+	return tls_create(certificate, key, &gateway->tls);
 }
 
 static enum status order_create(struct gateway *gateway)
@@ -199,6 +215,7 @@ static void gateway_free(struct gateway *gateway)
 	free(gateway->loops);
 	free(gateway->calls);
 	limits_finish(&gateway->limits);
+	tls_destroy(gateway->tls);
 	arena_destroy(gateway->mem);
 	free(gateway);
 }
@@ -228,6 +245,8 @@ enum status gateway_start(const struct config *config, struct ops *ops, struct g
 	if (st == STATUS_OK)
 		st = origins_read(gateway->mem, config->ws_origins, &gateway->origins);
 	if (st == STATUS_OK)
+		st = secured(gateway);
+	if (st == STATUS_OK)
 		st = clients_create(gateway);
 	if (st == STATUS_OK)
 		st = loops_create(gateway);
@@ -250,6 +269,12 @@ enum status gateway_start(const struct config *config, struct ops *ops, struct g
 		LOG_U64("port", gateway_port(gateway)), LOG_U64("sockets_at_most", gateway->limits.most));
 	*out_gateway = gateway;
 	return STATUS_OK;
+}
+
+void gateway_reload(struct gateway *gateway)
+{
+	if (gateway->tls != NULL)
+		tls_reload(gateway->tls);
 }
 
 uint16_t gateway_port(const struct gateway *gateway)

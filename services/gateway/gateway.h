@@ -14,5 +14,7 @@ struct gateway;
  * on. */
 enum status gateway_start(const struct config *config, struct ops *ops, struct gateway **out_gateway);
 uint16_t gateway_port(const struct gateway *gateway);
+/* Reads the certificate again, when there is one. On failure (logged) the old one stays. */
+void gateway_reload(struct gateway *gateway);
 /* Sends the clients away over drain_ms, then ends everything. */
 void gateway_stop(struct gateway *gateway);

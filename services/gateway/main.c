@@ -9,6 +9,11 @@
 #include "common/ops/ops.h"
 #include "services/gateway/gateway.h"
 
+static void reload(void *arg)
+{
+	gateway_reload(arg);
+}
+
 int main(int argc, char **argv)
 {
 	struct arena *mem = arena_create();
@@ -25,7 +30,7 @@ int main(int argc, char **argv)
 		goto out;
 	if (gateway_start(&config, ops, &gateway) != STATUS_OK)
 		goto out;
-	int signal = ops_signals_wait();
+	int signal = ops_signals_wait_reloading(reload, gateway);
 	log_info("signal", LOG_I64("number", signal));
 	ops_set_draining(ops);
 	gateway_stop(gateway);

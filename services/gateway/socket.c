@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -20,21 +19,24 @@
 #include "common/base/log.h"
 #include "common/ops/ops.h"
 #include "services/gateway/client.h"
+#include "services/gateway/listener.h"
 #include "services/gateway/deflate.h"
 #include "services/gateway/memory.h"
 
 #define EVENTS_AT_ONCE  256
 #define ACCEPTS_AT_ONCE 128
 #define IOV_AT_ONCE     64
-#define BACKLOG         4096
 #define ACCEPT_PAUSE_MS 100
 #define WARN_PAUSE_MS   10000
+#define SECURE_TURN_US  10000
 #define READ_ROOM       4096 /* at least, behind an unfinished frame */
 
 /* One connection. */
 struct socket {
 	struct client client; /* first: a client is its socket */
 	int fd;
+	struct tls_session *tls; /* NULL: plain */
+	bool securing;           /* TLS has not been agreed on */
 	bool handshaken;
 	bool deaf;      /* what else it sends is not looked at */
 	bool writing;   /* waits for the kernel to take more */
@@ -57,6 +59,9 @@ struct sockets {
 	uint16_t port;
 	uint8_t *buffer; /* what is read lands here */
 	size_t buffer_size;
+	uint8_t *record;     /* what is sent by TLS gathers here */
+	size_t securing;     /* sockets that are agreeing on TLS */
+	int64_t secured_us;  /* spent on that in this turn */
 	struct socket *stuck, **stuck_end; /* longest first */
 	struct timer accept_again;
 	int64_t warn_again_ms; /* of files that are short */
@@ -76,71 +81,7 @@ size_t socket_most(int64_t configured)
 	return configured > 0 && (size_t)configured < most ? (size_t)configured : most;
 }
 
-/* ---- the listener */
-
-static int listen_on(const struct addrinfo *address, uint16_t port)
-{
-	struct sockaddr_storage where = {0};
-	int one = 1, fd = socket(address->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-
-	if (fd < 0)
-		return -1;
-	memcpy(&where, address->ai_addr, address->ai_addrlen);
-	if (port != 0 && where.ss_family == AF_INET)
-		((struct sockaddr_in *)&where)->sin_port = htons(port);
-	else if (port != 0 && where.ss_family == AF_INET6)
-		((struct sockaddr_in6 *)&where)->sin6_port = htons(port);
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-	setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one);
-	if (bind(fd, (struct sockaddr *)&where, address->ai_addrlen) != 0 || listen(fd, BACKLOG) != 0) {
-		close(fd);
-		return -1;
-	}
-	return fd;
-}
-
-static uint16_t port_of(int fd)
-{
-	struct sockaddr_storage where = {0};
-	socklen_t length = sizeof where;
-
-	if (getsockname(fd, (struct sockaddr *)&where, &length) != 0)
-		return 0;
-	return ntohs(where.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&where)->sin6_port
-						 : ((struct sockaddr_in *)&where)->sin_port);
-}
-
-static enum status listener_open(struct sockets *sockets)
-{
-	char text[256];
-	struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE},
-			*found = NULL;
-	const char *listen = sockets->options.listen;
-	const char *colon = strrchr(listen, ':');
-
-	if (colon == NULL || (size_t)(colon - listen) >= sizeof text)
-		return STATUS_FIELD_INVALID;
-	memcpy(text, listen, (size_t)(colon - listen));
-	text[colon - listen] = '\0';
-	char *host = text;
-	if (*host == '[' && host[strlen(host) - 1] == ']') {
-		host[strlen(host) - 1] = '\0';
-		host++;
-	}
-	if (getaddrinfo(*host != '\0' && strcmp(host, "*") != 0 ? host : NULL, colon + 1, &hints, &found) !=
-		0)
-		return STATUS_FIELD_INVALID;
-	for (struct addrinfo *address = found; address != NULL && sockets->listener < 0;
-		address = address->ai_next)
-		sockets->listener = listen_on(address, sockets->options.port);
-	freeaddrinfo(found);
-	if (sockets->listener < 0) {
-		log_error("listen_failed", LOG_STR("address", listen), LOG_STR("error", strerror(errno)));
-		return STATUS_CONFLICT;
-	}
-	sockets->port = port_of(sockets->listener);
-	return STATUS_OK;
-}
+/* ---- all of them */
 
 static bool epoll_set(struct sockets *sockets, int op, int fd, uint32_t events, void *arg)
 {
@@ -175,11 +116,14 @@ enum status sockets_create(
 	sockets->stuck_end = &sockets->stuck;
 	sockets->buffer_size = (options->max_frame_bytes > 65536 ? options->max_frame_bytes : 65536) + 64;
 	sockets->buffer = memory_resize(NULL, sockets->buffer_size);
-	enum status st = listener_open(sockets);
+	if (options->tls != NULL)
+		sockets->record = memory_resize(NULL, TLS_RECORD_BYTES);
+	enum status st = listener_open(options->listen, options->port, &sockets->listener);
 	if (st != STATUS_OK) {
 		sockets_destroy(sockets);
 		return st;
 	}
+	sockets->port = listener_port(sockets->listener);
 	sockets->epoll = epoll_create1(EPOLL_CLOEXEC);
 	sockets->wake = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
 	sockets->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -257,6 +201,11 @@ static void socket_free(struct sockets *sockets, struct socket *s)
 	stuck_remove(sockets, s);
 	if (s->entered)
 		limits_leave(sockets->options.limits, s->key, sockets->hub->now_mono_ms);
+	if (s->securing) {
+		sockets->securing--;
+		metric_add(ws_tls_failed, 1);
+	}
+	tls_end(s->tls);
 	close(s->fd); /* leaves the epoll set by itself */
 	frame_parser_finish(&s->parser);
 	free(s->kept);
@@ -269,38 +218,81 @@ static void socket_free(struct sockets *sockets, struct socket *s)
 static void last_word_said(struct socket *s)
 {
 	s->deaf = true;
+	if (s->tls != NULL)
+		tls_goodbye(s->tls);
 	shutdown(s->fd, SHUT_WR);
+}
+
+/* ---- the transport: the kernel, or TLS in front of it */
+
+static ssize_t transport_recv(struct socket *s, void *bytes, size_t length)
+{
+	return s->tls == NULL ? recv(s->fd, bytes, length, MSG_DONTWAIT) : tls_recv(s->tls, bytes, length);
+}
+
+/* Returns the bytes taken, or -1 with errno. *out_full: no more is taken for now. *out_moved: the kernel took something. */
+static ssize_t transport_send(struct sockets *sockets, struct socket *s, struct iovec *iov, size_t count, bool *out_full,
+	bool *out_moved)
+{
+	if (s->tls != NULL) {
+		ssize_t n = tls_send(s->tls, iov, count, sockets->record, out_moved);
+		*out_full = n < 0 || tls_holds(s->tls);
+		return n;
+	}
+	struct msghdr message = {.msg_iov = iov, .msg_iovlen = count};
+	size_t due = 0;
+	for (size_t i = 0; i < count; i++)
+		due += iov[i].iov_len;
+	ssize_t n = sendmsg(s->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+	*out_full = n < 0 || (size_t)n < due;
+	*out_moved = n > 0;
+	return n;
+}
+
+/* A short text that goes past the queue; an empty kernel buffer has room for it. False: it did not go. */
+static bool transport_say(struct sockets *sockets, struct socket *s, char *text, size_t length)
+{
+	struct iovec iov = {.iov_base = text, .iov_len = length};
+	bool full = false, moved = false;
+
+	if (s->securing)
+		return false;
+	if (s->tls == NULL)
+		return send(s->fd, text, length, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)length;
+	return transport_send(sockets, s, &iov, 1, &full, &moved) == (ssize_t)length;
+}
+
+static bool transport_holds(const struct socket *s)
+{
+	return s->tls != NULL && tls_holds(s->tls);
 }
 
 static void flush(struct sockets *sockets, struct socket *s)
 {
 	struct client *client = &s->client;
 	struct hub *hub = sockets->hub;
-	bool progress = false;
+	bool progress = false, full = false;
 
-	while (!queue_empty(&client->queue)) {
+	while (!full && (!queue_empty(&client->queue) || transport_holds(s))) {
 		struct iovec iov[IOV_AT_ONCE];
-		struct msghdr message = {
-			.msg_iov = iov, .msg_iovlen = queue_gather(&client->queue, iov, IOV_AT_ONCE)};
-		size_t due = 0;
-		for (size_t i = 0; i < message.msg_iovlen; i++)
-			due += iov[i].iov_len;
-		ssize_t n = sendmsg(s->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-		if (n < 0 && errno == EINTR)
+		bool moved = false;
+		ssize_t n = transport_send(
+			sockets, s, iov, queue_gather(&client->queue, iov, IOV_AT_ONCE), &full, &moved);
+		if (n < 0 && errno == EINTR) {
+			full = false;
 			continue;
+		}
 		if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != ENOBUFS) {
 			client_end(client);
 			return;
 		}
+		progress = progress || moved;
 		if (n > 0) {
-			progress = true;
 			queue_take(&hub->pool, &client->queue, (size_t)n);
 			sockets->bytes_sent += (uint64_t)n;
 		}
-		if (n < 0 || (size_t)n < due)
-			break;
 	}
-	if (queue_empty(&client->queue)) {
+	if (queue_empty(&client->queue) && !transport_holds(s)) {
 		client->flags &= ~CLIENT_BLOCKED;
 		stuck_remove(sockets, s);
 		interest_set(sockets, s, false, false);
@@ -312,18 +304,20 @@ static void flush(struct sockets *sockets, struct socket *s)
 			stuck_add(sockets, s);
 		client->flags |= CLIENT_BLOCKED;
 		/* Who does not read is not read: his requests would only make the queue longer. */
-		interest_set(sockets, s, true, client->queue.bytes > sockets->options.queue_bytes / 4);
+		bool to_read = s->tls != NULL && tls_send_waits_to_read(s->tls);
+		interest_set(
+			sockets, s, !to_read, !to_read && client->queue.bytes > sockets->options.queue_bytes / 4);
 	}
 	if ((client->flags & CLIENT_CATCHING) != 0 && client->queue.bytes < sockets->options.queue_bytes / 4)
 		client_drained(client);
 }
 
-static void refuse(struct socket *s, int code)
+static void refuse(struct sockets *sockets, struct socket *s, int code)
 {
 	char text[512];
 	size_t length = handshake_refuse(code, text, sizeof text);
 
-	if (send(s->fd, text, length, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)length) {
+	if (transport_say(sockets, s, text, length) && !transport_holds(s)) {
 		last_word_said(s);
 		client_refused(&s->client);
 	} else {
@@ -363,34 +357,34 @@ static bool upgrade(struct sockets *sockets, struct socket *s, char *bytes, size
 
 	if (code != 101) {
 		metric_add(ws_refused_request, 1);
-		refuse(s, code);
+		refuse(sockets, s, code);
 		return false;
 	}
 	code = judge(sockets, s, &hs);
 	if (code != 0) {
-		refuse(s, code);
+		refuse(sockets, s, code);
 		return false;
 	}
 	while (no < dialect_count && !dialects[no]->accepts(hs.path))
 		no++;
 	if (no == dialect_count) {
 		metric_add(ws_refused_request, 1);
-		refuse(s, 404);
+		refuse(sockets, s, 404);
 		return false;
 	}
 	if (!origins_allow(sockets->options.origins, hs.origin)) {
 		metric_add(ws_refused_origin, 1);
-		refuse(s, 403);
+		refuse(sockets, s, 403);
 		return false;
 	}
 	if (client->hub->draining) {
 		metric_add(ws_refused_draining, 1);
-		refuse(s, 503);
+		refuse(sockets, s, 503);
 		return false;
 	}
 	if (!client_connected(client, no, &hs)) {
 		metric_add(ws_refused_request, 1);
-		refuse(s, 400);
+		refuse(sockets, s, 400);
 		return false;
 	}
 	if (client->hub->deflate == NULL || (client->flags & CLIENT_PLAIN) != 0)
@@ -401,7 +395,7 @@ static bool upgrade(struct sockets *sockets, struct socket *s, char *bytes, size
 	 * buffer has room. */
 	char text[384];
 	size_t accepted = handshake_accept(hs.key, &hs.extensions, text, sizeof text);
-	if (send(s->fd, text, accepted, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)accepted) {
+	if (!transport_say(sockets, s, text, accepted)) {
 		client_end(client);
 		return false;
 	}
@@ -422,7 +416,7 @@ static size_t consume(
 		size_t head = handshake_complete((char *)bytes, length, &s->scanned);
 		if (head > HANDSHAKE_MAX_BYTES || (head == 0 && length > HANDSHAKE_MAX_BYTES)) {
 			metric_add(ws_refused_request, 1);
-			refuse(s, 431);
+			refuse(sockets, s, 431);
 			return length;
 		}
 		if (head == 0)
@@ -469,7 +463,7 @@ static void keep(struct socket *s, const uint8_t *bytes, size_t length, size_t n
 	s->kept_length = length;
 }
 
-static void receive(struct sockets *sockets, struct socket *s)
+static void receive_once(struct sockets *sockets, struct socket *s)
 {
 	struct client *client = &s->client;
 	uint8_t *bytes = sockets->buffer;
@@ -480,9 +474,12 @@ static void receive(struct sockets *sockets, struct socket *s)
 		before = s->kept_length;
 		room = s->kept_capacity - before;
 	}
-	ssize_t n = recv(s->fd, bytes + before, room, MSG_DONTWAIT);
-	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+	ssize_t n = transport_recv(s, bytes + before, room);
+	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) {
+		if (s->tls != NULL && tls_recv_waits_to_write(s->tls))
+			interest_set(sockets, s, true, s->paused);
 		return;
+	}
 	if (n <= 0) {
 		client_end(client);
 		return;
@@ -503,13 +500,75 @@ static void receive(struct sockets *sockets, struct socket *s)
 	}
 }
 
+static void receive(struct sockets *sockets, struct socket *s)
+{
+	/* epoll knows nothing of what TLS has taken from the kernel already. */
+	do {
+		receive_once(sockets, s);
+	} while (s->tls != NULL && s->client.state != CLIENT_ENDED && tls_pending(s->tls));
+}
+
+/* One step towards TLS. In each turn only so much time goes into this: the others wait for the next one, with the kernel. */
+static void secure(struct sockets *sockets, struct socket *s)
+{
+	if (sockets->secured_us >= SECURE_TURN_US)
+		return;
+	int64_t began_us = clock_mono_us();
+	switch (tls_handshake(s->tls)) {
+	case TLS_STEP_DONE:
+		s->securing = false;
+		sockets->securing--;
+		metric_add(ws_tls_handshakes, 1);
+		interest_set(sockets, s, false, false);
+		break;
+	case TLS_STEP_READ:
+		interest_set(sockets, s, false, false);
+		break;
+	case TLS_STEP_WRITE:
+		interest_set(sockets, s, true, false);
+		break;
+	case TLS_STEP_FAILED:
+		client_end(&s->client);
+		break;
+	}
+	sockets->secured_us += clock_mono_us() - began_us;
+}
+
+/* What the kernel says of a socket. */
+static void attend(struct sockets *sockets, struct socket *s, uint32_t events)
+{
+	const struct client *client = &s->client;
+
+	if (client->state == CLIENT_ENDED)
+		return;
+	if (s->securing) {
+		secure(sockets, s);
+		return;
+	}
+	bool reading = (events & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0, writing = (events & EPOLLOUT) != 0;
+	if (s->tls != NULL) { /* either may wait for the other */
+		bool write_to_read = writing && tls_recv_waits_to_write(s->tls);
+		writing = writing || (reading && tls_send_waits_to_read(s->tls));
+		reading = reading || write_to_read;
+	}
+	if (writing)
+		flush(sockets, s);
+	if (reading && client->state != CLIENT_ENDED)
+		receive(sockets, s);
+}
+
 /* ---- accepting */
 
 /* One too many: told so. What it said already is read, for closing with bytes unread would reset the connection and the word with
  * it. Who has not said anything yet hears it too, as a rule. */
-static void turn_away(int fd, int code)
+static void turn_away(const struct sockets *sockets, int fd, int code)
 {
 	char text[512];
+
+	if (sockets->options.tls != NULL) { /* there is no common language yet, and agreeing on one is what costs */
+		close(fd);
+		return;
+	}
 	ssize_t n = send(fd, text, handshake_refuse(code, text, sizeof text), MSG_NOSIGNAL | MSG_DONTWAIT);
 
 	shutdown(fd, SHUT_WR);
@@ -518,42 +577,65 @@ static void turn_away(int fd, int code)
 	close(fd);
 }
 
+/* Counts one more socket. False: there are as many as may be. */
+static bool enter(struct sockets *sockets, int fd, const struct address *peer, bool *out_entered, uint64_t *out_key)
+{
+	struct socket_limits *limits = sockets->options.limits;
+
+	*out_entered = false;
+	*out_key = 0;
+	if (atomic_fetch_add(&limits->count, 1) >= limits->most) {
+		metric_add(ws_refused_sockets, 1);
+		turn_away(sockets, fd, 503);
+		atomic_fetch_sub(&limits->count, 1);
+		return false;
+	}
+	if (sockets->options.tls != NULL && sockets->securing >= sockets->options.tls_handshakes) {
+		metric_add(ws_refused_tls_handshakes, 1);
+		turn_away(sockets, fd, 503);
+		atomic_fetch_sub(&limits->count, 1);
+		return false;
+	}
+	if (limits_trusts(limits, peer))
+		return true; /* counted when it is known for whom it speaks */
+	*out_key = limits_key(limits, peer, NULL);
+	*out_entered = limits_enter(limits, *out_key, sockets->hub->now_mono_ms);
+	if (!*out_entered) {
+		metric_add(ws_refused_address_sockets, 1);
+		turn_away(sockets, fd, 429);
+		atomic_fetch_sub(&limits->count, 1);
+	}
+	return *out_entered;
+}
+
 static void accepted(struct sockets *sockets, int fd, const struct sockaddr_storage *from)
 {
 	struct socket_limits *limits = sockets->options.limits;
 	int one = 1, sndbuf = sockets->options.sndbuf_bytes;
 	struct socket *s = NULL;
+	struct tls_session *tls = NULL;
 	struct address peer = limits_peer(from);
 	bool entered = false;
 	uint64_t key = 0;
 
-	if (atomic_fetch_add(&limits->count, 1) >= limits->most) {
-		metric_add(ws_refused_sockets, 1);
-		turn_away(fd, 503);
-		atomic_fetch_sub(&limits->count, 1);
+	if (!enter(sockets, fd, &peer, &entered, &key))
 		return;
-	}
-	if (!limits_trusts(limits, &peer)) { /* counted from here on, whatever it says or does not */
-		key = limits_key(limits, &peer, NULL);
-		entered = limits_enter(limits, key, sockets->hub->now_mono_ms);
-		if (!entered) {
-			metric_add(ws_refused_address_sockets, 1);
-			turn_away(fd, 429);
-			atomic_fetch_sub(&limits->count, 1);
-			return;
-		}
-	}
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 	/* Without a bound a peer that does not read holds up to 4 MiB in the kernel. */
 	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &sndbuf, sizeof sndbuf);
-	if (posix_memalign((void **)&s, 64, sizeof *s) != 0) {
+	if (sockets->options.tls != NULL)
+		tls = tls_begin(sockets->options.tls, fd);
+	if ((sockets->options.tls != NULL && tls == NULL) || posix_memalign((void **)&s, 64, sizeof *s) != 0) {
+		tls_end(tls);
 		close(fd);
 		if (entered)
 			limits_leave(limits, key, sockets->hub->now_mono_ms);
 		atomic_fetch_sub(&limits->count, 1);
 		return;
 	}
-	*s = (struct socket){.fd = fd, .entered = entered, .key = key, .peer = peer};
+	*s = (struct socket){
+		.fd = fd, .tls = tls, .securing = tls != NULL, .entered = entered, .key = key, .peer = peer};
+	sockets->securing += s->securing;
 	client_begin(sockets->hub, &s->client, atomic_fetch_add(&limits->last_id, 1) + 1);
 	epoll_set(sockets, EPOLL_CTL_ADD, fd, EPOLLIN, s);
 	metric_add(ws_accepted, 1);
@@ -567,7 +649,7 @@ static void shed(struct sockets *sockets)
 		close(sockets->reserve);
 		int fd = accept4(sockets->listener, NULL, NULL, SOCK_CLOEXEC);
 		if (fd >= 0)
-			turn_away(fd, 503);
+			turn_away(sockets, fd, 503);
 		sockets->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	}
 	metric_add(ws_refused_files, 1);
@@ -612,6 +694,7 @@ int64_t sockets_wait(struct sockets *sockets, int64_t timeout_us)
 
 	int64_t now_us = clock_mono_us();
 	sockets->hub->now_mono_ms = now_us / 1000;
+	sockets->secured_us = 0;
 	sockets->hub->now_wall_ms = clock_wall_ms();
 	for (int i = 0; i < count; i++) {
 		void *arg = events[i].data.ptr;
@@ -629,11 +712,7 @@ int64_t sockets_wait(struct sockets *sockets, int64_t timeout_us)
 		/* Sockets are freed at the end of the turn only, so a pointer that an earlier event ended is
 		 * still good. */
 		struct socket *s = arg;
-		if (s->client.state != CLIENT_ENDED && (events[i].events & EPOLLOUT) != 0)
-			flush(sockets, s);
-		if (s->client.state != CLIENT_ENDED &&
-			(events[i].events & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0)
-			receive(sockets, s);
+		attend(sockets, s, events[i].events);
 	}
 	return now_us;
 }
@@ -797,5 +876,6 @@ void sockets_destroy(struct sockets *sockets)
 	if (sockets->epoll >= 0)
 		close(sockets->epoll);
 	free(sockets->buffer);
+	free(sockets->record);
 	free(sockets);
 }

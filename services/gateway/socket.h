@@ -12,6 +12,7 @@
 #include "common/base/status.h"
 #include "services/gateway/hub.h"
 #include "services/gateway/limits.h"
+#include "services/gateway/tls.h"
 #include "services/gateway/origins.h"
 
 struct sockets;
@@ -22,6 +23,8 @@ struct sockets_options {
 	int sndbuf_bytes;
 	size_t max_frame_bytes;
 	uint32_t queue_bytes, queue_ms;
+	struct tls *tls;         /* shared by all loops; NULL: plain */
+	uint32_t tls_handshakes; /* at once in this loop */
 	struct socket_limits *limits; /* shared by all loops of the process */
 	const struct origins *origins; /* that may open a websocket; NULL: any */
 };

@@ -79,11 +79,12 @@ export async function newPerson(rest, name = 'user') {
 
 /** A raw socket with the frames it got, for tests of single rules. */
 export class Socket {
-  constructor(url, { token, protocols, headers = {}, compress = false } = {}) {
+  /** options: what else the WebSocket is made with. */
+  constructor(url, { token, protocols, headers = {}, compress = false, ...options } = {}) {
     this.frames = [];
     this.waiters = [];
     if (token) headers = { authorization: `Bearer ${token}`, ...headers };
-    this.ws = new WebSocket(url, protocols, { headers, perMessageDeflate: compress });
+    this.ws = new WebSocket(url, protocols, { headers, perMessageDeflate: compress, ...options });
     this.ws.on('message', (data, binary) => {
       this.frames.push(binary ? data : JSON.parse(data.toString()));
       if (!binary) checkFrame(this.frames.at(-1));

@@ -154,7 +154,28 @@ START_TEST(main_wakes_for_term_and_int_and_sleeps_through_the_rest)
 }
 END_TEST
 
+static void count(void *arg)
+{
+	(*(int *)arg)++;
+}
+
+START_TEST(hup_reloads_and_the_wait_goes_on)
+{
+	int reloads = 0;
+
+	ops_signals_block();
+	raise(SIGHUP);
+	raise(SIGTERM); /* pending at once, they come in the order of their numbers */
+	ck_assert_int_eq(ops_signals_wait_reloading(count, &reloads), SIGTERM);
+	ck_assert_int_eq(reloads, 1);
+	raise(SIGHUP);
+	raise(SIGINT);
+	ck_assert_int_eq(ops_signals_wait_reloading(NULL, NULL), SIGINT);
+}
+END_TEST
+
 TESTS("ops", a_running_process_is_healthy, a_process_is_ready_when_all_its_checks_are,
 	a_draining_process_is_healthy_but_not_ready, metrics_are_prometheus_text,
 	other_paths_and_methods_are_refused, an_address_in_use_is_a_conflict,
-	a_stopped_listener_can_be_started_again, main_wakes_for_term_and_int_and_sleeps_through_the_rest)
+	a_stopped_listener_can_be_started_again, main_wakes_for_term_and_int_and_sleeps_through_the_rest,
+	hup_reloads_and_the_wait_goes_on)
