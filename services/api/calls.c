@@ -56,6 +56,27 @@ static const char *text_or_empty(const char *text)
 	return text == NULL ? "" : text;
 }
 
+/* Who asks delivers events, and events are reading. */
+static bool may_listen(const struct token_answer *answer)
+{
+	return scopes_allow(answer->scopes, SCOPE_READ);
+}
+
+static pb_ResolveTokenReply resolved(const struct token_answer *answer)
+{
+	return (pb_ResolveTokenReply){
+		.has_account = true,
+		.account = answer->account,
+		.epoch = answer->epoch,
+		.generation = answer->generation,
+		.session_id = answer->session_id,
+		.expires_at_ms = (uint64_t)answer->expires_at_ms,
+		.user_stream_seq = answer->user_stream_seq,
+		.client_label = (char *)answer->client_label,
+		.may_write = scopes_allow(answer->scopes, SCOPE_WRITE),
+	};
+}
+
 static void resolve_token(void *service, struct rpc_call *call, const void *request, void *reply)
 {
 	struct api *api = service;
@@ -71,22 +92,46 @@ static void resolve_token(void *service, struct rpc_call *call, const void *requ
 		rpc_fail(call, st, why, NULL, NULL);
 		return;
 	}
-	/* Who asks delivers events, and events are reading. */
-	if (!scopes_allow(answer.scopes, SCOPE_READ)) {
+	if (!may_listen(&answer)) {
 		rpc_fail(call, STATUS_FORBIDDEN, "scope:read", NULL, NULL);
 		return;
 	}
-	*out = (pb_ResolveTokenReply){
-		.has_account = true,
-		.account = answer.account,
-		.epoch = answer.epoch,
-		.generation = answer.generation,
-		.session_id = answer.session_id,
-		.expires_at_ms = (uint64_t)answer.expires_at_ms,
-		.user_stream_seq = answer.user_stream_seq,
-		.client_label = (char *)answer.client_label,
-		.may_write = scopes_allow(answer.scopes, SCOPE_WRITE),
-	};
+	*out = resolved(&answer);
+	rpc_finish(call);
+}
+
+static void resolve_tokens(void *service, struct rpc_call *call, const void *request, void *reply)
+{
+	struct api *api = service;
+	const pb_ResolveTokensRequest *rq = request;
+	pb_ResolveTokensReply *out = reply;
+	size_t count = rq->tokens_count;
+
+	if (count > TOKENS_AT_ONCE) {
+		rpc_fail(call, STATUS_TOO_LARGE, NULL, "tokens", NULL);
+		return;
+	}
+	const char **texts = ARENA_ARRAY(call->mem, count + 1, const char *);
+	struct token_result *results = ARENA_ARRAY(call->mem, count + 1, struct token_result);
+	for (size_t i = 0; i < count; i++)
+		texts[i] = text_or_empty(rq->tokens[i].token);
+	enum status st = tokens_resolve_many(api->tokens, call->mem, texts, count, call->deadline_mono_ms, results);
+	if (st != STATUS_OK) {
+		rpc_fail(call, st, NULL, NULL, NULL);
+		return;
+	}
+	out->answers = ARENA_ARRAY(call->mem, count + 1, pb_TokenResolved);
+	for (size_t i = 0; i < count; i++) {
+		pb_TokenResolved *answer = &out->answers[out->answers_count++];
+		*answer = (pb_TokenResolved){.status = results[i].status, .why = (char *)results[i].why};
+		if (results[i].status == STATUS_OK && !may_listen(&results[i].answer)) {
+			answer->status = STATUS_FORBIDDEN;
+			answer->why = (char *)"scope:read";
+		} else if (results[i].status == STATUS_OK) {
+			answer->has_reply = true;
+			answer->reply = resolved(&results[i].answer);
+		}
+	}
 	rpc_finish(call);
 }
 
@@ -231,6 +276,7 @@ static void stream_heads(void *service, struct rpc_call *call, const void *reque
 
 const struct rpc_binding api_bindings[] = {
 	{&rpc_api_resolve_token, resolve_token},
+	{&rpc_api_resolve_tokens, resolve_tokens},
 	{&rpc_api_create_account, create_account},
 	{&rpc_api_open_session, open_session},
 	{&rpc_api_create_token, create_token},

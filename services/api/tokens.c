@@ -183,15 +183,18 @@ void tokens_drop_account(struct tokens *t, uint64_t account_id)
 
 /* The stream's row rides along: its epoch must be of the same snapshot as the session it speaks for. A bot ends
  * with its owner's account, whenever the job that says so to its sockets comes. */
-static const struct db_stmt resolve = {"tokens_resolve",
-	"SELECT s.id, s.token_hash, coalesce(s.expires_at_ms, 0), s.revoked_at_ms IS NOT NULL, "
-	"s.client_label, "
-	"s.last_used_at_ms, st.authz_epoch, st.seq, s.scopes, o.erased_at_ms IS NOT NULL, "
-	"o.disabled_at_ms IS NOT NULL, " ACCOUNT_COLUMNS " FROM auth.sessions s "
-	"JOIN auth.accounts a ON a.id = s.account_id JOIN log.streams st ON st.rank = 2 AND st.id = a.id "
-	"LEFT JOIN auth.accounts o ON o.id = a.owner_id WHERE s.token_hash = $1"};
+#define RESOLVE_SQL                                                                                          \
+	"SELECT s.id, s.token_hash, coalesce(s.expires_at_ms, 0), s.revoked_at_ms IS NOT NULL, "              \
+	"s.client_label, "                                                                                    \
+	"s.last_used_at_ms, st.authz_epoch, st.seq, s.scopes, o.erased_at_ms IS NOT NULL, "                   \
+	"o.disabled_at_ms IS NOT NULL, " ACCOUNT_COLUMNS " FROM auth.sessions s "                             \
+	"JOIN auth.accounts a ON a.id = s.account_id JOIN log.streams st ON st.rank = 2 AND st.id = a.id "    \
+	"LEFT JOIN auth.accounts o ON o.id = a.owner_id WHERE s.token_hash = "
+static const struct db_stmt resolve = {"tokens_resolve", RESOLVE_SQL "$1"};
+static const struct db_stmt resolve_many = {"tokens_resolve_many",
+	"SELECT r.* FROM unnest($1::bytea[]) AS q(hash) CROSS JOIN LATERAL (" RESOLVE_SQL "q.hash OFFSET 0) r"};
 static const struct db_stmt touch = {"tokens_touch",
-	"UPDATE auth.sessions SET last_used_at_ms = $2 WHERE id = $1 AND last_used_at_ms < $2"};
+	"UPDATE auth.sessions SET last_used_at_ms = $2 WHERE id = ANY ($1) AND last_used_at_ms < $2"};
 enum {
 	COLUMN_SESSION,
 	COLUMN_HASH,
@@ -207,32 +210,32 @@ enum {
 	COLUMN_ACCOUNT
 };
 
-static enum status read_row(const struct db_rows *rows, const uint8_t hash[TOKEN_HASH_BYTES],
+static enum status read_row(const struct db_rows *rows, int row, const uint8_t hash[TOKEN_HASH_BYTES],
 	struct arena *mem, struct token_answer *out, const char **out_why)
 {
 	size_t length = 0;
 
-	if (rows->count == 0)
+	if (row >= rows->count)
 		return STATUS_UNAUTHENTICATED;
-	const uint8_t *stored = db_bytea(rows, 0, COLUMN_HASH, &length);
+	const uint8_t *stored = db_bytea(rows, row, COLUMN_HASH, &length);
 	if (length != TOKEN_HASH_BYTES || sodium_memcmp(stored, hash, TOKEN_HASH_BYTES) != 0)
 		return STATUS_UNAUTHENTICATED;
-	int64_t expires_at_ms = db_i64(rows, 0, COLUMN_EXPIRES);
-	if (db_bool(rows, 0, COLUMN_REVOKED) || (expires_at_ms != 0 && expires_at_ms <= clock_wall_ms()))
+	int64_t expires_at_ms = db_i64(rows, row, COLUMN_EXPIRES);
+	if (db_bool(rows, row, COLUMN_REVOKED) || (expires_at_ms != 0 && expires_at_ms <= clock_wall_ms()))
 		return STATUS_UNAUTHENTICATED;
 	*out = (struct token_answer){
-		.session_id = db_id(rows, 0, COLUMN_SESSION),
-		.epoch = db_id(rows, 0, COLUMN_EPOCH),
-		.user_stream_seq = db_id(rows, 0, COLUMN_SEQ),
+		.session_id = db_id(rows, row, COLUMN_SESSION),
+		.epoch = db_id(rows, row, COLUMN_EPOCH),
+		.user_stream_seq = db_id(rows, row, COLUMN_SEQ),
 		.expires_at_ms = expires_at_ms,
-		.scopes = db_is_null(rows, 0, COLUMN_SCOPES) ? SCOPES_PERSON
-							     : db_id(rows, 0, COLUMN_SCOPES) & SCOPES_BOT,
-		.client_label = db_text(rows, 0, COLUMN_LABEL),
+		.scopes = db_is_null(rows, row, COLUMN_SCOPES) ? SCOPES_PERSON
+							     : db_id(rows, row, COLUMN_SCOPES) & SCOPES_BOT,
+		.client_label = db_text(rows, row, COLUMN_LABEL),
 	};
-	accounts_row(rows, 0, COLUMN_ACCOUNT, &out->account);
-	if (out->account.erased || db_bool(rows, 0, COLUMN_OWNER_ERASED))
+	accounts_row(rows, row, COLUMN_ACCOUNT, &out->account);
+	if (out->account.erased || db_bool(rows, row, COLUMN_OWNER_ERASED))
 		return STATUS_UNAUTHENTICATED;
-	if (out->account.disabled || db_bool(rows, 0, COLUMN_OWNER_DISABLED)) {
+	if (out->account.disabled || db_bool(rows, row, COLUMN_OWNER_DISABLED)) {
 		*out_why = "disabled";
 		return STATUS_UNAUTHENTICATED;
 	}
@@ -244,6 +247,17 @@ bool tokens_kept(struct tokens *t, struct arena *mem, const char *token, struct 
 	uint8_t hash[TOKEN_HASH_BYTES];
 
 	return token_hash(token, hash) && look_up(t, mem, hash, out);
+}
+
+/* For people who look through their sessions; nothing depends on it, so a failure is let be. */
+static void touch_sessions(struct db_conn *conn, struct arena *mem, const uint64_t *sessions, size_t count)
+{
+	struct db_params params;
+
+	db_params_begin(&params, mem);
+	db_put_ids(&params, sessions, count);
+	db_put_i64(&params, clock_wall_ms());
+	(void)db_query(conn, mem, &touch, &params, NULL);
 }
 
 enum status tokens_resolve(struct tokens *t, struct arena *mem, const char *token, bool fresh,
@@ -266,20 +280,66 @@ enum status tokens_resolve(struct tokens *t, struct arena *mem, const char *toke
 	db_put_bytea(&params, hash, sizeof hash);
 	st = db_query(conn, mem, &resolve, &params, &rows);
 	if (st == STATUS_OK)
-		st = read_row(&rows, hash, mem, out, out_why);
+		st = read_row(&rows, 0, hash, mem, out, out_why);
 	if (st == STATUS_OK) {
-		int64_t now_ms = clock_wall_ms();
 		out->generation = db_generation(conn);
 		keep(t, hash, out, drops_before);
-		if (db_i64(&rows, 0, COLUMN_USED) + USED_AFTER_MS < now_ms) {
-			/* For people who look through their sessions; nothing depends on it, so a failure is
-			 * let be. */
-			db_params_begin(&params, mem);
-			db_put_id(&params, out->session_id);
-			db_put_i64(&params, now_ms);
-			(void)db_query(conn, mem, &touch, &params, NULL);
+		if (db_i64(&rows, 0, COLUMN_USED) + USED_AFTER_MS < clock_wall_ms())
+			touch_sessions(conn, mem, &out->session_id, 1);
+	}
+	db_release(conn);
+	return st;
+}
+
+enum status tokens_resolve_many(struct tokens *t, struct arena *mem, const char *const *texts, size_t count,
+	int64_t deadline_mono_ms, struct token_result *out)
+{
+	uint8_t *hashes = arena_alloc(mem, count * TOKEN_HASH_BYTES + 1);
+	const void **asked = ARENA_ARRAY(mem, count + 1, const void *);
+	size_t *lengths = ARENA_ARRAY(mem, count + 1, size_t), asked_count = 0, old = 0;
+	uint64_t *used = ARENA_ARRAY(mem, count + 1, uint64_t);
+	struct db_conn *conn = NULL;
+	struct db_params params;
+	struct db_rows rows = {0};
+
+	for (size_t i = 0; i < count; i++) {
+		uint8_t *hash = hashes + i * TOKEN_HASH_BYTES;
+		out[i] = (struct token_result){.status = STATUS_UNAUTHENTICATED};
+		if (!token_hash(texts[i], hash)) {
+			memset(hash, 0, TOKEN_HASH_BYTES); /* the hash of nothing that anybody could have */
+			continue;
+		}
+		asked[asked_count] = hash;
+		lengths[asked_count++] = TOKEN_HASH_BYTES;
+	}
+	if (asked_count == 0)
+		return STATUS_OK;
+	uint64_t drops_before = atomic_load(&t->drops);
+	enum status st = db_acquire(t->db, deadline_mono_ms, &conn);
+	if (st != STATUS_OK)
+		return st;
+	db_params_begin(&params, mem);
+	db_put_byteas(&params, asked, lengths, asked_count);
+	st = db_query(conn, mem, &resolve_many, &params, &rows);
+	int64_t now_ms = clock_wall_ms();
+	for (int row = 0; st == STATUS_OK && row < rows.count; row++) {
+		size_t length = 0;
+		const uint8_t *stored = db_bytea(&rows, row, COLUMN_HASH, &length);
+		for (size_t i = 0; i < count; i++) {
+			const uint8_t *hash = hashes + i * TOKEN_HASH_BYTES;
+			if (length != TOKEN_HASH_BYTES || sodium_memcmp(stored, hash, TOKEN_HASH_BYTES) != 0)
+				continue;
+			out[i].status = read_row(&rows, row, hash, mem, &out[i].answer, &out[i].why);
+			if (out[i].status != STATUS_OK)
+				continue;
+			out[i].answer.generation = db_generation(conn);
+			keep(t, hash, &out[i].answer, drops_before);
+			if (db_i64(&rows, row, COLUMN_USED) + USED_AFTER_MS < now_ms && old < count)
+				used[old++] = out[i].answer.session_id;
 		}
 	}
+	if (old > 0)
+		touch_sessions(conn, mem, used, old);
 	db_release(conn);
 	return st;
 }

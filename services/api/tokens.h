@@ -16,6 +16,7 @@
 #include "proto/views.pb.h"
 
 #define TOKEN_HASH_BYTES 32
+#define TOKENS_AT_ONCE   64 /* of one tokens_resolve_many, as they are asked about by a gateway */
 #define TOKEN_TEXT_SIZE  48 /* "ghs_", 43 characters, NUL */
 
 struct db;
@@ -52,6 +53,17 @@ bool token_hash(const char *text, uint8_t out_hash[TOKEN_HASH_BYTES]);
  */
 enum status tokens_resolve(struct tokens *tokens, struct arena *mem, const char *token, bool fresh,
 	int64_t deadline_mono_ms, struct token_answer *out, const char **out_why);
+
+struct token_result {
+	enum status status;
+	const char *why;
+	struct token_answer answer; /* with STATUS_OK */
+};
+
+/* The same for many at once, in one statement and always asked afresh; out has `count` places. Anything but STATUS_OK: nothing
+ * is known of any of them. */
+enum status tokens_resolve_many(struct tokens *tokens, struct arena *mem, const char *const *texts, size_t count,
+	int64_t deadline_mono_ms, struct token_result *out);
 
 /* Only what is kept of a token that was good a moment ago; asks nobody. False: nothing is. */
 bool tokens_kept(struct tokens *tokens, struct arena *mem, const char *token, struct token_answer *out);

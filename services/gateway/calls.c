@@ -11,6 +11,7 @@
 #include "common/base/ids.h"
 #include "services/gateway/client.h"
 #include "services/gateway/memory.h"
+#include "services/gateway/tokens.h"
 
 #define CALL_MS  2000
 #define FETCH_MS 3000
@@ -93,10 +94,8 @@ static void port_generation(void *arg, char out[HUB_GENERATION_SIZE])
 static void port_ask_token(void *arg, uint64_t question, const char *token, enum dialect dialect)
 {
 	struct calls *calls = arg;
-	struct rpc_context ctx = reading();
-	pb_ResolveTokenRequest request = {.token = (char *)token, .dialect = dialect};
 
-	api_resolve_token_async(calls->shared->api, &ctx, &request, answered, call_of(calls, question));
+	token_lane_ask(calls->shared->tokens, calls->loop, question, token, dialect);
 }
 
 static void port_ask_keys(void *arg, uint64_t question, struct stream s, const uint64_t *users, size_t count)

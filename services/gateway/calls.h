@@ -13,6 +13,7 @@
 struct calls_shared {
 	struct rpc_client *api, *messaging, *moderation, *presence_client;
 	struct presence *presence;
+	struct token_lane *tokens;
 	struct route *route;
 	struct bus_order *order;
 };

@@ -13,6 +13,7 @@
 #include "services/gateway/open.h"
 
 #define PAGES_MOST   32
+#define PAGES_FLIGHT 8 /* being read at a time */
 #define RETRY_MS     200
 #define PATIENCE_MS  5000       /* for the first page; then the stream counts as not recovered */
 #define WAITING_MOST (1u << 20) /* bytes of live frames behind a replay */
@@ -21,6 +22,8 @@
 struct page_ask {
 	struct question question;
 	struct page_ask *next, **link; /* hub->page_asks */
+	struct page_ask *unasked_next; /* hub->pages_unasked */
+	uint64_t expect_head;
 	struct stream stream;
 	uint64_t after;
 	struct catchup *waiters;
@@ -139,6 +142,43 @@ static void wait_leave(struct catchup *c)
 static void page_answered(
 	struct hub *hub, struct question *question, enum status st, const void *reply, const char *why);
 
+static void page_ask_free(struct page_ask *ask)
+{
+	*ask->link = ask->next;
+	if (ask->next != NULL)
+		ask->next->link = ask->link;
+	free(ask);
+}
+
+/* As many as may be read at a time. Pages that nobody waits for any more are not. */
+static void pages_flush(struct hub *hub)
+{
+	while (hub->pages_unasked != NULL && hub->pages_in_flight < PAGES_FLIGHT) {
+		struct page_ask *ask = hub->pages_unasked;
+		hub->pages_unasked = ask->unasked_next;
+		if (hub->pages_unasked == NULL)
+			hub->pages_unasked_end = &hub->pages_unasked;
+		if (ask->waiters == NULL) {
+			page_ask_free(ask);
+			continue;
+		}
+		hub->pages_in_flight++;
+		metric_add(ws_pages_read, 1);
+		hub->options.ports->ask_events(hub->options.arg, hub_ask(hub, &ask->question), ask->stream, ask->after,
+			PAGE_EVENTS, ask->expect_head, hub_generation(hub));
+	}
+}
+
+void pages_finish(struct hub *hub)
+{
+	while (hub->pages_unasked != NULL) {
+		struct page_ask *ask = hub->pages_unasked;
+		hub->pages_unasked = ask->unasked_next;
+		page_ask_free(ask);
+	}
+	hub->pages_unasked_end = &hub->pages_unasked;
+}
+
 static void page_ask(struct catchup *c)
 {
 	struct hub *hub = c->member->client->hub;
@@ -159,13 +199,15 @@ static void page_ask(struct catchup *c)
 		if (ask->next != NULL)
 			ask->next->link = &ask->next;
 		hub->page_asks = ask;
-		metric_add(ws_pages_read, 1);
-		hub->options.ports->ask_events(hub->options.arg, hub_ask(hub, &ask->question), s, after,
-			PAGE_EVENTS, c->until, hub_generation(hub));
+		*hub->pages_unasked_end = ask;
+		hub->pages_unasked_end = &ask->unasked_next;
 	}
+	if (c->until > ask->expect_head)
+		ask->expect_head = c->until; /* as long as it was not asked for yet: the others are told to come again */
 	c->asking = ask;
 	c->asking_next = ask->waiters;
 	ask->waiters = c;
+	pages_flush(hub);
 }
 
 /* Is `next` at hand, in the ring or in a page? If not it is asked for. */
@@ -282,6 +324,7 @@ static void page_answered(
 	const pb_FetchEventsReply *got = reply;
 	struct page *page = NULL;
 
+	hub->pages_in_flight--;
 	*ask->link = ask->next;
 	if (ask->next != NULL)
 		ask->next->link = ask->link;
@@ -312,6 +355,7 @@ static void page_answered(
 	}
 	page_unref(page);
 	free(ask);
+	pages_flush(hub);
 }
 
 /* ---- catching up */

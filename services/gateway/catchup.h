@@ -56,5 +56,6 @@ void catchup_free(struct catchup *catchup);
 
 void pages_sweep(struct hub *hub, int64_t older_than_ms);
 void pages_forget(struct hub *hub); /* another generation */
+void pages_finish(struct hub *hub); /* of those that were not asked for; nobody waits any more */
 /* The message was deleted: what the pages say of it is blank, as it is in the log. */
 void pages_blank(struct hub *hub, struct stream s, uint64_t message_id);

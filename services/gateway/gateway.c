@@ -13,6 +13,7 @@
 #include "services/gateway/calls.h"
 #include "services/gateway/dialects/house.h"
 #include "services/gateway/memory.h"
+#include "services/gateway/tokens.h"
 
 #define HEARD_WITHIN_MS 5000
 #define DRAIN_GRACE_MS  5000
@@ -105,6 +106,8 @@ static enum status clients_create(struct gateway *gateway)
 		st = rpc_client_create("moderation", config->rpc_moderation, insecure, &shared->moderation);
 	if (st == STATUS_OK)
 		st = rpc_client_create("presence", config->rpc_presence, insecure, &shared->presence_client);
+	if (st == STATUS_OK)
+		shared->tokens = token_lane_create(shared->api);
 	return st;
 }
 
@@ -205,10 +208,13 @@ static void gateway_free(struct gateway *gateway)
 	shared->presence = NULL;
 	shared->order = NULL;
 	bus_order_destroy(order);
+	if (shared->tokens != NULL)
+		token_lane_stop(shared->tokens);
 	rpc_client_destroy(shared->api);
 	rpc_client_destroy(shared->messaging);
 	rpc_client_destroy(shared->moderation);
 	rpc_client_destroy(shared->presence_client);
+	token_lane_destroy(shared->tokens);
 	for (size_t i = 0; i < gateway->loop_count; i++)
 		loop_destroy(gateway->loops[i]);
 	route_destroy(shared->route);

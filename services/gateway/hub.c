@@ -10,6 +10,7 @@
 #include "services/gateway/catchup.h"
 #include "services/gateway/client.h"
 #include "services/gateway/deflate.h"
+#include "services/gateway/judge.h"
 #include "services/gateway/memory.h"
 #include "services/gateway/open.h"
 #include "services/gateway/stream.h"
@@ -41,6 +42,9 @@ void hub_init(struct hub *hub, const struct hub_options *options, int64_t now_mo
 	if (hub->options.linger_ms == 0)
 		hub->options.linger_ms = FEED_LINGER_MS;
 	hub->active_end = &hub->active;
+	hub->pages_unasked_end = &hub->pages_unasked;
+	hub->unasked_teams_end = &hub->unasked_teams;
+	hub->unjudged_end = &hub->unjudged;
 	hub->scratch = arena_create();
 	if (options->deflate_level > 0)
 		hub->deflate = deflate_create(options->deflate_level, options->deflate_least_bytes);
@@ -64,6 +68,8 @@ void hub_finish(struct hub *hub)
 		feed_sweep(hub, 0);
 	}
 	whereabouts_finish(hub);
+	pages_finish(hub);
+	judge_finish_hub(hub);
 	pages_forget(hub);
 	cursor = 0;
 	struct channel_fact *fact;

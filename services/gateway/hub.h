@@ -114,10 +114,13 @@ struct hub {
 	struct whereabouts *whereabouts;   /* clients whose teams presence is to be told */
 	bool whereabouts_asked;            /* one question at a time */
 	struct timer whereabouts_retry;
-	struct teams_ask *unasked_teams; /* clients whose keys in all their teams are to be asked for */
+	struct teams_ask *unasked_teams, **unasked_teams_end; /* clients whose keys in all their teams are to be asked for */
 	struct page *pages;              /* read from the log for replays, latest used first */
 	size_t page_count;
-	struct page_ask *page_asks; /* being read */
+	struct page_ask *page_asks; /* being read, or to be read */
+	struct page_ask *pages_unasked, **pages_unasked_end; /* of these, those that wait for others to be read */
+	unsigned pages_in_flight, teams_in_flight, judges_in_flight; /* questions to the owners: each kind is bounded */
+	struct rights_question *unjudged, **unjudged_end;            /* wait for others to be judged */
 	struct ring_entry *ring_oldest, *ring_newest; /* remembered events of all streams */
 	size_t ring_bytes;
 	struct client_list urgent;  /* answers and small fan-outs: written first */

@@ -11,6 +11,7 @@
 
 #include "common/ops/ops.h"
 #include "services/gateway/catchup.h"
+#include "services/gateway/judge.h"
 #include "services/gateway/memory.h"
 #include "services/gateway/open.h"
 #include "services/gateway/topics.h"
@@ -18,6 +19,7 @@
 #define PATIENCE_MS   4000 /* then a topic is refused as busy */
 #define RETRY_MS      100
 #define USERS_AT_ONCE 32 /* whose keys in all their teams are asked for in one question */
+#define TEAMS_FLIGHT  4  /* such questions at a time */
 
 /* Wishes that want all teams or conversations of their users. */
 struct teams_ask {
@@ -36,16 +38,6 @@ struct teams_question {
 	struct teams_ask *asks;
 };
 
-struct rights_question {
-	struct question question;
-	struct subscribe *sub; /* NULL: it went */
-	struct timer retry;
-	struct hub *hub;
-	bool in_flight;
-};
-
-static void advance(struct subscribe *sub);
-
 struct subscribe *subscribe_create(struct client *client)
 {
 	struct arena *mem = arena_create();
@@ -60,12 +52,7 @@ void subscribe_free(struct subscribe *sub)
 {
 	if (sub == NULL)
 		return;
-	if (sub->judging != NULL) {
-		wheel_stop(&sub->judging->hub->wheel, &sub->judging->retry);
-		sub->judging->sub = NULL;
-		if (!sub->judging->in_flight)
-			free(sub->judging);
-	}
+	judge_drop(sub);
 	if (sub->asking_teams != NULL) {
 		struct teams_ask *ask = sub->asking_teams;
 		ask->sub = NULL;
@@ -88,7 +75,7 @@ void subscribe_drop(struct client *client)
 
 /* ---- streams of a wish */
 
-static struct stream_answer *answer_find(struct subscribe *sub, struct stream s)
+struct stream_answer *subscribe_answer(struct subscribe *sub, struct stream s)
 {
 	for (size_t i = 0; i < sub->answer_count; i++)
 		if (stream_compare(sub->answers[i].stream, s) == 0)
@@ -98,7 +85,7 @@ static struct stream_answer *answer_find(struct subscribe *sub, struct stream s)
 
 static struct stream_answer *answer_get(struct subscribe *sub, struct stream s)
 {
-	struct stream_answer *answer = answer_find(sub, s);
+	struct stream_answer *answer = subscribe_answer(sub, s);
 
 	if (answer != NULL)
 		return answer;
@@ -204,7 +191,7 @@ static void count_refused(bool fits, bool ahead)
 static void read_ready(struct member *member, enum status st)
 {
 	struct subscribe *sub = member->client->subscribes;
-	struct stream_answer *answer = sub != NULL ? answer_find(sub, member->feed->stream) : NULL;
+	struct stream_answer *answer = sub != NULL ? subscribe_answer(sub, member->feed->stream) : NULL;
 
 	if (answer == NULL || !answer->reading)
 		return;
@@ -215,7 +202,7 @@ static void read_ready(struct member *member, enum status st)
 		answer->seq = answer->live_from;
 	}
 	count_read(member, st);
-	advance(sub);
+	subscribe_advance(sub);
 }
 
 /*
@@ -268,7 +255,7 @@ static void begin_here(struct subscribe *sub, struct member *member, struct stre
 
 static void refuse_stream(struct subscribe *sub, struct stream s, enum status st)
 {
-	struct stream_answer *answer = answer_find(sub, s);
+	struct stream_answer *answer = subscribe_answer(sub, s);
 
 	if (answer != NULL)
 		answer->gone = true;
@@ -300,7 +287,7 @@ static void joined_ready(struct member *member, enum status st)
 static void settled(struct client *client, struct stream s, struct member *member, enum status st)
 {
 	struct subscribe *sub = client->subscribes;
-	struct stream_answer *answer = sub != NULL ? answer_find(sub, s) : NULL;
+	struct stream_answer *answer = sub != NULL ? subscribe_answer(sub, s) : NULL;
 
 	if (answer != NULL && answer->awaited) {
 		answer->awaited = false;
@@ -317,7 +304,7 @@ static void settled(struct client *client, struct stream s, struct member *membe
 		if (member == NULL && st != STATUS_NOT_FOUND)
 			topics_refuse(sub, answer->sought, st);
 		sub->working = worked_on;
-		advance(sub);
+		subscribe_advance(sub);
 		return;
 	}
 	if (member == NULL) {
@@ -352,7 +339,7 @@ static void want(struct subscribe *sub, struct stream s, enum open_source source
 {
 	struct client *client = sub->client;
 	struct member *member = member_find(client, s);
-	struct stream_answer *answer = answer_find(sub, s);
+	struct stream_answer *answer = subscribe_answer(sub, s);
 
 	if (out_member != NULL)
 		*out_member = NULL;
@@ -384,9 +371,12 @@ static void want(struct subscribe *sub, struct stream s, enum open_source source
 
 static void teams_ask_queue(struct teams_ask *ask)
 {
+	struct hub *hub = ask->hub;
+
 	ask->queued = true;
-	ask->next = ask->hub->unasked_teams;
-	ask->hub->unasked_teams = ask;
+	ask->next = NULL;
+	*hub->unasked_teams_end = ask;
+	hub->unasked_teams_end = &ask->next;
 }
 
 static void teams_retry(struct timer *timer, int64_t now_mono_ms)
@@ -430,7 +420,7 @@ static void teams_take(struct subscribe *sub, uint64_t user, uint64_t all, const
 			(all & kind) == 0)
 			continue;
 		want(sub, s, OPEN_ANSWERED, &member);
-		answer_find(sub, s)->sought = kind;
+		subscribe_answer(sub, s)->sought = kind;
 		if (member == NULL)
 			continue;
 		struct key_set *keys = open_keys_of(feed_get(hub, s), got, answer);
@@ -448,6 +438,7 @@ static void teams_answered(
 	const pb_ListAudiencesReply *got = reply;
 	struct teams_ask *next = NULL;
 
+	hub->teams_in_flight--;
 	if (st == STATUS_OK && !open_generation_fits(hub, got->generation))
 		st = STATUS_BUSY;
 	for (struct teams_ask *ask = asked->asks; ask != NULL; ask = next) {
@@ -471,14 +462,14 @@ static void teams_answered(
 			teams_take(sub, ask->user, ask->all, got);
 		sub->working = false;
 		free(ask);
-		advance(sub);
+		subscribe_advance(sub);
 	}
 	free(asked);
 }
 
-void subscribe_flush(struct hub *hub)
+static void teams_flush(struct hub *hub)
 {
-	while (hub->unasked_teams != NULL) {
+	while (hub->unasked_teams != NULL && hub->teams_in_flight < TEAMS_FLIGHT) {
 		struct teams_question *asked = memory_new(sizeof *asked);
 		uint64_t users[USERS_AT_ONCE], all = 0;
 		size_t count = 0;
@@ -488,6 +479,8 @@ void subscribe_flush(struct hub *hub)
 			if (count > 0 && (ask->alone || asked->asks->alone) && ask->sub != NULL)
 				break;
 			hub->unasked_teams = ask->next;
+			if (hub->unasked_teams == NULL)
+				hub->unasked_teams_end = &hub->unasked_teams;
 			ask->queued = false;
 			if (ask->sub == NULL) {
 				free(ask);
@@ -506,115 +499,10 @@ void subscribe_flush(struct hub *hub)
 			free(asked);
 			return;
 		}
+		hub->teams_in_flight++;
 		hub->options.ports->ask_keys(
 			hub->options.arg, hub_ask(hub, &asked->question), STREAMS_OF(all), users, count);
 	}
-}
-
-/* ---- channels that moderation is asked about */
-
-static void judge_answered(
-	struct hub *hub, struct question *question, enum status st, const void *reply, const char *why);
-
-static size_t judge_ask(struct rights_question *judging)
-{
-	struct subscribe *sub = judging->sub;
-	struct hub *hub = judging->hub;
-	uint64_t *channels = ARENA_ARRAY(sub->mem, sub->topic_count, uint64_t);
-	size_t count = 0;
-
-	for (size_t i = 0; i < sub->topic_count; i++) {
-		const struct topic_wish *wish = &sub->topics[i];
-		if (wish->kind == TOPIC_KIND_CHANNEL && wish->status == STATUS_OK && !wish->judged &&
-			(wish->stream.rank == 0 || sub->stage == SUBSCRIBE_JUDGING))
-			channels[count++] = wish->id;
-	}
-	if (count == 0)
-		return 0;
-	judging->in_flight = true;
-	hub->options.ports->ask_rights(
-		hub->options.arg, hub_ask(hub, &judging->question), sub->client->user->id, channels, count);
-	return count;
-}
-
-static void judge_retry(struct timer *timer, int64_t now_mono_ms)
-{
-	judge_ask(memory_holder(timer, struct rights_question, retry));
-}
-
-/* Asks about the channels of which too little is known. */
-static void judge_begin(struct subscribe *sub)
-{
-	struct rights_question *judging = memory_new(sizeof *judging);
-
-	*judging = (struct rights_question){.question.answered = judge_answered,
-		.sub = sub,
-		.retry.fire = judge_retry,
-		.hub = sub->client->hub};
-	if (judge_ask(judging) == 0) {
-		free(judging);
-		return;
-	}
-	sub->judging = judging;
-	sub->outstanding++;
-}
-
-static void judge_take(struct subscribe *sub, struct topic_wish *wish, const pb_JudgeManyReply *got)
-{
-	const pb_Rights *rights = NULL;
-
-	for (pb_size_t i = 0; i < got->rights_count && rights == NULL; i++)
-		if (got->rights[i].channel_id == wish->id)
-			rights = &got->rights[i];
-	wish->judged = true;
-	struct bits bits = rights != NULL && rights->has_bits
-				   ? (struct bits){rights->bits.low, rights->bits.high}
-				   : (struct bits){0};
-	uint32_t kind = rights != NULL && rights->has_channel ? rights->channel.kind : (uint32_t)CHANNEL_TEXT;
-	if (rights == NULL || rights->rank != RANK_TEAM || status_from_number(rights->status) != STATUS_OK ||
-		!bits_has(bits, channel_kind_view(kind))) {
-		wish->status = STATUS_NOT_FOUND;
-		return;
-	}
-	wish->stream = (struct stream){rights->rank, rights->stream_id};
-	channel_fact_put(sub->client->hub, wish->id, wish->stream, rights->audience);
-	const struct stream_answer *answer = answer_find(sub, wish->stream);
-	/* He got the key just now: the stream was begun without it, and what came since is not to be had. */
-	if (answer != NULL && answer->fresh)
-		wish->status = STATUS_BUSY;
-}
-
-static void judge_answered(
-	struct hub *hub, struct question *question, enum status st, const void *reply, const char *why)
-{
-	struct rights_question *judging = (struct rights_question *)question;
-	struct subscribe *sub = judging->sub;
-
-	judging->in_flight = false;
-	if (sub == NULL) {
-		free(judging);
-		return;
-	}
-	if (st != STATUS_OK && hub->now_mono_ms < sub->give_up_at_ms) {
-		wheel_start(&hub->wheel, &judging->retry, hub->now_mono_ms + RETRY_MS);
-		return;
-	}
-	sub->judging = NULL;
-	sub->outstanding--;
-	sub->working = true;
-	for (size_t i = 0; i < sub->topic_count; i++) {
-		struct topic_wish *wish = &sub->topics[i];
-		if (wish->kind != TOPIC_KIND_CHANNEL || wish->status != STATUS_OK || wish->judged ||
-			(wish->stream.rank != 0 && sub->stage != SUBSCRIBE_JUDGING))
-			continue;
-		if (st == STATUS_OK)
-			judge_take(sub, wish, reply);
-		else
-			wish->status = STATUS_BUSY;
-	}
-	sub->working = false;
-	free(judging);
-	advance(sub);
 }
 
 /* Channels whose key the user did not hold when the stream was begun, as far as is known here: moderation is
@@ -627,7 +515,7 @@ static bool unsure_channels(struct subscribe *sub)
 		struct topic_wish *wish = &sub->topics[i];
 		if (wish->kind != TOPIC_KIND_CHANNEL || wish->status != STATUS_OK || wish->judged)
 			continue;
-		const struct stream_answer *answer = answer_find(sub, wish->stream);
+		const struct stream_answer *answer = subscribe_answer(sub, wish->stream);
 		struct member *member = member_find(sub->client, wish->stream);
 		wish->judged = answer != NULL && !answer->fresh && member != NULL && member->live &&
 			       holds_key(member, wish);
@@ -728,7 +616,7 @@ static void open_all(struct subscribe *sub)
 	sub->working = false;
 }
 
-static void advance(struct subscribe *sub)
+void subscribe_advance(struct subscribe *sub)
 {
 	if (sub->working || sub->outstanding > 0)
 		return;
@@ -763,7 +651,7 @@ static void start(struct subscribe *sub)
 	if (sub->removes) {
 		topics_remove(sub);
 		sub->stage = SUBSCRIBE_READING;
-		advance(sub);
+		subscribe_advance(sub);
 		return;
 	}
 	sub->stage = SUBSCRIBE_PLACING;
@@ -799,7 +687,13 @@ static void start(struct subscribe *sub)
 	}
 	judge_begin(sub);
 	sub->working = false;
-	advance(sub);
+	subscribe_advance(sub);
+}
+
+void subscribe_flush(struct hub *hub)
+{
+	judge_flush(hub);
+	teams_flush(hub);
 }
 
 enum status subscribe_submit(struct subscribe *sub)
@@ -826,10 +720,10 @@ static void joined_meanwhile(struct client *client, struct stream s, bool direct
 	struct subscribe *sub = client->subscribes;
 
 	if (sub == NULL || !(direct ? sub->wants_direct : sub->wants_teams) || sub->stage < SUBSCRIBE_OPENING ||
-		answer_find(sub, s) != NULL)
+		subscribe_answer(sub, s) != NULL)
 		return;
 	want(sub, s, OPEN_BY_KEYS, NULL);
-	struct stream_answer *answer = answer_find(sub, s);
+	struct stream_answer *answer = subscribe_answer(sub, s);
 	struct member *member = member_find(client, s);
 	answer->joined = true;
 	answer->sought = direct ? ALL_CONVERSATIONS : ALL_TEAMS;
@@ -858,7 +752,7 @@ void subscribe_joined(struct client *client, struct stream s, uint32_t flag)
 void subscribe_member_gone(struct client *client, struct stream s)
 {
 	struct subscribe *sub = client->subscribes;
-	struct stream_answer *answer = sub != NULL ? answer_find(sub, s) : NULL;
+	struct stream_answer *answer = sub != NULL ? subscribe_answer(sub, s) : NULL;
 
 	if (answer == NULL || answer->gone)
 		return;
@@ -867,5 +761,5 @@ void subscribe_member_gone(struct client *client, struct stream s)
 		answer->reading = false;
 		sub->reading--;
 	}
-	advance(sub);
+	subscribe_advance(sub);
 }

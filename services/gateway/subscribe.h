@@ -91,5 +91,8 @@ void subscribe_joined(struct client *client, struct stream s, uint32_t flag);
 void subscribe_drop(struct client *client);
 /* A member left while a wish was worked on. */
 void subscribe_member_gone(struct client *client, struct stream s);
+/* Goes on when nothing of the present stage is outstanding any more. sub may be gone afterwards. */
+void subscribe_advance(struct subscribe *sub);
+struct stream_answer *subscribe_answer(struct subscribe *sub, struct stream s); /* NULL: the wish has not come to it */
 /* Asks for what gathered in this turn. */
 void subscribe_flush(struct hub *hub);

@@ -99,6 +99,59 @@ START_TEST(a_token_made_by_the_system_resolves_with_epoch_and_position)
 }
 END_TEST
 
+START_TEST(many_tokens_are_resolved_at_once_each_with_its_own_answer)
+{
+	struct fixture *fx = with_wire();
+	struct rpc_context ctx = by_system(fx);
+	char alice_token[TOKEN_TEXT_SIZE], bob_token[TOKEN_TEXT_SIZE], carol_token[TOKEN_TEXT_SIZE];
+	struct token_answer alice = person(fx, "alice", alice_token), bob = person(fx, "bob", bob_token);
+	pb_DisableAccountReply disabled;
+	pb_ResolveTokensReply answer;
+	char unknown[TOKEN_TEXT_SIZE];
+	uint8_t hash[TOKEN_HASH_BYTES];
+
+	person(fx, "carol", carol_token);
+	ck_assert_int_eq(api_disable_account(wire.client, fx->mem, &ctx,
+				 &(pb_DisableAccountRequest){.username = (char *)"carol", .disabled = true}, &disabled, &fx->outcome),
+		STATUS_OK);
+	token_make(unknown, hash);
+	pb_ResolveTokenRequest tokens[] = {{.token = bob_token}, {.token = (char *)"no token"}, {.token = alice_token}, {.token = unknown},
+		{.token = carol_token}, {.token = bob_token}};
+	pb_ResolveTokensRequest rq = {.tokens_count = 6, .tokens = tokens};
+
+	ctx = by_system(fx);
+	ck_assert_int_eq(api_resolve_tokens(wire.client, fx->mem, &ctx, &rq, &answer, &fx->outcome), STATUS_OK);
+
+	static const enum status expected[] = {STATUS_OK, STATUS_UNAUTHENTICATED, STATUS_OK, STATUS_UNAUTHENTICATED,
+		STATUS_UNAUTHENTICATED, STATUS_OK};
+	ck_assert_uint_eq(answer.answers_count, 6);
+	for (size_t i = 0; i < 6; i++)
+		ck_assert_int_eq(status_from_number(answer.answers[i].status), expected[i]);
+	ck_assert_uint_eq(answer.answers[0].reply.account.id, bob.account.id);
+	ck_assert_uint_eq(answer.answers[2].reply.account.id, alice.account.id);
+	ck_assert_uint_eq(answer.answers[2].reply.session_id, alice.session_id);
+	ck_assert_uint_eq(answer.answers[2].reply.user_stream_seq, alice.user_stream_seq);
+	ck_assert_uint_eq(answer.answers[2].reply.generation, alice.generation);
+	ck_assert(answer.answers[2].reply.may_write);
+	ck_assert_uint_eq(answer.answers[5].reply.account.id, bob.account.id);
+	ck_assert_str_eq(answer.answers[4].why, "disabled");
+	without_wire(fx);
+}
+END_TEST
+
+START_TEST(more_tokens_than_may_be_asked_at_once_are_refused)
+{
+	struct fixture *fx = with_wire();
+	struct rpc_context ctx = by_system(fx);
+	pb_ResolveTokenRequest tokens[TOKENS_AT_ONCE + 1] = {0};
+	pb_ResolveTokensRequest rq = {.tokens_count = TOKENS_AT_ONCE + 1, .tokens = tokens};
+	pb_ResolveTokensReply answer;
+
+	ck_assert_int_eq(api_resolve_tokens(wire.client, fx->mem, &ctx, &rq, &answer, &fx->outcome), STATUS_TOO_LARGE);
+	without_wire(fx);
+}
+END_TEST
+
 START_TEST(a_token_of_a_disabled_account_says_so)
 {
 	struct fixture *fx = with_wire();
@@ -282,6 +335,7 @@ END_TEST
 TESTS("calls", a_socket_is_not_for_a_token_that_may_not_read,
 	the_operator_tells_everybody_and_a_repeat_says_it_once,
 	what_is_announced_has_bounds_and_only_the_system_announces, every_call_is_bound_once, the_system_makes_an_account_and_a_repeat_gets_the_same,
-	a_token_made_by_the_system_resolves_with_epoch_and_position, a_token_of_a_disabled_account_says_so,
+	a_token_made_by_the_system_resolves_with_epoch_and_position, many_tokens_are_resolved_at_once_each_with_its_own_answer,
+	more_tokens_than_may_be_asked_at_once_are_refused, a_token_of_a_disabled_account_says_so,
 	only_the_system_makes_tokens_and_sees_epochs, a_session_is_opened_by_password,
 	a_missing_field_is_a_status_and_no_crash)

@@ -281,6 +281,115 @@ START_TEST(many_who_come_back_together_ask_for_a_page_once)
 }
 END_TEST
 
+static size_t asked_now(const struct world *w, enum asked_kind kind)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < w->asked_count; i++)
+		count += w->asked[i].kind == kind;
+	return count;
+}
+
+/* Answers whatever is not of this kind, until nothing else is left. */
+static void settle_but(struct world *w, enum asked_kind kind)
+{
+	for (bool moved = true; moved;) {
+		moved = false;
+		world_turn(w, 100000);
+		for (size_t i = 0; i < w->asked_count && !moved; i++) {
+			if (w->asked[i].kind == kind)
+				continue;
+			world_answer(w, i);
+			moved = true;
+		}
+		while (world_deliver(w, &w->team))
+			moved = true;
+		for (uint64_t u = 1; u <= USERS; u++)
+			while (world_deliver(w, &w->users[u]))
+				moved = true;
+	}
+}
+
+#define TOGETHER  12
+#define AT_A_TIME 8
+
+START_TEST(pages_are_read_a_few_at_a_time_and_everybody_gets_his)
+{
+	struct world *w = world_with(0, 0);
+	struct world_client *c[TOGETHER];
+	char topic[64], text[512];
+	world_topic(topic, "team", TEAM);
+	for (int i = 0; i < 256 * TOGETHER; i++)
+		world_post(w, CHANNEL_A);
+	whole_team(w, 1);
+	for (uint64_t i = 0; i < TOGETHER; i++)
+		c[i] = world_connect(w, 1 + i % USERS, "resume=1");
+	world_settle(w);
+	for (uint64_t i = 0; i < TOGETHER; i++) {
+		snprintf(text, sizeof text,
+			"{\"op\":\"subscribe\",\"topics\":[\"%s\"],\"since\":{\"generation\":\"one/1/1\",\"streams\":{\"" WHOLE "\":%u}}}", topic,
+			(unsigned)(256 * i + 200));
+		world_say(c[i], text);
+	}
+
+	settle_but(w, ASKED_EVENTS);
+	ck_assert_uint_eq(asked_now(w, ASKED_EVENTS), AT_A_TIME);
+
+	world_settle(w);
+	for (uint64_t i = 0; i < TOGETHER; i++)
+		ck_assert_uint_eq(world_count(c[i], "channel_message"), 256 * (TOGETHER - i) - 200);
+	ck_assert_uint_eq(w->hub.pages_in_flight, 0);
+	world_destroy(w);
+}
+END_TEST
+
+START_TEST(where_a_channel_is_is_asked_a_few_times_however_many_want_it)
+{
+	struct world *w = world_with(AMPLE, AMPLE);
+	struct world_client *c[TOGETHER];
+	char topic[64], text[512];
+	for (uint64_t i = 0; i < TOGETHER; i++)
+		c[i] = world_connect(w, 1 + i % USERS, "");
+	world_settle(w);
+	snprintf(text, sizeof text, "{\"op\":\"subscribe\",\"topics\":[\"%s\"]}", world_topic(topic, "channel", CHANNEL_B));
+	for (uint64_t i = 0; i < TOGETHER; i++)
+		world_say(c[i], text);
+
+	settle_but(w, ASKED_RIGHTS);
+	ck_assert_uint_eq(asked_now(w, ASKED_RIGHTS), AT_A_TIME);
+
+	world_settle(w);
+	for (uint64_t i = 0; i < TOGETHER; i++)
+		ck_assert_uint_eq(world_count(c[i], "subscribed"), 1);
+	ck_assert_uint_eq(w->judged, AT_A_TIME);
+	world_destroy(w);
+}
+END_TEST
+
+START_TEST(who_leaves_while_he_waits_his_turn_leaves_nothing_behind)
+{
+	struct world *w = world_with(0, 0);
+	struct world_client *c[TOGETHER];
+	char topic[64], text[512];
+	for (uint64_t i = 0; i < TOGETHER; i++)
+		c[i] = world_connect(w, 1 + i % USERS, "");
+	world_settle(w);
+	snprintf(text, sizeof text, "{\"op\":\"subscribe\",\"topics\":[\"%s\"]}", world_topic(topic, "channel", CHANNEL_B));
+	for (uint64_t i = 0; i < TOGETHER; i++)
+		world_say(c[i], text);
+	settle_but(w, ASKED_RIGHTS);
+
+	for (uint64_t i = 0; i < TOGETHER; i++)
+		world_disconnect(c[i]);
+
+	world_settle(w);
+	ck_assert_ptr_null(w->hub.unjudged);
+	ck_assert_uint_eq(w->hub.judges_in_flight, 0);
+	ck_assert_uint_eq(w->judged, AT_A_TIME);
+	world_destroy(w);
+}
+END_TEST
+
 /* ---- memory and log answer alike */
 
 struct script {
@@ -444,6 +553,9 @@ int main(void)
 	tcase_add_test(tcase, a_stream_is_remembered_for_a_while_after_the_last_has_left);
 	tcase_add_test(tcase, nothing_is_remembered_across_generations);
 	tcase_add_test(tcase, many_who_come_back_together_ask_for_a_page_once);
+	tcase_add_test(tcase, pages_are_read_a_few_at_a_time_and_everybody_gets_his);
+	tcase_add_test(tcase, where_a_channel_is_is_asked_a_few_times_however_many_want_it);
+	tcase_add_test(tcase, who_leaves_while_he_waits_his_turn_leaves_nothing_behind);
 	tcase_add_loop_test(tcase, memory_and_log_give_the_same_frames_in_the_same_order, 0, ROUNDS);
 	suite_add_tcase(suite, tcase);
 	SRunner *runner = srunner_create(suite);
