@@ -29,6 +29,7 @@ static inline int stream_compare(struct stream a, struct stream b)
 #define STREAM_TEAM(team) ((struct stream){RANK_TEAM, (team)})
 #define STREAM_USER(user) ((struct stream){RANK_USER, (user)})
 #define STREAM_GLOBAL ((struct stream){RANK_GLOBAL, 0})
+#define STREAM_INTERNAL ((struct stream){RANK_GLOBAL, 1}) /* the installation's own: no client is ever let into it */
 
 /* "1-0000a1b2c3d4e5f6": how a stream is spelled to clients that resume. */
 #define STREAM_TEXT_SIZE 24

@@ -9,6 +9,7 @@
 
 #include "common/base/log.h"
 #include "common/ops/ops.h"
+#include "services/gateway/canary.h"
 #include "services/gateway/catchup.h"
 #include "services/gateway/memory.h"
 #include "services/gateway/open.h"
@@ -92,6 +93,7 @@ static bool has_copies(uint32_t kind)
 	case EVENT_KIND_user_mentioned:
 	case EVENT_KIND_read_state_changed:
 	case EVENT_KIND_operator_announced:
+	case EVENT_KIND_canary:
 	case EVENT_KIND_typing_changed:
 	case EVENT_KIND_presence_changed:
 		return false;
@@ -354,6 +356,10 @@ static struct delivery *delivery_begin(struct feed *feed, struct bus_event *ev)
 		open_audience_changed(feed, logged->seq, &body->body.audience_changed);
 		return NULL;
 	}
+	if (body->which_body == EVENT_KIND_canary) {
+		canary_arrived(hub, logged);
+		return NULL;
+	}
 	if (body->which_body == EVENT_KIND_audience_recheck) {
 		open_audience_recheck(feed, logged->seq, &body->body.audience_recheck);
 		return NULL;
@@ -429,7 +435,7 @@ static bool feed_turn(struct feed *feed, size_t *visits)
 			uint64_t seq = bus_event_logged(ev)->seq;
 			(*visits)--;
 			ring_obey(feed, ev);
-			struct ring_entry *kept = ring_entry_create(feed->hub, ev);
+			struct ring_entry *kept = feed->pinned ? NULL : ring_entry_create(feed->hub, ev);
 			struct delivery *d = delivery_begin(feed, ev);
 			if (d == NULL) {
 				feed->applied = seq;
@@ -447,8 +453,7 @@ static bool feed_turn(struct feed *feed, size_t *visits)
 			return true;
 		feed->applied = d->logged->seq;
 		if (d->reached)
-			metric_observe_us(&metrics.ws_fanout_seconds,
-				(feed->hub->now_wall_ms - d->logged->at_ms) * 1000);
+			hub_fanned_out(feed->hub, d->logged->at_ms);
 		if (d->reached && log_enabled(LOG_DEBUG)) {
 			char trace[IDS_TRACE_SIZE];
 			log_set_trace(event_trace(d->body, trace));

@@ -25,7 +25,7 @@ static void linger(struct feed *feed)
 {
 	struct hub *hub = feed->hub;
 
-	if (feed->lingers)
+	if (feed->lingers || feed->pinned)
 		return;
 	feed->lingers = true;
 	feed->empty_since_ms = hub->now_mono_ms;
@@ -70,6 +70,20 @@ void feed_check_empty(struct feed *feed)
 		linger(feed);
 	else
 		linger_no_more(feed);
+}
+
+void feed_pin(struct feed *feed)
+{
+	feed->pinned = true;
+	linger_no_more(feed);
+}
+
+void feed_unpin(struct feed *feed)
+{
+	if (feed == NULL)
+		return;
+	feed->pinned = false;
+	feed_check_empty(feed);
 }
 
 void feed_follow(struct feed *feed, uint64_t at)

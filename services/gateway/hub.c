@@ -4,9 +4,11 @@
 #include "services/gateway/hub.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/base/log.h"
 #include "common/ops/ops.h"
+#include "services/gateway/canary.h"
 #include "services/gateway/catchup.h"
 #include "services/gateway/client.h"
 #include "services/gateway/deflate.h"
@@ -50,6 +52,8 @@ void hub_init(struct hub *hub, const struct hub_options *options, int64_t now_mo
 		hub->deflate = deflate_create(options->deflate_level, options->deflate_least_bytes);
 	wheel_init(&hub->wheel, now_mono_ms);
 	wheel_start(&hub->wheel, &hub->sweep, now_mono_ms + SWEEP_MS);
+	if (options->canary)
+		canary_begin(hub);
 }
 
 void hub_finish(struct hub *hub)
@@ -63,6 +67,7 @@ void hub_finish(struct hub *hub)
 		cursor = 0;
 	}
 	hub_flush_questions(hub);
+	canary_finish(hub);
 	while (hub->lingering != NULL) {
 		hub->lingering->empty_since_ms = hub->now_mono_ms;
 		feed_sweep(hub, 0);
@@ -83,6 +88,7 @@ void hub_finish(struct hub *hub)
 		table_finish(&hub->feeds[i]);
 	client_list_finish(&hub->urgent);
 	client_list_finish(&hub->bulk);
+	free(hub->fanouts.items);
 	client_list_finish(&hub->ended);
 	queue_pool_finish(&hub->pool);
 	deflate_destroy(hub->deflate);
@@ -157,6 +163,34 @@ void hub_generation_changed(struct hub *hub)
 bool hub_run(struct hub *hub, size_t appends)
 {
 	return stream_run(hub, appends);
+}
+
+void hub_fanned_out(struct hub *hub, int64_t committed_at_ms)
+{
+	struct fanouts *f = &hub->fanouts;
+
+	if (f->begin > 0 && f->begin == f->count)
+		f->begin = f->count = 0;
+	if (f->count == f->capacity && f->begin >= f->capacity / 2 && f->begin > 0) {
+		memmove(f->items, f->items + f->begin, (f->count - f->begin) * sizeof *f->items);
+		f->count -= f->begin;
+		f->begin = 0;
+	}
+	if (f->count == f->capacity) {
+		f->capacity = f->capacity == 0 ? 16 : f->capacity * 2;
+		f->items = memory_resize(f->items, f->capacity * sizeof *f->items);
+	}
+	f->items[f->count++] = (struct fanout){committed_at_ms, f->bulk_written + hub->bulk.count};
+}
+
+void hub_written(struct hub *hub, size_t bulk, int64_t now_wall_ms)
+{
+	struct fanouts *f = &hub->fanouts;
+
+	f->bulk_written += bulk;
+	while (f->begin < f->count && f->items[f->begin].behind <= f->bulk_written)
+		metric_observe_us(
+			&metrics.ws_fanout_seconds, (now_wall_ms - f->items[f->begin++].committed_at_ms) * 1000);
 }
 
 void hub_tell_metrics(struct hub *hub)

@@ -87,6 +87,7 @@ struct hub_options {
 	size_t deflate_least_bytes;
 	uint32_t slice; /* sockets of one event in a row; 512 when 0 */
 	uint32_t ring_stream_bytes, ring_bytes; /* of remembered events, of one stream and in all; 0: none are kept */
+	bool canary; /* measures the canary */
 	uint32_t linger_ms; /* how long a stream is followed that nobody is in any more; 10 s when 0 */
 };
 
@@ -94,6 +95,16 @@ struct hub_options {
 struct client_list {
 	struct client **items;
 	size_t count, capacity;
+};
+
+/* Events whose last frame is appended and not yet written, oldest first. */
+struct fanouts {
+	struct fanout {
+		int64_t committed_at_ms;
+		uint64_t behind; /* it is written when so many entries of hub->bulk are, of all there ever were */
+	} *items;
+	size_t begin, count, capacity; /* items[begin, count) */
+	uint64_t bulk_written;
 };
 
 struct hub {
@@ -125,6 +136,7 @@ struct hub {
 	size_t ring_bytes;
 	struct client_list urgent;  /* answers and small fan-outs: written first */
 	struct client_list bulk;    /* large fan-outs: written in slices */
+	struct fanouts fanouts;
 	struct client *clients;     /* all of them */
 	size_t client_count;
 	struct table sockets;     /* clients by socket id */
@@ -134,6 +146,7 @@ struct hub {
 	uint64_t frame_hits, replayed_memory, replayed_log;
 	uint64_t ephemeral_shed;
 	size_t ring_bytes_told;
+	struct canary *canary; /* NULL: another loop follows it */
 	bool draining;
 	bool pressed; /* the queues of the process are nearly full: ephemeral events are let go */
 	char generation[HUB_GENERATION_SIZE]; /* see hub_generation */
@@ -160,6 +173,10 @@ const char *hub_generation(struct hub *hub);
 
 /* Appends what is due to queues, at most about `appends` frames. True: there is more to do. */
 bool hub_run(struct hub *hub, size_t appends);
+/* The last frame of an event was appended. */
+void hub_fanned_out(struct hub *hub, int64_t committed_at_ms);
+/* The urgent list and the first `bulk` of the bulk list were written. */
+void hub_written(struct hub *hub, size_t bulk, int64_t now_wall_ms);
 /* Adds what was counted since to the metrics: once a turn, for counters that all loops share are dear to touch. */
 void hub_tell_metrics(struct hub *hub);
 /* Asks for what gathered in this turn. After everything else of a turn. */

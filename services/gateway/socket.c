@@ -851,6 +851,7 @@ bool sockets_write(struct sockets *sockets, int64_t budget_us)
 		} while (done < all && clock_mono_us() < until_us);
 		list_shift(&hub->bulk, done);
 	}
+	hub_written(hub, done, hub->fanouts.begin < hub->fanouts.count ? clock_wall_ms() : 0);
 	stuck_close(sockets);
 	metrics_tell(sockets);
 	queues_bound(sockets);

@@ -78,6 +78,7 @@ struct feed {
 	bool active;      /* listed in hub->active */
 	bool unasked;     /* listed in hub->unasked */
 	bool lingers;     /* listed in hub->lingering */
+	bool pinned;      /* kept without anybody in it */
 	bool overflowed;  /* events were dropped: read them from the log */
 	struct refill *refill;
 	struct feed *active_next, *unasked_next;
@@ -121,6 +122,10 @@ void feed_sweep(struct hub *hub, int64_t linger_ms);    /* lets go of feeds that
 struct bus_event *feed_next_pending(struct feed *feed); /* takes it; there must be one */
 /* Reads what was dropped from the log. */
 void feed_refill(struct feed *feed);
+
+/* Kept although nobody is in it; NULL of feed_unpin is accepted. */
+void feed_pin(struct feed *feed);
+void feed_unpin(struct feed *feed);
 
 struct member *member_find(const struct client *client, struct stream s);
 struct member *member_add(struct client *client, struct feed *feed); /* not live yet */

@@ -11,6 +11,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/bus/bus.h"
+#include "common/db/canary.h"
 #include "common/db/log.h"
 #include "common/ops/ops.h"
 #include "common/rpc/stubs.h"
@@ -31,7 +32,7 @@
 #define PEOPLE_SLOTS      65536 /* fingerprints kept, 8 bytes each */
 #define FOLLOWUP_THREADS  4
 #define CONTEXTS          1024 /* calls in flight: posts wait for their commit without a thread */
-#define WRITE_CONNECTIONS 6    /* of the primary when reads go elsewhere: people, purge, copies, upkeep, replies, search index */
+#define WRITE_CONNECTIONS 7    /* of the primary when reads go elsewhere: people, purge, copies, upkeep, replies, search index, canary */
 #define WATERMARK_WAIT_MS 500
 
 struct process {
@@ -46,6 +47,7 @@ struct process {
 	struct purge *purge;
 	struct copies *copies;
 	struct search_index *search;
+	struct canary *canary;
 };
 
 /* Publisher's thread, once a second. */
@@ -162,6 +164,8 @@ static enum status start(struct process *p)
 	s->notices = notices;
 	if (st == STATUS_OK)
 		search_index_start(p->search);
+	if (st == STATUS_OK)
+		st = canary_start(s->db, s->committer, s->instance, &p->canary);
 	return st;
 }
 
@@ -169,6 +173,7 @@ static void stop(struct process *p)
 {
 	struct service *s = &p->service;
 
+	canary_stop(p->canary);
 	copies_stop(p->copies);
 	purge_stop(p->purge);
 	search_index_stop(p->search);

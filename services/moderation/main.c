@@ -9,6 +9,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/bus/bus.h"
+#include "common/db/canary.h"
 #include "common/db/log.h"
 #include "common/ops/ops.h"
 #include "common/rpc/stubs.h"
@@ -19,7 +20,7 @@
 
 #define EXIT_FAILED       1
 #define EXIT_USAGE        2
-#define JOB_CONNECTIONS   5 /* beside the readers': upkeep, expiry, watermark, the audit's reading and judging */
+#define JOB_CONNECTIONS   6 /* beside the readers': upkeep, expiry, watermark, canary, the audit's reading and judging */
 #define WATERMARK_WAIT_MS 500
 
 struct process {
@@ -32,6 +33,7 @@ struct process {
 	struct ops *ops;
 	struct ready *ready;
 	struct expiry *expiry;
+	struct canary *canary;
 	struct log_follower *audit;
 };
 
@@ -98,6 +100,8 @@ static enum status start(struct process *p)
 		st = ready_start(m, p->upkeep, p->ops, &p->ready);
 	if (st == STATUS_OK)
 		st = expiry_start(m, &p->expiry);
+	if (st == STATUS_OK)
+		st = canary_start(m->db, m->committer, m->instance, &p->canary);
 	if (st == STATUS_OK) {
 		audit_follower_create(m, &p->audit);
 		log_follower_start(p->audit);
@@ -109,6 +113,7 @@ static void stop(struct process *p)
 {
 	struct moderation *m = &p->service;
 
+	canary_stop(p->canary);
 	expiry_stop(p->expiry);
 	log_follower_stop(p->audit);
 	log_follower_destroy(p->audit);

@@ -60,6 +60,7 @@ EVENT_IN_CHANNEL(bookmark_changed,         "bookmark_updated",     OWN,         
 EVENT_IN_CHANNEL(user_mentioned,           "user_mentioned",       OWN,                         render_user_mentioned)
 EVENT_IN_CHANNEL(read_state_changed,       "unread_updated",       OWN,                         render_unread_updated)
 EVENT(           operator_announced,       "operator_announcement", PLACE_GLOBAL,               render_operator_announcement)
+EVENT_NOT_SENT(  canary,                                                                        "[private] gateways measure the delay of events by it")
 EVENT(           status_changed,           "status_updated",       PLACE_TEAM | OWN,            render_status_updated)
 EVENT_IN_CHANNEL(typing_changed,           "user_typing",          PLACE_CHANNEL | PLACE_TEAM,  render_user_typing)
 EVENT(           presence_changed,         "presence_updated",     PLACE_TEAM | OWN,            render_presence_updated)

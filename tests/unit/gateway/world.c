@@ -17,6 +17,8 @@ struct world_log *world_log_of(struct world *w, struct stream s)
 		return &w->talk;
 	if (s.rank == RANK_USER && s.id <= USERS)
 		return &w->users[s.id];
+	if (s.rank == RANK_GLOBAL && s.id == 1)
+		return &w->internal;
 	return s.rank == RANK_GLOBAL ? &w->global : NULL;
 }
 
@@ -180,6 +182,7 @@ struct world *world_create(void)
 	w->team.stream = STREAM_TEAM(TEAM);
 	w->talk.stream = STREAM_TEAM(TALK);
 	w->global.stream = STREAM_GLOBAL;
+	w->internal.stream = STREAM_INTERNAL;
 	for (uint64_t u = 1; u <= USERS; u++) {
 		w->users[u].stream = STREAM_USER(u);
 		w->rights[u] = RIGHT_TEAM | RIGHT_B;
@@ -197,8 +200,9 @@ void world_destroy(struct world *w)
 	hub_finish(&w->hub);
 	for (size_t i = 0; i < w->asked_count; i++)
 		arena_destroy(w->asked[i].mem);
-	for (size_t l = 0; l < USERS + 3; l++) {
-		struct world_log *log = l == 0 ? &w->team : l == 1 ? &w->global : l == 2 ? &w->talk : &w->users[l - 2];
+	struct world_log *others[] = {&w->team, &w->global, &w->talk, &w->internal};
+	for (size_t l = 0; l < 4 + USERS; l++) {
+		struct world_log *log = l < 4 ? others[l] : &w->users[l - 3];
 		for (uint64_t seq = 1; seq <= log->head; seq++) {
 			bus_event_unref(log->entries[seq].ev);
 			free(log->entries[seq].payload);
@@ -655,6 +659,8 @@ void world_settle(struct world *w)
 			moved = true;
 		while (world_deliver(w, &w->global))
 			moved = true;
+		while (world_deliver(w, &w->internal))
+			moved = true;
 		for (uint64_t u = 1; u <= USERS; u++)
 			while (world_deliver(w, &w->users[u]))
 				moved = true;
@@ -686,6 +692,7 @@ void world_reap(struct world *w)
 		w->hub.urgent.items[i]->flags &= ~CLIENT_IN_URGENT;
 	for (size_t i = 0; i < w->hub.bulk.count; i++)
 		w->hub.bulk.items[i]->flags &= ~CLIENT_IN_BULK;
+	hub_written(&w->hub, w->hub.bulk.count, w->hub.now_wall_ms);
 	w->hub.urgent.count = w->hub.bulk.count = 0;
 }
 

@@ -95,7 +95,7 @@ struct world_client {
 
 struct world {
 	struct hub hub;
-	struct world_log team, talk, users[USERS + 1], global;
+	struct world_log team, talk, users[USERS + 1], global, internal;
 	char generation[HUB_GENERATION_SIZE];
 	uint8_t rights[USERS + 1];
 	struct asked asked[256];

@@ -1,0 +1,112 @@
+/*
+ * canary - see canary.h.
+ */
+#include "common/db/canary.h"
+
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "common/base/clock.h"
+#include "common/base/ids.h"
+#include "common/base/log.h"
+#include "common/db/committer.h"
+#include "common/db/log.h"
+#include "common/ops/ops.h"
+
+#define WAIT_MS 2000
+
+/* No key is called so: nobody holds it. */
+#define AUDIENCE "internal"
+
+struct canary {
+	struct db *db;
+	struct committer *committer;
+	char holder[80];
+	sem_t stop;
+	pthread_t thread;
+};
+
+static enum status canary_work(struct log_tx *tx, void *arg)
+{
+	pb_Event event = {.which_body = pb_Event_canary_tag};
+
+	return log_tx_append(tx, STREAM_INTERNAL, AUDIENCE, &event, NULL);
+}
+
+enum status canary_turn(struct db *db, struct committer *committer, const char *holder, bool *out_sent)
+{
+	struct db_conn *conn = NULL;
+	struct commit_result result = {0};
+	bool mine = false;
+
+	*out_sent = false;
+	enum status st = db_acquire(db, clock_mono_ms() + WAIT_MS, &conn);
+	if (st == STATUS_OK)
+		st = job_lease(conn, "canary", holder, CANARY_LEASE_MS, &mine);
+	db_release(conn);
+	if (st != STATUS_OK || !mine)
+		return st;
+	struct commit_op op = {.streams = {STREAM_INTERNAL},
+		.stream_count = 1,
+		.deadline_mono_ms = clock_mono_ms() + WAIT_MS,
+		.keeps_rights = true,
+		.work = canary_work};
+	struct arena *mem = arena_create();
+	st = committer_run(committer, mem, &op, &result);
+	arena_destroy(mem);
+	*out_sent = st == STATUS_OK;
+	if (*out_sent)
+		metric_add(canaries_sent, 1);
+	return st;
+}
+
+static void *canary_thread(void *arg)
+{
+	struct canary *canary = arg;
+	bool stopped = false;
+
+	while (!stopped) {
+		struct timespec until;
+		bool sent = false;
+		if (db_up(canary->db))
+			(void)canary_turn(canary->db, canary->committer, canary->holder, &sent); /* what fails is not sent: its absence tells */
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_sec += CANARY_EVERY_MS / 1000;
+		stopped = sem_timedwait(&canary->stop, &until) == 0;
+	}
+	return NULL;
+}
+
+enum status canary_start(struct db *db, struct committer *committer, const char *instance, struct canary **out_canary)
+{
+	struct canary *canary = calloc(1, sizeof *canary);
+	uint32_t salt;
+
+	if (canary == NULL)
+		return STATUS_INTERNAL;
+	canary->db = db;
+	canary->committer = committer;
+	ids_random_bytes(&salt, sizeof salt);
+	snprintf(canary->holder, sizeof canary->holder, "%.60s:%08x", instance, salt);
+	sem_init(&canary->stop, 0, 0);
+	if (pthread_create(&canary->thread, NULL, canary_thread, canary) != 0) {
+		sem_destroy(&canary->stop);
+		free(canary);
+		return STATUS_INTERNAL;
+	}
+	*out_canary = canary;
+	return STATUS_OK;
+}
+
+void canary_stop(struct canary *canary)
+{
+	if (canary == NULL)
+		return;
+	sem_post(&canary->stop);
+	pthread_join(canary->thread, NULL);
+	sem_destroy(&canary->stop);
+	free(canary);
+}
