@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "common/ops/ops.h"
 #include "services/gateway/deflate.h"
 #include "tests/unit/gateway/world.h"
@@ -459,13 +460,22 @@ START_TEST(without_files_accepting_pauses_and_goes_on)
 	int first = dial(fx), second = dial(fx);
 	char got[512];
 	struct rlimit limit, none;
+	int knocking[20];
 
+	for (int i = 0; i < 20; i++)
+		knocking[i] = dial(fx);
 	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
 	none = limit;
-	none.rlim_cur = (rlim_t)second + 1; /* nothing above what is open now */
+	none.rlim_cur = (rlim_t)knocking[19] + 1; /* nothing above what is open now */
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
-	for (int i = 0; i < 5; i++)
+	uint64_t before = atomic_load(&metrics.ws_refused_files);
+	int64_t began_ms = clock_mono_ms();
+	for (int i = 0; i < 50; i++)
 		turn(fx, 1);
+	uint64_t sheds = atomic_load(&metrics.ws_refused_files) - before;
+	ck_assert_uint_ge(sheds, 1);
+	/* Not with every turn, however many knock. */
+	ck_assert_uint_le(sheds, 2 + (uint64_t)(clock_mono_ms() - began_ms) / 100);
 	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
 	int third = dial(fx);
 	say(third, UPGRADE, strlen(UPGRADE));
@@ -474,6 +484,8 @@ START_TEST(without_files_accepting_pauses_and_goes_on)
 	close(first);
 	close(second);
 	close(third);
+	for (int i = 0; i < 20; i++)
+		close(knocking[i]);
 	fixture_destroy(fx);
 }
 END_TEST
