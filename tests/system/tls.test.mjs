@@ -33,6 +33,7 @@ install(first);
 const cluster = new Cluster({
   environment: (copy) => copy?.service !== 'gateway' ? {} : {
     GUILDHALL_WS_TLS_CERT: certificate, GUILDHALL_WS_TLS_KEY: key, GUILDHALL_WS_HANDSHAKE_MS: '2000', GUILDHALL_WS_OPS_PER_MIN: '0',
+    GUILDHALL_WS_TLS_HANDSHAKES: '20', GUILDHALL_GATEWAY_LOOPS: '1',
     GUILDHALL_WS_QUEUE_BYTES: '65536', GUILDHALL_WS_QUEUE_MS: '60000', GUILDHALL_WS_SNDBUF_BYTES: '16384',
   },
 });
@@ -129,6 +130,19 @@ test('garbage, plain HTTP and half a handshake are cut, each by itself, and coun
   socket.end();
 });
 
+test('more handshakes at once than allowed are closed, who is there goes on, and there is room again when they are cut', async () => {
+  const socket = open();
+  await socket.frame('hello', { ms: 30000 });
+  const stalled = Array.from({ length: 30 }, () => connectPlain(where()));
+  for (const peer of stalled) peer.on('error', () => {}).on('data', () => {});
+  const gone = stalled.map((peer) => new Promise((done) => peer.once('close', done)));
+  await until('some are closed', async () => await metric('guildhall_gateway_refused_total{cause="tls_handshakes"}') >= 10);
+  await alive(socket);
+  await Promise.all(gone);
+  assert.equal((await greeted()).name, 'first');
+  socket.end();
+});
+
 test('SIGHUP brings the new certificate to who comes, and takes nothing from who is there; a bad one changes nothing', async () => {
   const there = open();
   await there.frame('hello', { ms: 30000 });
@@ -173,4 +187,13 @@ test('a client that does not read is closed as a slow reader, and the others get
   assert.ok([4409, 1006].includes(code), `${code}`); // 1006: it began to read when the word had been waited for long enough
   await alive(reader);
   reader.end();
+});
+
+test('who is sent away when the gateway stops hears it', async () => {
+  const socket = open();
+  await socket.frame('hello', { ms: 30000 });
+  const stopping = gateway.stop();
+  await socket.frame('reconnect', { ms: 30000 });
+  assert.equal((await socket.closed).code, 1012);
+  assert.equal((await stopping).code, 0);
 });
