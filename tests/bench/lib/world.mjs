@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { Cluster } from '../../system/lib/cluster.mjs';
 import { sleep } from '../../system/lib/wait.mjs';
 
-const settings = { GUILDHALL_LOG_LEVEL: 'warn', GUILDHALL_WS_OPS_PER_MIN: '0', GUILDHALL_WS_SOCKETS_PER_ACCOUNT: '0' };
+const settings = { GUILDHALL_LOG_LEVEL: 'warn', GUILDHALL_WS_OPS_PER_MIN: '0' };
 const services = ['moderation', 'messaging', 'presence', 'api', 'gateway'];
 
 /** An id as house spells it: a version 8 UUID around the 64 bits. */

@@ -163,6 +163,10 @@ export class Cluster {
       GUILDHALL_LIMIT_GUESSES_PER_MIN: '0',
       GUILDHALL_LIMIT_REGISTRATIONS_PER_H: '0',
       GUILDHALL_LIMIT_STRANGERS_PER_S: '0',
+      GUILDHALL_WS_SOCKETS_PER_ADDRESS: '0',
+      GUILDHALL_WS_SOCKETS_PER_ACCOUNT: '0',
+      GUILDHALL_WS_HANDSHAKES_PER_S: '0',
+      GUILDHALL_WS_HANDSHAKES_PER_S_ADDRESS: '0',
     };
     if (!copy) return { ...env, ...this.extra(null, this) };
     env.GUILDHALL_OPS_LISTEN = `127.0.0.1:${copy.opsPort}`;
