@@ -18,8 +18,8 @@
 #define APPENDS_A_TURN  16384 /* then the queues are written */
 #define WRITE_BUDGET_US 2000  /* of large fan-outs a turn, so that small ones get theirs */
 #define PACE_SOCKETS    128   /* that are due: fewer are written at once whatever was before */
-#define PACE_MOST_US    2000
-#define PACE_ALONE      8 /* times as long as a round of writing: what comes later than that comes alone */
+#define PACE_MOST_US    4000
+#define PACE_ALONE      4 /* times as long as the pause: what comes later than that comes alone */
 #define DRAIN_STEP_MS   50
 #define CLOSE_GRACE_MS  2500 /* for the last answers to our close frames */
 
@@ -55,6 +55,7 @@ struct loop {
 	struct timer drain;
 	int64_t drain_until_ms;
 	int64_t written_at_us, write_took_us; /* the last time that many sockets were written */
+	int64_t writing_us;                   /* of a round that is not through yet */
 	int64_t due_since_us;                 /* that many are due again; 0: they are not */
 };
 
@@ -204,7 +205,7 @@ static void drain_begin(struct loop *loop)
 /*
  * How long to gather before the queues are written. The cost is the call per socket, not the frame: under a
  * stream of large fan-outs a pause as long as the last round of writing took lets the next events into the
- * same calls. A fan-out that comes alone, or is small, does not wait.
+ * same calls (docs/performance.md, "What was learned"). A fan-out that comes alone, or is small, does not wait.
  */
 static int64_t pause_us(struct loop *loop)
 {
@@ -215,9 +216,9 @@ static int64_t pause_us(struct loop *loop)
 	int64_t now_us = clock_mono_us();
 	if (loop->due_since_us == 0)
 		loop->due_since_us = now_us;
-	if (loop->due_since_us - loop->written_at_us > PACE_ALONE * loop->write_took_us)
-		return 0;
 	int64_t pause = loop->write_took_us < PACE_MOST_US ? loop->write_took_us : PACE_MOST_US;
+	if (loop->due_since_us - loop->written_at_us > PACE_ALONE * pause)
+		return 0;
 	int64_t left = loop->due_since_us + pause - now_us;
 	return left > 0 ? left : 0;
 }
@@ -225,16 +226,20 @@ static int64_t pause_us(struct loop *loop)
 static bool write_queues(struct loop *loop)
 {
 	const struct hub *hub = &loop->hub;
-	bool many = hub->urgent.count + hub->bulk.count > PACE_SOCKETS;
+	/* The rest of a round belongs to it however short it is. */
+	bool many = hub->urgent.count + hub->bulk.count > PACE_SOCKETS || loop->writing_us > 0;
 	int64_t began_us = many ? clock_mono_us() : 0;
 	bool more = sockets_write(loop->sockets, WRITE_BUDGET_US);
 
 	loop->due_since_us = 0;
 	if (many) {
 		loop->written_at_us = clock_mono_us();
+		loop->writing_us += loop->written_at_us - began_us;
 		/* In the middle of a large fan-out there is nothing to gather for. */
-		loop->write_took_us = more ? 0 : loop->written_at_us - began_us;
+		loop->write_took_us = more ? 0 : loop->writing_us;
 	}
+	if (!more)
+		loop->writing_us = 0;
 	return more;
 }
 
