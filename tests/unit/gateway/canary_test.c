@@ -102,5 +102,28 @@ START_TEST(it_is_followed_although_nobody_is_in_its_stream_and_again_after_anoth
 }
 END_TEST
 
+START_TEST(a_fan_out_ends_when_the_last_socket_that_was_due_is_written)
+{
+	struct world *w = world_create();
+	struct hub *hub = &w->hub;
+	uint64_t before = atomic_load(&metrics.ws_fanout_seconds.count), sum = atomic_load(&metrics.ws_fanout_seconds.sum_us);
+
+	hub->bulk.count = 5; /* sockets that are due */
+	hub_fanned_out(hub, hub->now_wall_ms - 20);
+	hub_written(hub, 3, hub->now_wall_ms);
+	ck_assert_uint_eq(atomic_load(&metrics.ws_fanout_seconds.count), before);
+	hub->bulk.count = 2;
+	hub_fanned_out(hub, hub->now_wall_ms - 10); /* the next event, for the same two */
+	hub->bulk.count = 4; /* and two more became due behind them */
+	hub_written(hub, 2, hub->now_wall_ms);
+
+	ck_assert_uint_eq(atomic_load(&metrics.ws_fanout_seconds.count), before + 2);
+	ck_assert_uint_eq(atomic_load(&metrics.ws_fanout_seconds.sum_us) - sum, 30000);
+	hub->bulk.count = 0;
+	world_destroy(w);
+}
+END_TEST
+
 TESTS("gateway canary", each_canary_from_now_on_is_measured_once, no_client_sees_it_or_its_stream,
-	it_is_followed_although_nobody_is_in_its_stream_and_again_after_another_generation)
+	it_is_followed_although_nobody_is_in_its_stream_and_again_after_another_generation,
+	a_fan_out_ends_when_the_last_socket_that_was_due_is_written)
