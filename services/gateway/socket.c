@@ -445,13 +445,16 @@ static size_t consume(
 
 static void keep(struct socket *s, const uint8_t *bytes, size_t length, size_t need)
 {
-	size_t room = need > length + READ_ROOM ? need : length + READ_ROOM;
+	/* As much again as has come, not all that a header says will come: a few bytes must not be worth megabytes. */
+	size_t room = need > length && need < 2 * length ? need : 2 * length;
 
+	if (room < length + READ_ROOM)
+		room = length + READ_ROOM;
 	if (s->kept != NULL && bytes >= s->kept && bytes <= s->kept + s->kept_capacity) {
-		size_t at = (size_t)(bytes - s->kept);
+		size_t at = (size_t)(bytes - s->kept), left = s->kept_capacity - length;
 		if (at > 0) /* not for each portion of a long frame */
 			memmove(s->kept, s->kept + at, length);
-		if (room > s->kept_capacity) {
+		if (left < READ_ROOM / 4 && (need <= length || s->kept_capacity < need)) {
 			s->kept = memory_resize(s->kept, room);
 			s->kept_capacity = room;
 		}

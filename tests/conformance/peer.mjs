@@ -32,7 +32,9 @@ export class Peer {
   }
 
   ends(word) {
-    if (!this.ended) this.heard.push(word);
+    // What else we were saying may meet a connection that is gone; that is an end like another once its last word was heard.
+    const last = /^(close|http [45])/.test(this.heard.at(-1) ?? '');
+    if (!this.ended) this.heard.push(last ? 'end' : word);
     this.ended = true;
     this.socket.end();
     this.wake();

@@ -27,7 +27,10 @@ const cluster = new Cluster({
     GUILDHALL_WS_SOCKETS_PER_ACCOUNT: '0',
     GUILDHALL_WS_HANDSHAKES_PER_S: '0',
     GUILDHALL_WS_HANDSHAKES_PER_S_ADDRESS: '0',
-    GUILDHALL_WS_QUEUE_BYTES: '4194304', // a thousand answers at once are no slow reader
+    GUILDHALL_WS_QUEUE_BYTES: '4194304', // a thousand answers at once are no slow reader, nor is a busy machine
+    GUILDHALL_WS_QUEUE_MS: '60000',
+    GUILDHALL_WS_HANDSHAKE_MS: '60000',
+    GUILDHALL_WS_AUTH_MS: '60000',
     GUILDHALL_WS_ORIGINS: 'https://chat.example,https://*.apps.example',
     ...(copy.number === 1 ? { GUILDHALL_WS_MAX_FRAME_BYTES: String(16 << 20) } : {}),
   }),

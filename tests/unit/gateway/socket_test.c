@@ -344,6 +344,25 @@ START_TEST(a_broadcast_is_compressed_once_for_those_who_want_it_and_whole_for_th
 }
 END_TEST
 
+START_TEST(where_compression_is_off_nobody_gets_it)
+{
+	static const char upgrade[] = UPGRADE_WITH("", "Sec-WebSocket-Extensions: permessage-deflate\r\n");
+	struct fixture *fx = fixture_create(100, 5000);
+	int fd = dial(fx);
+	char got[4096];
+	uint8_t frame[64];
+
+	say(fd, upgrade, strlen(upgrade));
+	hear(fx, fd, got, sizeof got, "\"hello\"");
+	ck_assert_ptr_null(strcasestr(got, "Sec-WebSocket-Extensions"));
+	say(fd, frame, masked(frame, 0xc1, "\x00", 1));
+	size_t length = hear(fx, fd, got, sizeof got, "\x03\xea");
+	ck_assert_ptr_nonnull(memmem(got, length, "\x03\xea", 2)); /* 1002 */
+	close(fd);
+	fixture_destroy(fx);
+}
+END_TEST
+
 START_TEST(compressed_operations_are_understood_and_a_bomb_closes_with_1009)
 {
 	/* {"op":"ping","ref":7} in a stored block; then 7 KiB of one letter, where 4096 bytes are allowed. */
@@ -691,7 +710,7 @@ TESTS("socket", a_handshake_and_frames_in_single_bytes_are_understood,
 	more_sockets_than_allowed_are_refused_with_503, our_close_waits_for_theirs_and_theirs_is_answered,
 	a_close_is_answered_with_its_own_code_behind_what_came_before_it,
 	a_broadcast_is_compressed_once_for_those_who_want_it_and_whole_for_the_others,
-	compressed_operations_are_understood_and_a_bomb_closes_with_1009, a_page_of_another_origin_is_refused_with_403,
+	where_compression_is_off_nobody_gets_it, compressed_operations_are_understood_and_a_bomb_closes_with_1009, a_page_of_another_origin_is_refused_with_403,
 	a_message_over_the_limit_is_1009_before_it_is_here,
 	a_reader_that_does_not_read_is_closed_and_the_others_get_everything,
 	without_files_accepting_pauses_and_goes_on, a_request_that_trickles_is_cut_whatever_comes,
