@@ -106,6 +106,7 @@ static void read_options(struct load *load, int argc, char **argv)
 		{"get", required_argument, NULL, 'g'},
 		{"missed", required_argument, NULL, 'i'},
 		{"protocol", required_argument, NULL, 'p'},
+		{"compress", required_argument, NULL, 'z'},
 		{0},
 	};
 	static const char *const modes[] = {[MODE_IDLE] = "idle",
@@ -143,6 +144,9 @@ static void read_options(struct load *load, int argc, char **argv)
 			break;
 		case 'i':
 			load->missed = (uint32_t)atoi(optarg);
+			break;
+		case 'z':
+			load->compress = atoi(optarg) != 0;
 			break;
 		case 'p':
 			load->protocol = protocol_find(optarg);

@@ -111,6 +111,7 @@ struct faults {
 struct load {
 	enum mode mode;
 	const struct protocol *protocol;
+	bool compress; /* permessage-deflate is offered */
 	double rate, warmup_s, seconds, settle_s;
 	uint32_t content_bytes, connecting;
 	struct sockaddr_in gateway, api;

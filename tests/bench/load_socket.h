@@ -39,7 +39,13 @@ struct ws {
 	struct socket *first_busy, **last_busy; /* told to come back, oldest first */
 	bool failed, completed;
 	uint8_t *buffer;
+	struct inflated *inflated; /* NULL: nothing came compressed */
 };
+
+/* A compressed message as text; NULL: it is no deflate data. Lives until another takes its place. Whoever got the same bytes before has
+ * paid for it: all sockets of a loop and a form of the event get the same (load_deflate.c). */
+const uint8_t *inflated_text(struct ws *ws, const uint8_t *packed, size_t length, size_t *out_length);
+void inflated_finish(struct inflated *inflated); /* accepts NULL */
 
 /* A line on stderr; the run cannot be made. */
 void socket_failed(struct ws *ws, const struct socket *s, const char *what, const uint8_t *bytes, size_t length);

@@ -1,5 +1,5 @@
 /*
- * The sockets: RFC 6455 from the client's side on one epoll, no extensions. A socket at rest owns no buffer;
+ * The sockets: RFC 6455 from the client's side on one epoll, permessage-deflate when told to. A socket at rest owns no buffer;
  * what a read left unfinished is kept aside until the next.
  */
 #include "tests/bench/load_socket.h"
@@ -137,8 +137,9 @@ static void upgrade(struct ws *ws, struct socket *s)
 	int length = snprintf(request, sizeof(request),
 		"GET %s HTTP/1.1\r\nHost: %s:%d\r\nUpgrade: websocket\r\nConnection: "
 		"Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n%s%s%sAuthorization: Bearer %s\r\n\r\n",
+		"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n%s%s%s%sAuthorization: Bearer %s\r\n\r\n",
 		load->path, host, ntohs(load->gateway.sin_port),
+		load->compress ? "Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover\r\n" : "",
 		load->protocol->subprotocol != NULL ? "Sec-WebSocket-Protocol: " : "",
 		load->protocol->subprotocol != NULL ? load->protocol->subprotocol : "",
 		load->protocol->subprotocol != NULL ? "\r\n" : "", load->users[s->user].token);
@@ -193,6 +194,18 @@ static size_t frames(struct ws *ws, struct socket *s, const uint8_t *bytes, size
 		const uint8_t *payload = bytes + at + head;
 		if (bytes[at] == (0x80 | ws->load->protocol->opcode)) {
 			ws->load->protocol->got(ws, s, payload, size, at_ns);
+			at += head + size;
+			continue;
+		}
+		if (ws->load->compress && bytes[at] == (0xc0 | ws->load->protocol->opcode)) {
+			size_t plain_length = 0;
+			const uint8_t *plain = inflated_text(ws, payload, size, &plain_length);
+			if (plain == NULL) {
+				ws->load->faults.corrupt++;
+				socket_failed(ws, s, "no deflate data", NULL, 0);
+				return length;
+			}
+			ws->load->protocol->got(ws, s, plain, plain_length, at_ns);
 			at += head + size;
 			continue;
 		}
@@ -316,6 +329,7 @@ void ws_finish(struct ws *ws)
 		free(s->keep);
 	}
 	close(ws->epoll);
+	inflated_finish(ws->inflated);
 	free(ws->buffer);
 	free(ws->sockets);
 	free(ws);

@@ -46,5 +46,6 @@ export function load(plan, options) {
     ...(plan.senders ?? []).map((s) => `sender ${s.user} ${s.channel} ${s.group}`),
     ...(plan.processes ?? []),
   ];
+  if (process.env.GUILDHALL_BENCH_COMPRESS) options = { compress: 1, ...options };
   return program('guildhall-load', Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]), `${lines.join('\n')}\n`);
 }
