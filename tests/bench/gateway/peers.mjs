@@ -28,15 +28,22 @@ const packageVersion = (name) => {
 };
 const program = (...places) => places.find((place) => existsSync(place));
 
+// Nothing outlives the run, however it ends.
+const running = new Set();
+process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
+
 /** A started server: ends with `stop`, by pid. What it says goes to `log`, of which the end is shown when it does not start. */
 class Server {
   constructor(command, args, { env = {}, cwd } = {}) {
     this.text = '';
     this.child = spawn(command, args, { env: { ...process.env, ...env }, cwd, stdio: ['ignore', 'pipe', 'pipe'] });
     for (const stream of [this.child.stdout, this.child.stderr]) stream.on('data', (chunk) => (this.text = (this.text + chunk).slice(-4000)));
-    this.exited = new Promise((done) => this.child.once('exit', done));
-    this.child.once('error', (error) => (this.text += error.message));
-    this.exited.then(() => (this.gone = true));
+    this.exited = new Promise((done) => {
+      this.child.once('exit', done);
+      this.child.once('error', (error) => done((this.text += error.message)));
+    });
+    running.add(this.child);
+    this.exited.then(() => (this.gone = running.delete(this.child)));
   }
 
   async listens(port) {
