@@ -72,8 +72,13 @@ let people = 0;
 export async function newPerson(rest, name = 'user') {
   const username = `${name}${++people}_${Date.now().toString(36)}`;
   const password = randomUUID();
-  const account = await rest.ok('POST', '/v1/accounts', { username, password });
-  const session = await rest.ok('POST', '/v1/sessions', { username, password });
+  const made = async (path) => {
+    const answer = await rest.sure('POST', path, { username, password }); // the queue of passwords refuses what would wait too long
+    if (answer.status > 299) throw new Error(`POST ${path}: ${answer.status} ${answer.text}`);
+    return answer.json;
+  };
+  const account = await made('/v1/accounts');
+  const session = await made('/v1/sessions');
   return { id: account.id, username, password, token: session.token, session, rest: rest.as(session.token) };
 }
 

@@ -59,7 +59,7 @@ class Copy {
     }));
   }
 
-  async ready(ms = 30000) {
+  async ready(ms = 120000) {
     await until(`${this.name} is ready`, () => this.isReady(), ms);
   }
 
@@ -88,7 +88,7 @@ class Copy {
     this.wanted = false;
     if (!this.child) return this.last;
     this.child.kill(signal);
-    const timer = setTimeout(() => this.child?.kill('SIGKILL'), 30000);
+    const timer = setTimeout(() => this.child?.kill('SIGKILL'), 90000);
     const last = await this.exited;
     clearTimeout(timer);
     return last;
