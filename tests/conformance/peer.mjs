@@ -2,6 +2,7 @@
 // what is said and what has to be heard.
 import { createHash, randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import { inflateRawSync, constants } from 'node:zlib';
 import * as frames from './frames.mjs';
 
@@ -18,13 +19,17 @@ export function request({ path = '/v1/ws', token, headers = {}, line, key = rand
 export const acceptOf = (key) => createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
 
 export class Peer {
-  constructor(port) {
+  /** mute: a close of the server is not answered. */
+  constructor(port, { tls = false, mute = false } = {}) {
+    this.mute = mute;
     this.bytes = Buffer.alloc(0);
     this.heard = [];
     this.waiting = [];
     this.response = null; // {status, headers, body}
     this.extensions = null;
-    this.socket = connect({ port, host: '127.0.0.1', noDelay: true });
+    const where = { port, host: '127.0.0.1' };
+    this.socket = tls ? connectTls({ ...where, rejectUnauthorized: false }) : connect(where);
+    this.socket.setNoDelay(true);
     this.socket.on('data', (bytes) => this.take(bytes));
     this.socket.on('end', () => this.ends('end'));
     this.socket.on('error', (error) => this.ends(error.code));
@@ -111,6 +116,7 @@ export class Peer {
       if (payload.length === 1) throw new Error('a close of one byte');
       new TextDecoder('utf-8', { fatal: true }).decode(payload.subarray(2));
       this.heard.push(payload.length === 0 ? 'close' : `close ${payload.readUInt16BE(0)}`);
+      if (!this.mute) this.say(frames.frame(frames.CLOSE, payload.subarray(0, 2)));
       return;
     }
     if (opcode !== frames.TEXT || !fin || (rsv !== 0 && !(rsv === frames.RSV1 && this.bits))) throw new Error(`an unexpected frame ${opcode} ${rsv}`);

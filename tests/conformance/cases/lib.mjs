@@ -1,7 +1,8 @@
-// What rows of cases are made of. A case is { name, send, hear } and may have { on, offer, path, headers }:
+// What rows of cases are made of. A case is { name, send, hear } and may have { on, offer, agreed, path, mute }:
 //   send   bytes one after the other, or { bytes, chop } for pieces that leave one by one; a function: made when its turn comes
 //          (another object: { pause: WORD } waits until that was heard)
 //   hear   the words that must come, in this order and no others; without 'end' the socket must still answer a ping afterwards
+//   mute   a close frame is not answered
 //   on     'wide' (16 MiB a message, the rule) or 'narrow' (the limit as it is shipped, 64 KiB)
 import * as frames from '../frames.mjs';
 
