@@ -67,12 +67,12 @@ struct deflate_counts *deflate_counts(struct deflate *d)
 	return &d->counts;
 }
 
-/* Of what zlib answers when it begins only this is not our own mistake. */
-static void began(int rv)
+/* Ends the process where zlib finds no memory, as every other place does. The inflater takes its window when it first needs it. */
+static void memory_was_there(int rv)
 {
-	if (rv == Z_OK)
+	if (rv != Z_MEM_ERROR)
 		return;
-	log_error("out_of_memory", LOG_STR("where", "zlib"), LOG_I64("code", rv));
+	log_error("out_of_memory", LOG_STR("where", "zlib"));
 	abort();
 }
 
@@ -85,7 +85,7 @@ static z_stream *compressor(struct deflate *d, size_t no)
 	if (d->out_is_there[no]) {
 		deflateReset(z);
 	} else {
-		began(deflateInit2(z, d->level, Z_DEFLATED,
+		memory_was_there(deflateInit2(z, d->level, Z_DEFLATED,
 			no + 1 == DEFLATE_FULL ? -WINDOW_FULL : -WINDOW_SMALL, MEMORY_LEVEL, Z_DEFAULT_STRATEGY));
 		d->out_is_there[no] = true;
 	}
@@ -147,7 +147,7 @@ static z_stream *inflater(struct deflate *d)
 	if (d->in_is_there) {
 		inflateReset(&d->in);
 	} else {
-		began(inflateInit2(&d->in, -WINDOW_FULL));
+		memory_was_there(inflateInit2(&d->in, -WINDOW_FULL));
 		d->in_is_there = true;
 	}
 	return &d->in;
@@ -196,6 +196,7 @@ static uint16_t inflate_some(struct deflate *d, const uint8_t *bytes, size_t cou
 		z->next_out = d->plain + now->length;
 		z->avail_out = (uInt)(d->plain_room - now->length);
 		int rv = inflate(z, Z_SYNC_FLUSH);
+		memory_was_there(rv);
 		now->length = d->plain_room - z->avail_out;
 		if (now->length > now->most_bytes)
 			return FRAME_CLOSE_TOO_BIG;
