@@ -137,6 +137,7 @@ static void wait_leave(struct catchup *c)
 		}
 	}
 	c->asking = NULL;
+	wheel_stop(&c->member->client->hub->wheel, &c->overdue);
 }
 
 static void page_answered(
@@ -207,6 +208,7 @@ static void page_ask(struct catchup *c)
 	c->asking = ask;
 	c->asking_next = ask->waiters;
 	ask->waiters = c;
+	wheel_start(&hub->wheel, &c->overdue, c->give_up_at_ms);
 	pages_flush(hub);
 }
 
@@ -285,6 +287,14 @@ static void page_retry(struct timer *timer, int64_t now_mono_ms)
 		page_here(c);
 }
 
+static void page_overdue(struct timer *timer, int64_t now_mono_ms)
+{
+	struct catchup *c = memory_holder(timer, struct catchup, overdue);
+
+	wait_leave(c);
+	page_failed(c, STATUS_BUSY);
+}
+
 /* The page of a good answer, NULL when it has a hole. */
 static struct page *page_of(struct hub *hub, const struct page_ask *ask, const pb_FetchEventsReply *got)
 {
@@ -343,6 +353,7 @@ static void page_answered(
 		struct catchup *c = ask->waiters;
 		ask->waiters = c->asking_next;
 		c->asking = NULL;
+		wheel_stop(&hub->wheel, &c->overdue);
 		if (page == NULL) {
 			page_failed(c, st);
 		} else if (!page_has(page, c->member->feed->stream, c->next)) {
@@ -366,7 +377,7 @@ void catchup_begin(struct member *member)
 	struct catchup *c = memory_new(sizeof *c);
 
 	*c = (struct catchup){
-		.member = member, .gated = true, .next = 1, .until = 0, .retry.fire = page_retry};
+		.member = member, .gated = true, .next = 1, .until = 0, .retry.fire = page_retry, .overdue.fire = page_overdue};
 	member->catchup = c;
 	member->client->flags |= CLIENT_CATCHING;
 }

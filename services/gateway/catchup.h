@@ -37,6 +37,7 @@ struct catchup {
 	 */
 	void (*ready)(struct member *member, enum status st);
 	struct timer retry;
+	struct timer overdue; /* while a page is awaited: it is not to take for ever, nor is its turn to be read */
 	int64_t give_up_at_ms;
 };
 

@@ -61,14 +61,31 @@ static void place_again(struct subscribe *sub)
 
 static void judge_finish(struct rights_question *judging, enum status st, const pb_JudgeManyReply *reply);
 
+static struct rights_question *judge_pop(struct hub *hub)
+{
+	struct rights_question *judging = hub->unjudged;
+
+	hub->unjudged = judging->next;
+	if (hub->unjudged == NULL)
+		hub->unjudged_end = &hub->unjudged;
+	return judging;
+}
+
+/* Whose turn does not come in time is refused: moderation is slow, or does not answer. The first has waited longest. */
+static bool judge_overdue(const struct hub *hub)
+{
+	const struct rights_question *first = hub->unjudged;
+
+	return first != NULL && first->sub != NULL && hub->now_mono_ms >= first->sub->give_up_at_ms;
+}
+
 /* As many as may be asked at a time. */
 void judge_flush(struct hub *hub)
 {
+	while (hub->judges_in_flight == JUDGES_FLIGHT && judge_overdue(hub))
+		judge_finish(judge_pop(hub), STATUS_BUSY, NULL);
 	while (hub->unjudged != NULL && hub->judges_in_flight < JUDGES_FLIGHT) {
-		struct rights_question *judging = hub->unjudged;
-		hub->unjudged = judging->next;
-		if (hub->unjudged == NULL)
-			hub->unjudged_end = &hub->unjudged;
+		struct rights_question *judging = judge_pop(hub);
 		if (judging->sub == NULL) {
 			free(judging);
 			continue;

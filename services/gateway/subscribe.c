@@ -431,6 +431,42 @@ static void teams_take(struct subscribe *sub, uint64_t user, uint64_t all, const
 	}
 }
 
+/* Answered, or given up. */
+static void teams_done(struct teams_ask *ask, enum status st, const pb_ListAudiencesReply *got)
+{
+	struct subscribe *sub = ask->sub;
+
+	sub->asking_teams = NULL;
+	sub->outstanding--;
+	sub->working = true;
+	if (st != STATUS_OK)
+		topics_refuse(sub, ask->all, STATUS_BUSY);
+	else
+		teams_take(sub, ask->user, ask->all, got);
+	sub->working = false;
+	free(ask);
+	subscribe_advance(sub);
+}
+
+static struct teams_ask *teams_pop(struct hub *hub)
+{
+	struct teams_ask *ask = hub->unasked_teams;
+
+	hub->unasked_teams = ask->next;
+	if (hub->unasked_teams == NULL)
+		hub->unasked_teams_end = &hub->unasked_teams;
+	ask->queued = false;
+	return ask;
+}
+
+/* Whose turn does not come in time is refused. The first has waited longest. */
+static bool teams_overdue(const struct hub *hub)
+{
+	const struct teams_ask *first = hub->unasked_teams;
+
+	return first != NULL && first->sub != NULL && hub->now_mono_ms >= first->sub->give_up_at_ms;
+}
+
 static void teams_answered(
 	struct hub *hub, struct question *question, enum status st, const void *reply, const char *why)
 {
@@ -453,22 +489,15 @@ static void teams_answered(
 			wheel_start(&hub->wheel, &ask->retry, hub->now_mono_ms + RETRY_MS);
 			continue;
 		}
-		sub->asking_teams = NULL;
-		sub->outstanding--;
-		sub->working = true;
-		if (st != STATUS_OK)
-			topics_refuse(sub, ask->all, STATUS_BUSY);
-		else
-			teams_take(sub, ask->user, ask->all, got);
-		sub->working = false;
-		free(ask);
-		subscribe_advance(sub);
+		teams_done(ask, st, got);
 	}
 	free(asked);
 }
 
 static void teams_flush(struct hub *hub)
 {
+	while (hub->teams_in_flight == TEAMS_FLIGHT && teams_overdue(hub))
+		teams_done(teams_pop(hub), STATUS_BUSY, NULL);
 	while (hub->unasked_teams != NULL && hub->teams_in_flight < TEAMS_FLIGHT) {
 		struct teams_question *asked = memory_new(sizeof *asked);
 		uint64_t users[USERS_AT_ONCE], all = 0;
@@ -478,10 +507,7 @@ static void teams_flush(struct hub *hub)
 			struct teams_ask *ask = hub->unasked_teams;
 			if (count > 0 && (ask->alone || asked->asks->alone) && ask->sub != NULL)
 				break;
-			hub->unasked_teams = ask->next;
-			if (hub->unasked_teams == NULL)
-				hub->unasked_teams_end = &hub->unasked_teams;
-			ask->queued = false;
+			teams_pop(hub);
 			if (ask->sub == NULL) {
 				free(ask);
 				continue;

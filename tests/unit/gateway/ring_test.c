@@ -390,6 +390,74 @@ START_TEST(who_leaves_while_he_waits_his_turn_leaves_nothing_behind)
 }
 END_TEST
 
+START_TEST(who_does_not_get_his_turn_in_time_is_told_so)
+{
+	struct world *w = world_with(0, 0);
+	struct world_client *c[TOGETHER];
+	char topic[64], text[512];
+	world_topic(topic, "team", TEAM);
+	for (int i = 0; i < 256 * TOGETHER; i++)
+		world_post(w, CHANNEL_A);
+	whole_team(w, 1);
+	for (uint64_t i = 0; i < TOGETHER; i++)
+		c[i] = world_connect(w, 1 + i % USERS, "resume=1");
+	world_settle(w);
+	for (uint64_t i = 0; i < TOGETHER; i++) {
+		snprintf(text, sizeof text,
+			"{\"op\":\"subscribe\",\"topics\":[\"%s\"],\"since\":{\"generation\":\"one/1/1\",\"streams\":{\"" WHOLE "\":%u}}}", topic,
+			(unsigned)(256 * i + 200));
+		world_say(c[i], text);
+	}
+	settle_but(w, ASKED_EVENTS); /* the log does not answer */
+
+	for (int i = 0; i < 6; i++) {
+		world_pass(w, 1000);
+		settle_but(w, ASKED_EVENTS);
+	}
+
+	for (uint64_t i = 0; i < TOGETHER; i++) {
+		world_read(c[i]);
+		ck_assert_uint_eq(world_count(c[i], "subscribed"), 1);
+		ck_assert(!recovered(c[i], WHOLE));
+	}
+	world_settle(w);
+	for (uint64_t i = 0; i < TOGETHER; i++)
+		ck_assert_uint_eq(world_count(c[i], "channel_message"), 0);
+	ck_assert_uint_eq(w->hub.pages_in_flight, 0);
+	world_destroy(w);
+}
+END_TEST
+
+START_TEST(a_topic_whose_turn_to_be_judged_does_not_come_is_refused_as_busy)
+{
+	struct world *w = world_with(0, 0);
+	struct world_client *c[TOGETHER];
+	char topic[64], text[512];
+	for (uint64_t i = 0; i < TOGETHER; i++)
+		c[i] = world_connect(w, 1 + i % USERS, "");
+	world_settle(w);
+	snprintf(text, sizeof text, "{\"op\":\"subscribe\",\"topics\":[\"%s\"]}", world_topic(topic, "channel", CHANNEL_B));
+	for (uint64_t i = 0; i < TOGETHER; i++)
+		world_say(c[i], text);
+	settle_but(w, ASKED_RIGHTS);
+
+	for (int i = 0; i < 6; i++) {
+		world_pass(w, 1000);
+		settle_but(w, ASKED_RIGHTS);
+	}
+
+	size_t refused = 0;
+	for (uint64_t i = 0; i < TOGETHER; i++) {
+		world_read(c[i]);
+		refused += world_count(c[i], "error");
+	}
+	ck_assert_uint_eq(refused, TOGETHER - AT_A_TIME);
+	ck_assert_ptr_null(w->hub.unjudged);
+	world_settle(w);
+	world_destroy(w);
+}
+END_TEST
+
 /* ---- memory and log answer alike */
 
 struct script {
@@ -556,6 +624,8 @@ int main(void)
 	tcase_add_test(tcase, pages_are_read_a_few_at_a_time_and_everybody_gets_his);
 	tcase_add_test(tcase, where_a_channel_is_is_asked_a_few_times_however_many_want_it);
 	tcase_add_test(tcase, who_leaves_while_he_waits_his_turn_leaves_nothing_behind);
+	tcase_add_test(tcase, who_does_not_get_his_turn_in_time_is_told_so);
+	tcase_add_test(tcase, a_topic_whose_turn_to_be_judged_does_not_come_is_refused_as_busy);
 	tcase_add_loop_test(tcase, memory_and_log_give_the_same_frames_in_the_same_order, 0, ROUNDS);
 	suite_add_tcase(suite, tcase);
 	SRunner *runner = srunner_create(suite);
