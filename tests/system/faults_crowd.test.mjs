@@ -63,4 +63,8 @@ test('three gateways are restarted one by one', { timeout: 600000 }, async (t) =
   });
   assert.ok(report.sent_away >= sockets, `${report.sent_away} were told when to come back`);
   assert.ok(report.recovered >= sockets, `${report.recovered} resumed`);
+  const metrics = await Promise.all(cluster.copies.gateway.map((copy) => copy.metrics()));
+  const from = (where) => metrics.reduce((sum, one) => sum + one[`guildhall_gateway_resumed_from_total{from="${where}"}`], 0);
+  t.diagnostic(`resumed from memory ${from('memory')}, from the log ${from('log')}, nothing missed ${from('nothing')}`);
+  assert.ok(from('memory') > 0, 'what was missed a moment ago is remembered');
 });
