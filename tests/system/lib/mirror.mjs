@@ -113,7 +113,7 @@ export class Mirror {
   mentionsMe(message) {
     const roles = new Set(this.members.get(this.me)?.roles ?? []);
     const parent = message.parent_message_id ? this.messages.get(message.channel_id).get(message.parent_message_id) : null;
-    return message.mentions.users.includes(this.me) || message.mentions.everyone || message.mentions.here === true
+    return message.mentions.users.includes(this.me) || message.mentions.everyone === true || message.mentions.here === true
       || message.mentions.roles.some((role) => roles.has(role)) || parent?.author === this.me;
   }
 
@@ -171,7 +171,11 @@ export class Mirror {
       case 'message_updated': {
         const before = this.message(data);
         const { me, bookmarked } = { me: before.reactions, bookmarked: before.bookmarked };
-        return this.messages.get(data.channel_id).set(data.message_id, { ...messageOf(data.message), reactions: me, bookmarked, reply_count: before.reply_count });
+        const after = { ...messageOf(data.message), reactions: me, bookmarked, reply_count: before.reply_count };
+        this.messages.get(data.channel_id).set(data.message_id, after);
+        const unread = this.unread.get(data.channel_id); /* what an edit says counts, not what was said before */
+        if (unread && after.author !== this.me && after.id > (unread.last_read_id ?? '')) unread.mentions += this.mentionsMe(after) - this.mentionsMe(before);
+        return undefined;
       }
       case 'message_deleted': return this.deleted(data);
       case 'reaction_added': return this.reacted(data, 1);
