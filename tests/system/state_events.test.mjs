@@ -173,10 +173,11 @@ class Watching {
     await this.mirror.fetch(this.person.rest);
   }
 
-  /* Everything up to the last message of the hall, and up to having read `mark`, which another wrote: both streams have an end. */
+  /* Everything up to the last message of the hall, and then up to having read `mark`, which another wrote: both streams have an end,
+   * and as streams have no order between them, what was read is not told before what there is to read. */
   async catchUp(mark, last) {
-    await this.person.rest.ok('PUT', `/v1/channels/${hall.id}/read`, { message_id: mark });
     await this.socket.frame((f) => f.type === 'channel_message' && f.data.message_id === last, { ms: 30000 });
+    await this.person.rest.ok('PUT', `/v1/channels/${hall.id}/read`, { message_id: mark });
     await this.socket.frame((f) => f.type === 'unread_updated' && f.data.last_read_id === mark, { ms: 30000 });
     for (; this.done < this.socket.frames.length; this.done++) {
       const frame = this.socket.frames[this.done];
