@@ -67,10 +67,12 @@ export class Mirror {
   /** What is known, without what `other` does not know. */
   state(other = this) {
     const nested = (map) => object([...map].map(([id, inner]) => [id, object(inner)]));
+    /* What a deletion takes off may leave less than nothing, which the next post fills first; it is shown as nothing. */
+    const shown = object([...this.unread].map(([id, u]) => [id, { ...u, unread: Math.max(0, u.unread) }]));
     const known = ([id, overrides]) => overrides && other.overrides.get(id);
     return {
       team: this.team, members: object(this.members), roles: object(this.roles), channels: object(this.channels), invites: object(this.invites),
-      channelMembers: nested(this.channelMembers), messages: nested(this.messages), bans: nested([...this.bans].filter(([id]) => !this.channels.get(id).archived_at)), unread: object(this.unread),
+      channelMembers: nested(this.channelMembers), messages: nested(this.messages), bans: nested([...this.bans].filter(([id]) => !this.channels.get(id).archived_at)), unread: shown,
       overrides: nested([...this.overrides].filter(known)), teamBans: object(this.teamBans),
     };
   }
@@ -126,7 +128,7 @@ export class Mirror {
     if (gone) this.counted(gone, -1);
     const unread = this.unread.get(data.channel_id);
     if (!unread) return;
-    unread.unread = Math.max(0, unread.unread - 1);
+    unread.unread--;
     if (gone && gone.author !== this.me && gone.id > (unread.last_read_id ?? '') && this.mentionsMe(gone)) unread.mentions--;
   }
 
