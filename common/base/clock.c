@@ -1,7 +1,6 @@
 #include "common/base/clock.h"
 
-#include <stdbool.h>
-#include <time.h>
+#include <errno.h>
 
 #define MS_PER_DAY INT64_C(86400000)
 
@@ -26,6 +25,31 @@ int64_t clock_mono_ms(void)
 int64_t clock_mono_us(void)
 {
 	return now_us(CLOCK_MONOTONIC);
+}
+
+void clock_cond_init(pthread_cond_t *cond)
+{
+	pthread_condattr_t monotonic;
+
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(cond, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+}
+
+struct timespec clock_timespec(int64_t ms)
+{
+	return (struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+}
+
+bool clock_sem_wait(sem_t *sem, int64_t pause_ms)
+{
+	struct timespec until = clock_timespec(clock_mono_ms() + pause_ms);
+	int rv;
+
+	while ((rv = sem_clockwait(sem, CLOCK_MONOTONIC, &until)) != 0 && errno == EINTR) {
+	}
+	return rv == 0;
 }
 
 /* Days since 1970-01-01 of a date in the proleptic Gregorian calendar, counted in years that begin in March,

@@ -4,12 +4,22 @@
  */
 #pragma once
 
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 int64_t clock_wall_ms(void);
 int64_t clock_mono_ms(void);
 int64_t clock_mono_us(void);
+
+/* Waiting by the monotonic clock: a condition made here takes clock_timespec of a monotonic moment. */
+void clock_cond_init(pthread_cond_t *cond);
+struct timespec clock_timespec(int64_t ms);
+/* Waits until the semaphore is posted, pause_ms at most. True: it was. */
+bool clock_sem_wait(sem_t *sem, int64_t pause_ms);
 
 #define CLOCK_RFC3339_SIZE 25 /* "2025-01-15T10:30:00.000Z" and its NUL */
 /* Writes the moment as RFC 3339 UTC with milliseconds and Z. Years 0000..9999; others are clamped. */

@@ -158,7 +158,7 @@ static void publisher_beat(struct bus_publisher *p, bool database_up)
 /* Called with the lock held. False: it was asked to stop. */
 static bool publisher_wait(struct bus_publisher *p, int64_t until_mono_ms)
 {
-	struct timespec until = {.tv_sec = until_mono_ms / 1000, .tv_nsec = until_mono_ms % 1000 * 1000000};
+	struct timespec until = clock_timespec(until_mono_ms);
 
 	while (!p->stopping && pthread_cond_timedwait(&p->stop_asked, &p->lock, &until) != ETIMEDOUT) {
 	}
@@ -234,7 +234,6 @@ static void *watermark_main(void *arg)
 
 enum status bus_publisher_create(const struct bus_publisher_options *options, struct bus_publisher **out_publisher)
 {
-	pthread_condattr_t monotonic;
 
 	if (options->listen == NULL || *options->listen == '\0')
 		return STATUS_FIELD_INVALID;
@@ -250,10 +249,7 @@ enum status bus_publisher_create(const struct bus_publisher_options *options, st
 	while (p->epoch == 0)
 		ids_random_bytes(&p->epoch, sizeof p->epoch);
 	pthread_mutex_init(&p->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&p->stop_asked, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	clock_cond_init(&p->stop_asked);
 	int rv = nng_pub0_open(&p->socket);
 	if (rv == 0)
 		rv = rpc_socket_prepare(p->socket);

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/ops/ops.h"
 
@@ -19,15 +20,11 @@ struct frame_queue {
 struct frame_queue *frame_queue_create(void)
 {
 	struct frame_queue *queue = calloc(1, sizeof *queue);
-	pthread_condattr_t monotonic;
 
 	if (queue == NULL)
 		return NULL;
 	pthread_mutex_init(&queue->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&queue->filled, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	clock_cond_init(&queue->filled);
 	return queue;
 }
 
@@ -67,7 +64,7 @@ void frame_queue_push(struct frame_queue *queue, nng_msg *frame)
 
 size_t frame_queue_take(struct frame_queue *queue, int64_t until_mono_ms, nng_msg **out, size_t most)
 {
-	struct timespec until = {.tv_sec = until_mono_ms / 1000, .tv_nsec = until_mono_ms % 1000 * 1000000};
+	struct timespec until = clock_timespec(until_mono_ms);
 	size_t taken = 0;
 
 	pthread_mutex_lock(&queue->lock);

@@ -245,7 +245,7 @@ static enum status sources_update(struct bus_subscriber *subscriber, bool *out_n
 static bool subscriber_pause(struct bus_subscriber *subscriber, int pause_ms)
 {
 	int64_t until_ms = clock_mono_ms() + pause_ms;
-	struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
+	struct timespec until = clock_timespec(until_ms);
 
 	while (!subscriber->stopping && pthread_cond_timedwait(&subscriber->stop_asked, &subscriber->lock, &until) != ETIMEDOUT) {
 	}
@@ -301,7 +301,6 @@ static enum status addresses_check(const char *addresses, bool insecure)
 enum status bus_subscriber_create(const char *addresses, bool insecure, int drop_percent, struct frame_queue *queue,
 	struct bus_subscriber **out_subscriber)
 {
-	pthread_condattr_t monotonic;
 
 	enum status st = addresses_check(addresses, insecure);
 	if (st != STATUS_OK)
@@ -315,10 +314,7 @@ enum status bus_subscriber_create(const char *addresses, bool insecure, int drop
 	subscriber->closer = closer_create();
 	pthread_mutex_init(&subscriber->update_lock, NULL);
 	pthread_mutex_init(&subscriber->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&subscriber->stop_asked, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	clock_cond_init(&subscriber->stop_asked);
 	bool names = false;
 	st = sources_update(subscriber, &names);
 	if (st == STATUS_OK) {

@@ -69,13 +69,10 @@ static void *canary_thread(void *arg)
 	bool stopped = false;
 
 	while (!stopped) {
-		struct timespec until;
 		bool sent = false;
 		if (db_up(canary->db))
 			(void)canary_turn(canary->db, canary->committer, canary->holder, &sent); /* what fails is not sent: its absence tells */
-		clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_sec += CANARY_EVERY_MS / 1000;
-		stopped = sem_timedwait(&canary->stop, &until) == 0;
+		stopped = clock_sem_wait(&canary->stop, CANARY_EVERY_MS);
 	}
 	return NULL;
 }

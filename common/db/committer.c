@@ -197,7 +197,6 @@ static void start_writer(struct writer *w)
 
 enum status committer_create(const struct committer_options *options, struct committer **out_committer)
 {
-	pthread_condattr_t monotonic;
 
 	struct committer *c = calloc(1, sizeof *c);
 	if (c == NULL)
@@ -211,12 +210,9 @@ enum status committer_create(const struct committer_options *options, struct com
 	c->committed = options->committed;
 	c->committed_arg = options->committed_arg;
 	pthread_mutex_init(&c->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&c->work, &monotonic);
-	pthread_cond_init(&c->patient_work, &monotonic);
-	pthread_cond_init(&c->idle, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	clock_cond_init(&c->work);
+	clock_cond_init(&c->patient_work);
+	clock_cond_init(&c->idle);
 	writer_init(&c->hasty, c, false);
 	writer_init(&c->slow, c, true);
 	start_writer(&c->hasty);
@@ -228,7 +224,7 @@ enum status committer_create(const struct committer_options *options, struct com
 void committer_drain(struct committer *c, int deadline_ms)
 {
 	int64_t deadline = clock_mono_ms() + deadline_ms;
-	struct timespec until = {.tv_sec = deadline / 1000, .tv_nsec = deadline % 1000 * 1000000};
+	struct timespec until = clock_timespec(deadline);
 
 	pthread_mutex_lock(&c->lock);
 	c->draining = true;

@@ -45,11 +45,6 @@ static const struct db_stmt commit_stmt = {"db_commit", "COMMIT"};
 static const struct db_stmt rollback_stmt = {"db_rollback", "ROLLBACK"};
 static const struct db_stmt probe_stmt = {"db_probe", "SELECT pg_is_in_recovery()"};
 
-static struct timespec monotonic_at(int64_t mono_ms)
-{
-	return (struct timespec){.tv_sec = mono_ms / 1000, .tv_nsec = mono_ms % 1000 * 1000000};
-}
-
 /* ---- whether the database is there */
 
 /* Lock held. */
@@ -144,7 +139,7 @@ static void *prober_run(void *arg)
 		reach_set(db, up ? REACH_UP : REACH_DOWN);
 		if (up)
 			db->generation = conn->generation;
-		struct timespec until = monotonic_at(clock_mono_ms() + (up ? PROBE_UP_MS : PROBE_DOWN_MS));
+		struct timespec until = clock_timespec(clock_mono_ms() + (up ? PROBE_UP_MS : PROBE_DOWN_MS));
 		pthread_cond_timedwait(&db->prober_wakes, &db->lock, &until);
 	}
 	pthread_mutex_unlock(&db->lock);
@@ -177,7 +172,6 @@ bool db_up(struct db *db)
 
 enum status db_open(const struct db_options *options, struct db **out_db)
 {
-	pthread_condattr_t monotonic;
 
 	assert(options->connections > 0);
 	struct db *db = calloc(1, sizeof *db);
@@ -195,11 +189,8 @@ enum status db_open(const struct db_options *options, struct db **out_db)
 	db->most = options->connections;
 	db->idle = idle;
 	pthread_mutex_init(&db->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&db->changed, &monotonic);
-	pthread_cond_init(&db->prober_wakes, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	clock_cond_init(&db->changed);
+	clock_cond_init(&db->prober_wakes);
 	if (pthread_create(&db->prober, NULL, prober_run, db) != 0)
 		abort();
 	*out_db = db;
@@ -250,7 +241,7 @@ static enum status fill_place(struct db *db, struct db_conn **out_conn)
 
 enum status db_acquire(struct db *db, int64_t deadline_mono_ms, struct db_conn **out_conn)
 {
-	struct timespec until = monotonic_at(deadline_mono_ms);
+	struct timespec until = clock_timespec(deadline_mono_ms);
 	struct db_conn *conn = NULL;
 	bool open = false, outdated = false;
 

@@ -631,7 +631,7 @@ static int64_t next_due(struct log_follower *f, enum status st, int64_t began, i
 /* Lock held. */
 static bool wait_until(struct log_follower *f, int64_t mono_ms, bool for_notes)
 {
-	struct timespec until = {.tv_sec = mono_ms / 1000, .tv_nsec = mono_ms % 1000 * 1000000};
+	struct timespec until = clock_timespec(mono_ms);
 
 	while (!f->stopping && !(for_notes && (f->notes != NULL || f->notes_lost)))
 		if (pthread_cond_timedwait(&f->wakes, &f->lock, &until) != 0)
@@ -662,7 +662,6 @@ static void *follower_run(void *arg)
 
 void log_follower_create(const struct log_follower_options *options, struct log_follower **out_follower)
 {
-	pthread_condattr_t monotonic;
 	uint32_t salt;
 
 	assert((options->handle != NULL) != (options->commit != NULL));
@@ -681,10 +680,7 @@ void log_follower_create(const struct log_follower_options *options, struct log_
 		f->options.batch = BATCH;
 	f->last = &f->first;
 	pthread_mutex_init(&f->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&f->wakes, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	clock_cond_init(&f->wakes);
 	*out_follower = f;
 }
 

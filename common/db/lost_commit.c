@@ -32,7 +32,7 @@ static const struct db_stmt events_stmt = {"commit_find_events",
 
 static void pause_ms(int ms)
 {
-	struct timespec t = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
+	struct timespec t = clock_timespec(ms);
 
 	nanosleep(&t, NULL);
 }

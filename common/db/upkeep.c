@@ -267,7 +267,7 @@ static void *upkeep_run(void *arg)
 		pthread_mutex_lock(&u->lock);
 		/* Until the node is ours every id waits: look more often. */
 		int64_t until_ms = clock_mono_ms() + (node_lease_held(u->node) ? TURN_MS : TURN_MS / 10);
-		struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
+		struct timespec until = clock_timespec(until_ms);
 		if (!u->stopping)
 			pthread_cond_timedwait(&u->wakes, &u->lock, &until);
 	}
@@ -278,7 +278,6 @@ static void *upkeep_run(void *arg)
 enum status log_upkeep_start(const struct config *config, struct db *db, const char *instance,
 	struct ids *ids, struct log_upkeep **out_upkeep)
 {
-	pthread_condattr_t monotonic;
 	uint32_t salt;
 
 	struct log_upkeep *u = calloc(1, sizeof *u);
@@ -292,10 +291,7 @@ enum status log_upkeep_start(const struct config *config, struct db *db, const c
 	if (ids != NULL)
 		u->node = node_lease_create(ids, u->holder);
 	pthread_mutex_init(&u->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&u->wakes, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	clock_cond_init(&u->wakes);
 	if (pthread_create(&u->thread, NULL, upkeep_run, u) != 0)
 		abort();
 	*out_upkeep = u;

@@ -374,7 +374,7 @@ static bool await_work(struct writer *w, struct batch *b)
 		if (c->stopping || reached)
 			break;
 		int64_t until_ms = clock_mono_ms() + backoff_ms;
-		struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
+		struct timespec until = clock_timespec(until_ms);
 		pthread_cond_timedwait(work, &c->lock, &until);
 		pthread_mutex_unlock(&c->lock);
 		backoff_ms = backoff_ms * 2 < BACKOFF_MOST_MS ? backoff_ms * 2 : BACKOFF_MOST_MS;

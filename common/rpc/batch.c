@@ -343,7 +343,7 @@ static void entry_leave(struct lane *lane, struct entry *entry)
 struct lane_answer lane_call(struct lane *lane, const uint8_t *bytes, size_t length, int64_t until_mono_ms)
 {
 	struct entry entry = {.bytes = bytes, .length = length, .until_mono_ms = until_mono_ms};
-	struct timespec until = {.tv_sec = until_mono_ms / 1000, .tv_nsec = until_mono_ms % 1000 * 1000000};
+	struct timespec until = clock_timespec(until_mono_ms);
 
 	sem_init(&entry.done, 0, 0);
 	pthread_mutex_lock(&lane->lock);

@@ -75,7 +75,6 @@ enum status rpc_client_create(const char *owner, const char *addresses, bool ins
 	struct arena *mem = arena_create();
 	size_t count = 0;
 	const char **given = config_list(mem, addresses, &count);
-	pthread_condattr_t monotonic;
 	struct peers *peers = NULL;
 	enum status st = count > 0 ? STATUS_OK : STATUS_FIELD_INVALID;
 
@@ -94,10 +93,7 @@ enum status rpc_client_create(const char *owner, const char *addresses, bool ins
 	strncpy(client->owner, owner, sizeof client->owner - 1);
 	client->peers = peers;
 	pthread_mutex_init(&client->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&client->changed, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	clock_cond_init(&client->changed);
 	*out_client = client;
 	return STATUS_OK;
 }
@@ -131,7 +127,7 @@ void rpc_client_destroy(struct rpc_client *client)
 	 * so it is done again until the last has left. */
 	for (;;) {
 		int64_t until_mono_ms = clock_mono_ms() + CUT_EVERY_MS;
-		struct timespec until = {.tv_sec = until_mono_ms / 1000, .tv_nsec = until_mono_ms % 1000 * 1000000};
+		struct timespec until = clock_timespec(until_mono_ms);
 		bool referred = peers_abort(client->peers);
 		pthread_mutex_lock(&client->lock);
 		bool calls = client->outstanding > 0;

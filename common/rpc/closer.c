@@ -29,17 +29,13 @@ struct closing {
 struct closer *closer_create(void)
 {
 	struct closer *closer = calloc(1, sizeof *closer);
-	pthread_condattr_t monotonic;
 
 	if (closer == NULL) {
 		log_error("out_of_memory", LOG_U64("size_bytes", sizeof *closer));
 		abort();
 	}
 	pthread_mutex_init(&closer->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&closer->closed, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	clock_cond_init(&closer->closed);
 	return closer;
 }
 
@@ -108,7 +104,7 @@ void closer_close(struct closer *closer, nng_socket socket, void (*release)(void
 void closer_finish(struct closer *closer, int patience_ms)
 {
 	int64_t until_ms = clock_mono_ms() + patience_ms;
-	struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
+	struct timespec until = clock_timespec(until_ms);
 
 	if (closer == NULL)
 		return;

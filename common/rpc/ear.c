@@ -51,7 +51,7 @@ static void pipe_added(nng_pipe pipe, nng_pipe_ev event, void *arg)
 static bool pipes_passed(struct ear *ear, uint64_t pipes, int pause_ms)
 {
 	int64_t until_ms = clock_mono_ms() + pause_ms;
-	struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
+	struct timespec until = clock_timespec(until_ms);
 
 	pthread_mutex_lock(&ear->lock);
 	while (ear->pipes <= pipes && !ear->stopping && pthread_cond_timedwait(&ear->changed, &ear->lock, &until) != ETIMEDOUT) {
@@ -178,7 +178,6 @@ static bool ear_start(struct ear *ear)
 
 enum status ear_open(nng_socket socket, const char *address, struct ear **out_ear)
 {
-	pthread_condattr_t monotonic;
 	int stranger = 0;
 
 	struct ear *ear = calloc(1, sizeof *ear);
@@ -187,10 +186,7 @@ enum status ear_open(nng_socket socket, const char *address, struct ear **out_ea
 	ear->socket = socket;
 	snprintf(ear->address, sizeof ear->address, "%s", address);
 	pthread_mutex_init(&ear->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&ear->changed, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	clock_cond_init(&ear->changed);
 	*out_ear = ear;
 	int rv = nng_socket_get_int(socket, NNG_OPT_PEER, &stranger);
 	if (rv == 0)

@@ -138,15 +138,10 @@ static enum status peers_update(struct peers *peers, bool *out_names)
 	return st;
 }
 
-static struct timespec mono_timespec(int64_t mono_ms)
-{
-	return (struct timespec){.tv_sec = mono_ms / 1000, .tv_nsec = mono_ms % 1000 * 1000000};
-}
-
 /* Waits for a change, pause_ms at most. False: they are being destroyed. Called with the lock held. */
 static bool peers_pause(struct peers *peers, int pause_ms, const bool *until_true)
 {
-	struct timespec until = mono_timespec(clock_mono_ms() + pause_ms);
+	struct timespec until = clock_timespec(clock_mono_ms() + pause_ms);
 
 	while (!peers->closing && !(until_true != NULL && *until_true) &&
 		pthread_cond_timedwait(&peers->changed, &peers->lock, &until) != ETIMEDOUT) {
@@ -200,7 +195,6 @@ static void *resolver_main(void *arg)
 enum status peers_create(const char *addresses, struct peers **out_peers)
 {
 	struct peers *peers = calloc(1, sizeof *peers);
-	pthread_condattr_t monotonic;
 	bool names = false;
 
 	if (peers == NULL)
@@ -211,10 +205,7 @@ enum status peers_create(const char *addresses, struct peers **out_peers)
 	pthread_rwlock_init(&peers->list_lock, NULL);
 	pthread_mutex_init(&peers->update_lock, NULL);
 	pthread_mutex_init(&peers->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&peers->changed, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	clock_cond_init(&peers->changed);
 	enum status st = peers_update(peers, &names);
 	if (st == STATUS_OK) {
 		peers->keeps = pthread_create(&peers->keeper, NULL, keeper_main, peers) == 0;
@@ -338,7 +329,7 @@ bool peers_have_other(struct peers *peers, const struct peer *than)
 void peers_wait_first(struct peers *peers, int64_t deadline_mono_ms)
 {
 	int64_t most = peers->created_mono_ms + FIRST_DIAL_GRACE_MS;
-	struct timespec until = mono_timespec(deadline_mono_ms < most ? deadline_mono_ms : most);
+	struct timespec until = clock_timespec(deadline_mono_ms < most ? deadline_mono_ms : most);
 
 	pthread_mutex_lock(&peers->lock);
 	while (!peers->connected_once && !peers->closing) {

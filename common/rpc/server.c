@@ -525,7 +525,6 @@ static void server_free(void *arg)
 
 static void server_init(struct rpc_server *server, const struct rpc_server_options *options)
 {
-	pthread_condattr_t monotonic;
 
 	server->options = *options;
 	if (server->options.queue_limit <= 0)
@@ -536,10 +535,7 @@ static void server_init(struct rpc_server *server, const struct rpc_server_optio
 	server->busy_from = server->slot_count > spare ? server->slot_count - spare : 1;
 	pthread_mutex_init(&server->lock, NULL);
 	pthread_cond_init(&server->work, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&server->quiet, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	clock_cond_init(&server->quiet);
 	for (size_t i = 0; i < options->binding_count; i++) {
 		if (options->bindings[i].method->tag >= server->tag_count)
 			server->tag_count = options->bindings[i].method->tag + 1;
@@ -604,7 +600,7 @@ enum status rpc_server_start(const struct rpc_server_options *options, struct rp
 
 static bool wait_until_quiet(struct rpc_server *server, int64_t until_mono_ms)
 {
-	struct timespec until = {.tv_sec = until_mono_ms / 1000, .tv_nsec = until_mono_ms % 1000 * 1000000};
+	struct timespec until = clock_timespec(until_mono_ms);
 
 	pthread_mutex_lock(&server->lock);
 	while (atomic_load(&server->in_flight) > 0) {

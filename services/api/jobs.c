@@ -345,7 +345,7 @@ static void purge_sessions(struct jobs *jobs, struct arena *mem)
 static bool wait_for_work(struct jobs *jobs)
 {
 	int64_t at_ms = clock_mono_ms() + LOOK_EVERY_MS;
-	struct timespec until = {.tv_sec = at_ms / 1000, .tv_nsec = at_ms % 1000 * 1000000};
+	struct timespec until = clock_timespec(at_ms);
 
 	pthread_mutex_lock(&jobs->lock);
 	while (!jobs->nudged && !jobs->stopping &&
@@ -389,17 +389,13 @@ static void *run(void *arg)
 enum status jobs_start(struct api *api, struct jobs **out_jobs)
 {
 	struct jobs *jobs = calloc(1, sizeof *jobs);
-	pthread_condattr_t clock;
 	pthread_attr_t attr;
 
 	if (jobs == NULL)
 		return STATUS_INTERNAL;
 	jobs->api = api;
 	pthread_mutex_init(&jobs->lock, NULL);
-	pthread_condattr_init(&clock);
-	pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
-	pthread_cond_init(&jobs->wake, &clock);
-	pthread_condattr_destroy(&clock);
+	clock_cond_init(&jobs->wake);
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, STACK_BYTES);
 	int failed = pthread_create(&jobs->thread, &attr, run, jobs);

@@ -193,16 +193,11 @@ static void take_out(struct passwords *p, struct work *w)
 
 static enum status run(struct passwords *p, struct work *w, int64_t deadline_mono_ms)
 {
-	struct timespec until = {
-		.tv_sec = deadline_mono_ms / 1000, .tv_nsec = deadline_mono_ms % 1000 * 1000000};
-	pthread_condattr_t attr;
+	struct timespec until = clock_timespec(deadline_mono_ms);
 
 	if (clock_mono_ms() >= deadline_mono_ms)
 		return STATUS_LATE;
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&w->done, &attr);
-	pthread_condattr_destroy(&attr);
+	clock_cond_init(&w->done);
 	pthread_mutex_lock(&p->lock);
 	if (p->stopping || p->waiting >= p->limit) {
 		w->status = STATUS_BUSY;

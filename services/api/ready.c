@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/db/db.h"
 #include "common/db/standby.h"
@@ -67,16 +68,13 @@ static void *schema_thread(void *arg)
 	struct ready *r = arg;
 
 	for (;;) {
-		struct timespec until;
 		enum status st = db_check_schema(r->api->db);
 
 		if (st == STATUS_CONFLICT)
 			_exit(EXIT_SCHEMA); /* db_check_schema has logged what to run */
 		if (st == STATUS_OK)
 			break;
-		clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_sec++;
-		if (sem_timedwait(&r->stop, &until) == 0)
+		if (clock_sem_wait(&r->stop, 1000))
 			return NULL;
 	}
 	atomic_store(&r->schema_known, true);

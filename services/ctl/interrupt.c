@@ -3,6 +3,8 @@
 #include <signal.h>
 #include <time.h>
 
+#include "common/base/clock.h"
+
 static volatile sig_atomic_t caught; /* a signal handler has no context of its own to write to */
 
 static void on_signal(int number)
@@ -27,7 +29,7 @@ bool interrupted(void)
 
 void interruptible_sleep(int ms)
 {
-	const struct timespec pause = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
+	const struct timespec pause = clock_timespec(ms);
 
 	if (!interrupted())
 		(void)nanosleep(&pause, NULL); /* ends early at a signal */

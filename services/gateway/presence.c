@@ -199,7 +199,7 @@ static void wait_until(struct presence *presence, int64_t at_ms, bool until_chan
 {
 	while (!presence->stopping && clock_mono_ms() < at_ms &&
 		!(until_changed && presence->waiting != NULL)) {
-		struct timespec when = {.tv_sec = at_ms / 1000, .tv_nsec = at_ms % 1000 * 1000000};
+		struct timespec when = clock_timespec(at_ms);
 		pthread_cond_timedwait(&presence->changed, &presence->lock, &when);
 	}
 }
@@ -254,16 +254,12 @@ static void *run(void *arg)
 enum status presence_create(struct rpc_client *client, const char *instance, struct presence **out_presence)
 {
 	struct presence *presence = memory_new(sizeof *presence);
-	pthread_condattr_t attributes;
 
 	presence->client = client;
 	presence->instance = memory_text(instance);
 	ids_random_bytes(&presence->epoch, sizeof presence->epoch);
 	pthread_mutex_init(&presence->lock, NULL);
-	pthread_condattr_init(&attributes);
-	pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-	pthread_cond_init(&presence->changed, &attributes);
-	pthread_condattr_destroy(&attributes);
+	clock_cond_init(&presence->changed);
 	if (pthread_create(&presence->thread, NULL, run, presence) != 0) {
 		free(presence->instance);
 		free(presence);

@@ -183,11 +183,8 @@ static void *copies_thread(void *arg)
 	struct arena *mem = arena_create();
 
 	for (;;) {
-		struct timespec until;
 		size_t finished = 0;
-		clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_sec += LOOK_EVERY_S;
-		if (sem_timedwait(&c->stop, &until) == 0)
+		if (clock_sem_wait(&c->stop, LOOK_EVERY_S * 1000))
 			break;
 		if (!ours(c->service))
 			continue;

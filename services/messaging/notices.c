@@ -399,7 +399,7 @@ void notices_tell(struct notices *n, uint64_t message_id, const char *trace)
 static size_t notices_take(
 	struct notices *n, int64_t scan_at_ms, struct notice_message out[NOTICE_BATCH], bool *out_ending)
 {
-	struct timespec until = {.tv_sec = scan_at_ms / 1000, .tv_nsec = scan_at_ms % 1000 * 1000000};
+	struct timespec until = clock_timespec(scan_at_ms);
 	size_t taken = 0;
 
 	pthread_mutex_lock(&n->lock);
@@ -453,16 +453,12 @@ static void *notices_thread(void *arg)
 enum status notices_start(struct service *s, struct notices **out_notices)
 {
 	struct notices *n = calloc(1, sizeof *n);
-	pthread_condattr_t attr;
 
 	if (n == NULL)
 		return STATUS_INTERNAL;
 	n->service = s;
 	pthread_mutex_init(&n->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&n->some, &attr);
-	pthread_condattr_destroy(&attr);
+	clock_cond_init(&n->some);
 	if (pthread_create(&n->thread, NULL, notices_thread, n) != 0) {
 		pthread_cond_destroy(&n->some);
 		pthread_mutex_destroy(&n->lock);

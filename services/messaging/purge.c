@@ -233,16 +233,12 @@ static void *purge_thread(void *arg)
 enum status purge_start(struct service *s, struct purge **out_purge)
 {
 	struct purge *p = calloc(1, sizeof *p);
-	pthread_condattr_t attr;
 
 	if (p == NULL)
 		return STATUS_INTERNAL;
 	p->service = s;
 	pthread_mutex_init(&p->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&p->changed, &attr);
-	pthread_condattr_destroy(&attr);
+	clock_cond_init(&p->changed);
 	if (pthread_create(&p->thread, NULL, purge_thread, p) != 0) {
 		pthread_cond_destroy(&p->changed);
 		pthread_mutex_destroy(&p->lock);

@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/base/clock.h"
 #include "common/db/standby.h"
 #include "services/messaging/search_index.h"
 
@@ -60,7 +61,6 @@ static void *schema_thread(void *arg)
 	struct ready *r = arg;
 
 	for (;;) {
-		struct timespec until;
 		enum status st = db_check_schema(r->service->db);
 
 		if (st == STATUS_CONFLICT)
@@ -71,9 +71,7 @@ static void *schema_thread(void *arg)
 			_exit(EXIT_SETTING); /* it has logged what to set */
 		if (st == STATUS_OK)
 			break;
-		clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_sec++;
-		if (sem_timedwait(&r->stop, &until) == 0)
+		if (clock_sem_wait(&r->stop, 1000))
 			return NULL;
 	}
 	atomic_store(&r->schema_known, true);

@@ -133,10 +133,7 @@ static void *expiry_thread(void *arg)
 	struct arena *mem = arena_create();
 
 	for (;;) {
-		struct timespec until;
-		clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_sec++;
-		if (sem_timedwait(&x->stop, &until) == 0)
+		if (clock_sem_wait(&x->stop, 1000))
 			break;
 		if (ours(x))
 			expiry_run(x->service, mem, clock_wall_ms(), NULL);

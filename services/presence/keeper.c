@@ -138,16 +138,9 @@ bool keeper_schema_known(struct keeper *k)
 /* Waits until woken, stopped or the time is over. */
 static bool keeper_pause(struct keeper *k, int64_t ms, bool until_woken)
 {
-	struct timespec until;
+	struct timespec until = clock_timespec(clock_mono_ms() + ms);
 	bool stopping;
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += ms / 1000;
-	until.tv_nsec += ms % 1000 * 1000000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000;
-	}
 	pthread_mutex_lock(&k->lock);
 	while (!k->stopping && !(until_woken && k->woken))
 		if (pthread_cond_timedwait(&k->changed, &k->lock, &until) == ETIMEDOUT)
@@ -472,16 +465,12 @@ static void *store(void *arg)
 void keeper_start(struct presence *p, bool check_schema)
 {
 	struct keeper *k = must(calloc(1, sizeof *k));
-	pthread_condattr_t attr;
 
 	k->p = p;
 	k->schema_known = !check_schema;
 	k->active = must(calloc(ACTIVE_MOST, sizeof *k->active));
 	pthread_mutex_init(&k->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&k->changed, &attr);
-	pthread_condattr_destroy(&attr);
+	clock_cond_init(&k->changed);
 	p->keeper = k;
 	if (pthread_create(&k->ticker, NULL, tick, k) != 0 || pthread_create(&k->storer, NULL, store, k) != 0) {
 		log_error("thread_refused");

@@ -83,5 +83,36 @@ START_TEST(what_is_not_a_moment_is_refused)
 }
 END_TEST
 
+START_TEST(a_wait_says_whether_it_was_posted_or_its_time_was_over)
+{
+	sem_t sem;
+	sem_init(&sem, 0, 1);
+
+	ck_assert(clock_sem_wait(&sem, 60000));
+	ck_assert(!clock_sem_wait(&sem, 1));
+	ck_assert(!clock_sem_wait(&sem, 0));
+	sem_destroy(&sem);
+}
+END_TEST
+
+START_TEST(a_condition_waits_by_the_monotonic_clock)
+{
+	pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	pthread_cond_t cond;
+	clock_cond_init(&cond);
+
+	/* By the other clock this moment of a machine that was started within 50 years is long over. */
+	int64_t until_ms = clock_mono_ms() + 20;
+	struct timespec until = clock_timespec(until_ms);
+	pthread_mutex_lock(&lock);
+	while (pthread_cond_timedwait(&cond, &lock, &until) == 0) {
+	}
+	pthread_mutex_unlock(&lock);
+	ck_assert_int_ge(clock_mono_ms(), until_ms);
+	pthread_cond_destroy(&cond);
+}
+END_TEST
+
 TESTS("clock", moments_are_written_with_milliseconds_and_z, years_outside_four_digits_are_clamped,
-	what_is_written_reads_back, offsets_and_fractions_are_understood, what_is_not_a_moment_is_refused)
+	what_is_written_reads_back, offsets_and_fractions_are_understood, what_is_not_a_moment_is_refused, a_wait_says_whether_it_was_posted_or_its_time_was_over,
+	a_condition_waits_by_the_monotonic_clock)
