@@ -183,8 +183,7 @@ static void judge_finish(struct rights_question *judging, enum status st, const 
 	sub->working = true;
 	for (size_t i = 0; i < sub->topic_count; i++) {
 		struct topic_wish *wish = &sub->topics[i];
-		if (wish->kind != TOPIC_KIND_CHANNEL || wish->status != STATUS_OK || wish->judged ||
-			(wish->stream.rank != 0 && sub->stage != SUBSCRIBE_JUDGING))
+		if (!judge_wants(sub, wish))
 			continue;
 		if (st == STATUS_OK)
 			judge_take(sub, wish, reply);
@@ -210,9 +209,6 @@ void judge_drop(struct subscribe *sub)
 
 void judge_finish_hub(struct hub *hub)
 {
-	while (hub->unjudged != NULL) {
-		struct rights_question *judging = hub->unjudged;
-		hub->unjudged = judging->next;
-		free(judging);
-	}
+	while (hub->unjudged != NULL)
+		free(judge_pop(hub));
 }
