@@ -584,31 +584,29 @@ static void turn_away(const struct sockets *sockets, int fd, int code)
 static bool enter(struct sockets *sockets, int fd, const struct address *peer, bool *out_entered, uint64_t *out_key)
 {
 	struct socket_limits *limits = sockets->options.limits;
+	int refused = 0;
 
 	*out_entered = false;
 	*out_key = 0;
 	if (atomic_fetch_add(&limits->count, 1) >= limits->most) {
 		metric_add(ws_refused_sockets, 1);
-		turn_away(sockets, fd, 503);
-		atomic_fetch_sub(&limits->count, 1);
-		return false;
-	}
-	if (sockets->options.tls != NULL && sockets->securing >= sockets->options.tls_handshakes) {
+		refused = 503;
+	} else if (sockets->options.tls != NULL && sockets->securing >= sockets->options.tls_handshakes) {
 		metric_add(ws_refused_tls_handshakes, 1);
-		turn_away(sockets, fd, 503);
-		atomic_fetch_sub(&limits->count, 1);
-		return false;
+		refused = 503;
+	} else if (!limits_trusts(limits, peer)) { /* a proxy is counted when it is known for whom it speaks */
+		*out_key = limits_key(limits, peer, NULL);
+		*out_entered = limits_enter(limits, *out_key, sockets->hub->now_mono_ms);
+		if (!*out_entered) {
+			metric_add(ws_refused_address_sockets, 1);
+			refused = 429;
+		}
 	}
-	if (limits_trusts(limits, peer))
-		return true; /* counted when it is known for whom it speaks */
-	*out_key = limits_key(limits, peer, NULL);
-	*out_entered = limits_enter(limits, *out_key, sockets->hub->now_mono_ms);
-	if (!*out_entered) {
-		metric_add(ws_refused_address_sockets, 1);
-		turn_away(sockets, fd, 429);
-		atomic_fetch_sub(&limits->count, 1);
-	}
-	return *out_entered;
+	if (refused == 0)
+		return true;
+	turn_away(sockets, fd, refused);
+	atomic_fetch_sub(&limits->count, 1);
+	return false;
 }
 
 static void accepted(struct sockets *sockets, int fd, const struct sockaddr_storage *from)
