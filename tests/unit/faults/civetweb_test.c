@@ -3,27 +3,17 @@
 #include <arpa/inet.h>
 #include <civetweb.h>
 #include <netinet/in.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/http/http.h"
+#include "tests/unit/faults/failing.h"
 #include "tests/unit/main.h"
 
 #define CALLS_MOST 16
 #define MOST_BODY  1000
-
-static const char *_Atomic failing; /* the function */
-static _Atomic int countdown;       /* its call that fails: 1 is the next one */
-
-static bool fails_now(const char *function)
-{
-	const char *which = failing;
-
-	return which != NULL && strcmp(which, function) == 0 && atomic_fetch_sub(&countdown, 1) == 1;
-}
 
 #define FAILS(type, function, failure, parameters, arguments)                                                  \
 	type __real_##function parameters;                                                                     \
@@ -113,13 +103,11 @@ static bool use_with_failure(const char *function, int n)
 		.listen = "127.0.0.1:0", .workers = 2, .keepalive_ms = 5000, .max_body_bytes = MOST_BODY, .handle = handle};
 	struct http_server *server = NULL;
 
-	atomic_store(&countdown, n);
-	atomic_store(&failing, function);
+	arm(function, n);
 	enum status st = http_server_start(&options, &server);
 	ck_assert_msg(st == STATUS_OK || st == STATUS_INTERNAL, "%s, call %d: %s", function, n, status_wire(st));
 	bool fine = st == STATUS_OK && use(server, function, n);
-	atomic_store(&failing, NULL);
-	bool failed = countdown <= 0;
+	bool failed = disarm();
 	ck_assert_msg(failed || fine, "%s, call %d: nothing failed", function, n);
 	if (server == NULL)
 		ck_assert_int_eq(http_server_start(&options, &server), STATUS_OK);

@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <netdb.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -18,20 +17,11 @@
 #include "common/http/http.h"
 #include "common/ops/metrics.h"
 #include "common/rpc/rpc.h"
+#include "tests/unit/faults/failing.h"
 #include "tests/unit/main.h"
 
 #define CALLS_MOST 64
 #define NOWHERE    "host=/nonexistent dbname=none" /* a database that is not there */
-
-static const char *_Atomic failing; /* the function */
-static _Atomic int countdown;       /* its call that fails: 1 is the next one */
-
-static bool fails_now(const char *function)
-{
-	const char *which = failing;
-
-	return which != NULL && strcmp(which, function) == 0 && atomic_fetch_sub(&countdown, 1) == 1;
-}
 
 static size_t read_fails(FILE *file)
 {
@@ -187,11 +177,9 @@ static int every_call_fails(const char *function, enum status (*use)(struct aren
 
 	for (int n = 1; n <= CALLS_MOST; n++) {
 		struct arena *mem = arena_create();
-		atomic_store(&countdown, n);
-		atomic_store(&failing, function);
+		arm(function, n);
 		enum status st = use(mem);
-		atomic_store(&failing, NULL);
-		bool failed = countdown <= 0;
+		bool failed = disarm();
 		ck_assert_msg(st == STATUS_OK || st == STATUS_BUSY || st == STATUS_INTERNAL || st == STATUS_FIELD_INVALID, "%s, call %d: %s",
 			function, n, status_wire(st));
 		ck_assert_msg(use(mem) == STATUS_OK, "%s, call %d: not usable again", function, n);
@@ -235,10 +223,9 @@ START_TEST(a_folder_that_cannot_be_read_to_its_end_is_not_taken_for_all_of_it)
 	ck_assert_int_eq(mkdir(path_of(mem, "migrations"), 0700), 0);
 	file_write(mem, "migrations/001_one.sql", "-- migrate:up\nSELECT 1;\n");
 	for (int n = 1; n <= 4; n++) { /* ".", "..", the file, and the end */
-		atomic_store(&countdown, n);
-		atomic_store(&failing, "readdir64");
+		arm("readdir64", n);
 		enum status st = use_migrations(mem);
-		atomic_store(&failing, NULL);
+		(void)disarm();
 		ck_assert_int_eq(st, STATUS_FIELD_INVALID);
 	}
 	unlink(path_of(mem, "migrations/001_one.sql"));

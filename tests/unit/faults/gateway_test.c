@@ -6,7 +6,6 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -15,6 +14,7 @@
 #include <unistd.h>
 
 #include "services/gateway/socket.h"
+#include "tests/unit/faults/failing.h"
 #include "tests/unit/gateway/world.h"
 #include "tests/unit/main.h"
 
@@ -24,16 +24,6 @@
 	"GET /v1/ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"                      \
 	"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"                         \
 	"Authorization: Bearer user1\r\n\r\n"
-
-static const char *_Atomic failing; /* the function */
-static _Atomic int countdown;       /* its call that fails: 1 is the next one */
-
-static bool fails_now(const char *function)
-{
-	const char *which = failing;
-
-	return which != NULL && strcmp(which, function) == 0 && atomic_fetch_sub(&countdown, 1) == 1;
-}
 
 #define FAILS(type, function, failure, why, parameters, arguments)                                             \
 	type __real_##function parameters;                                                                     \
@@ -115,14 +105,12 @@ static bool use_with_failure(const char *function, int n)
 	struct sockets *sockets = NULL;
 	size_t files = files_open();
 
-	atomic_store(&countdown, n);
-	atomic_store(&failing, function);
+	arm(function, n);
 	enum status st = sockets_create(&options, &w->hub, &sockets);
 	ck_assert_msg(st == STATUS_OK || st == STATUS_INTERNAL || st == STATUS_CONFLICT || st == STATUS_FIELD_INVALID, "%s, call %d: %s",
 		function, n, status_wire(st));
 	bool in = st == STATUS_OK && let_in(w, sockets);
-	atomic_store(&failing, NULL);
-	bool failed = countdown <= 0;
+	bool failed = disarm();
 	ck_assert_msg(failed || in, "%s, call %d: nothing failed", function, n);
 	if (sockets == NULL)
 		ck_assert_int_eq(sockets_create(&options, &w->hub, &sockets), STATUS_OK);

@@ -1,26 +1,16 @@
 /* Each call that common/db makes of libpq fails once: the caller gets a status, nothing leaks, and the next use works. */
 #include <libpq-fe.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "common/base/clock.h"
 #include "common/db/db.h"
 #include "tests/lib/pg.h"
+#include "tests/unit/faults/failing.h"
 #include "tests/unit/main.h"
 
 #define CALLS_MOST  64
 #define PATIENCE_MS 20000
-
-static const char *_Atomic failing; /* the function */
-static _Atomic int countdown;       /* its call that fails: 1 is the next one */
-
-static bool fails_now(const char *function)
-{
-	const char *which = failing;
-
-	return which != NULL && strcmp(which, function) == 0 && atomic_fetch_sub(&countdown, 1) == 1;
-}
 
 #define FAILS(type, function, failure, parameters, arguments)                                                  \
 	type __real_##function parameters;                                                                     \
@@ -71,11 +61,9 @@ static void every_call_fails(const char *url, const char *function)
 		struct db *db = NULL;
 		const struct db_options options = {.url = url, .service = "faults", .connections = 1};
 		ck_assert_int_eq(db_open(&options, &db), STATUS_OK);
-		atomic_store(&countdown, n);
-		atomic_store(&failing, function);
+		arm(function, n);
 		enum status st = use(db, PATIENCE_MS);
-		atomic_store(&failing, NULL);
-		bool called = countdown <= 0;
+		bool called = disarm();
 		ck_assert_msg(st == STATUS_OK || st == STATUS_BUSY, "%s, call %d: %s", function, n, status_wire(st));
 		fired += called;
 		int64_t most = clock_mono_ms() + PATIENCE_MS;

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "tests/unit/faults/failing.h"
 #include "tests/unit/rpc/fixture.h"
 
 #include <nng/nng.h>
@@ -13,29 +14,6 @@
 #include <nng/protocol/reqrep0/req.h>
 #include <stdatomic.h>
 #include <time.h>
-
-static const char *_Atomic failing; /* the function */
-static _Atomic int countdown;       /* its call that fails: 1 is the next one */
-
-static inline bool fails_now(const char *function)
-{
-	const char *which = failing;
-
-	return which != NULL && strcmp(which, function) == 0 && atomic_fetch_sub(&countdown, 1) == 1;
-}
-
-static inline void arm(const char *function, int call)
-{
-	atomic_store(&countdown, call);
-	atomic_store(&failing, function);
-}
-
-/* Did it fail? */
-static inline bool disarm(void)
-{
-	atomic_store(&failing, NULL);
-	return countdown <= 0;
-}
 
 static inline void step_fails(nng_aio *aio)
 {

@@ -1,7 +1,6 @@
 /* Each call of OpenSSL by the gateway fails once: a status or a connection that is over, nothing leaks, and the next one is served. */
 #include <openssl/ssl.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,18 +12,11 @@
 #define REAL(f) __real_##f
 
 #include "services/gateway/tls.h"
+#include "tests/unit/faults/failing.h"
 #include "tests/unit/gateway/tls_pair.h"
 #include "tests/unit/main.h"
 
 #define CALLS_MOST 8
-
-static const char *failing; /* the function */
-static int countdown;       /* its call that fails: 1 is the next one */
-
-static bool fails_now(const char *function)
-{
-	return failing != NULL && strcmp(failing, function) == 0 && countdown-- == 1;
-}
 
 #define FAILS(type, function, failure, parameters, arguments)                                                  \
 	type __wrap_##function parameters;                                                                     \
@@ -61,13 +53,11 @@ static bool use_with_failure(const struct tls_files *files, const char *function
 {
 	struct tls *tls = NULL;
 
-	failing = function;
-	countdown = n;
+	arm(function, n);
 	enum status st = tls_create(files->certificate, files->key, &tls);
 	ck_assert_msg(st == STATUS_OK || st == STATUS_FIELD_INVALID, "%s, call %d: %s", function, n, status_wire(st));
 	bool well = st == STATUS_OK && tls_reload(tls) == STATUS_OK && converses(tls);
-	failing = NULL;
-	bool failed = countdown <= 0;
+	bool failed = disarm();
 	ck_assert_msg(failed || well, "%s, call %d: nothing failed", function, n);
 	if (tls == NULL)
 		ck_assert_int_eq(tls_create(files->certificate, files->key, &tls), STATUS_OK);

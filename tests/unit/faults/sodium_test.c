@@ -1,26 +1,16 @@
 /* Each call of libsodium that can fail does so once: there is a status, nothing leaks, and passwords are hashed and verified again. */
 #include <errno.h>
 #include <sodium.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "common/base/clock.h"
 #include "services/api/passwords.h"
+#include "tests/unit/faults/failing.h"
 #include "tests/unit/main.h"
 
 #define CALLS_MOST  16
 #define PATIENCE_MS 30000
-
-static const char *_Atomic failing; /* the function */
-static _Atomic int countdown;       /* its call that fails: 1 is the next one */
-
-static bool fails_now(const char *function)
-{
-	const char *which = failing;
-
-	return which != NULL && strcmp(which, function) == 0 && atomic_fetch_sub(&countdown, 1) == 1;
-}
 
 #define FAILS(function, parameters, arguments)                                                                 \
 	int __real_##function parameters;                                                                      \
@@ -68,14 +58,12 @@ START_TEST(whichever_call_fails_it_is_busy_and_never_a_wrong_password)
 		int n = 1;
 		for (bool failed = true; failed && n <= CALLS_MOST; n++) {
 			struct passwords *passwords = NULL;
-			atomic_store(&countdown, n);
-			atomic_store(&failing, functions[i]);
+			arm(functions[i], n);
 			enum status st = passwords_create(2, 4, &passwords);
 			ck_assert_msg(st == STATUS_OK || st == STATUS_INTERNAL, "%s, call %d: %s", functions[i], n, status_wire(st));
 			if (st == STATUS_OK)
 				st = use(passwords);
-			atomic_store(&failing, NULL);
-			failed = countdown <= 0;
+			failed = disarm();
 			ck_assert_msg(failed ? st == STATUS_BUSY || passwords == NULL : st == STATUS_OK, "%s, call %d: %s", functions[i], n,
 				status_wire(st));
 			if (passwords == NULL)

@@ -4,17 +4,10 @@
 #include <zlib.h>
 
 #include "services/gateway/deflate.h"
+#include "tests/unit/faults/failing.h"
 #include "tests/unit/main.h"
 
 #define CALLS_MOST 16
-
-static const char *failing; /* the function */
-static int countdown;       /* its call that fails: 1 is the next one */
-
-static bool fails_now(const char *function)
-{
-	return failing != NULL && strcmp(failing, function) == 0 && countdown-- == 1;
-}
 
 #define FAILS(function, failure, parameters, arguments)                                                        \
 	int __real_##function parameters;                                                                      \
@@ -71,11 +64,9 @@ START_TEST(whichever_call_fails_one_step_is_refused_and_the_next_is_right)
 		int n = 1;
 		for (bool failed = true; failed && n <= CALLS_MOST; n++) {
 			struct deflate *codec = deflate_create(6, 64);
-			countdown = n;
-			failing = functions[i];
+			arm(functions[i], n);
 			unsigned wrong = use(codec);
-			failing = NULL;
-			failed = countdown <= 0;
+			failed = disarm();
 			ck_assert_msg(wrong == (failed ? 1 : 0), "%s, call %d: %u", functions[i], n, wrong);
 			ck_assert_uint_eq(use(codec), 0);
 			deflate_destroy(codec);
