@@ -313,11 +313,11 @@ static void settle_but(struct world *w, enum asked_kind kind)
 #define TOGETHER  12
 #define AT_A_TIME 8
 
-START_TEST(pages_are_read_a_few_at_a_time_and_everybody_gets_his)
+/* Each from a page of the log that no other needs. */
+static void many_resume(struct world *w, struct world_client *c[TOGETHER])
 {
-	struct world *w = world_with(0, 0);
-	struct world_client *c[TOGETHER];
 	char topic[64], text[512];
+
 	world_topic(topic, "team", TEAM);
 	for (int i = 0; i < 256 * TOGETHER; i++)
 		world_post(w, CHANNEL_A);
@@ -331,6 +331,13 @@ START_TEST(pages_are_read_a_few_at_a_time_and_everybody_gets_his)
 			(unsigned)(256 * i + 200));
 		world_say(c[i], text);
 	}
+}
+
+START_TEST(pages_are_read_a_few_at_a_time_and_everybody_gets_his)
+{
+	struct world *w = world_with(0, 0);
+	struct world_client *c[TOGETHER];
+	many_resume(w, c);
 
 	settle_but(w, ASKED_EVENTS);
 	ck_assert_uint_eq(asked_now(w, ASKED_EVENTS), AT_A_TIME);
@@ -394,20 +401,7 @@ START_TEST(who_does_not_get_his_turn_in_time_is_told_so)
 {
 	struct world *w = world_with(0, 0);
 	struct world_client *c[TOGETHER];
-	char topic[64], text[512];
-	world_topic(topic, "team", TEAM);
-	for (int i = 0; i < 256 * TOGETHER; i++)
-		world_post(w, CHANNEL_A);
-	whole_team(w, 1);
-	for (uint64_t i = 0; i < TOGETHER; i++)
-		c[i] = world_connect(w, 1 + i % USERS, "resume=1");
-	world_settle(w);
-	for (uint64_t i = 0; i < TOGETHER; i++) {
-		snprintf(text, sizeof text,
-			"{\"op\":\"subscribe\",\"topics\":[\"%s\"],\"since\":{\"generation\":\"one/1/1\",\"streams\":{\"" WHOLE "\":%u}}}", topic,
-			(unsigned)(256 * i + 200));
-		world_say(c[i], text);
-	}
+	many_resume(w, c);
 	settle_but(w, ASKED_EVENTS); /* the log does not answer */
 
 	for (int i = 0; i < 6; i++) {

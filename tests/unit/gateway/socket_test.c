@@ -434,12 +434,11 @@ START_TEST(a_message_over_the_limit_is_1009_before_it_is_here)
 }
 END_TEST
 
-START_TEST(a_reader_that_does_not_read_is_closed_and_the_others_get_everything)
+/* Two sockets that want what happens in CHANNEL_A. */
+static void two_subscribe(struct fixture *fx, int fds[2])
 {
-	struct fixture *fx = fixture_create(100, 300);
-	char got[65536], subscribe[256], topic[64];
+	char got[4096], subscribe[256], topic[64];
 	uint8_t frame[512];
-	int fds[2];
 
 	snprintf(subscribe, sizeof subscribe, "{\"op\":\"subscribe\",\"topics\":[\"%s\"]}",
 		world_topic(topic, "channel", CHANNEL_A));
@@ -450,19 +449,33 @@ START_TEST(a_reader_that_does_not_read_is_closed_and_the_others_get_everything)
 		say(fds[i], frame, masked(frame, 0x81, subscribe, strlen(subscribe)));
 		hear(fx, fds[i], got, sizeof got, "\"subscribed\"");
 	}
+}
+
+/* A turn: posts once more when the one before was read, up to `most`, and reads what came by fd. */
+static void post_and_read(struct fixture *fx, int fd, size_t most, size_t *posted, size_t *messages)
+{
+	char got[65536];
+
+	if (*posted < most && *messages == *posted) {
+		world_post(fx->w, CHANNEL_A);
+		(*posted)++;
+	}
+	turn(fx, 1);
+	ssize_t n = recv(fd, got, sizeof got - 1, MSG_DONTWAIT);
+	for (char *at = got; n > 0 && (at = memmem(at, (size_t)(got + n - at), "channel_message", 15)) != NULL; at++)
+		(*messages)++;
+}
+
+START_TEST(a_reader_that_does_not_read_is_closed_and_the_others_get_everything)
+{
+	struct fixture *fx = fixture_create(100, 300);
+	int fds[2];
+
+	two_subscribe(fx, fds);
 	size_t messages = 0, posted = 0;
 	for (int i = 0;
 		i < 3000 && !(posted == 400 && atomic_load(&fx->limits.count) == 1 && messages == 400); i++) {
-		if (posted < 400 && messages == posted) {
-			world_post(fx->w, CHANNEL_A);
-			posted++;
-		}
-		turn(fx, 1);
-		ssize_t n = recv(fds[1], got, sizeof got - 1, MSG_DONTWAIT);
-		for (char *at = got;
-			n > 0 && (at = memmem(at, (size_t)(got + n - at), "channel_message", 15)) != NULL;
-			at++)
-			messages++;
+		post_and_read(fx, fds[1], 400, &posted, &messages);
 	}
 	ck_assert_uint_eq(messages, 400);
 	ck_assert_uint_eq(atomic_load(&fx->limits.count), 1);
@@ -668,33 +681,14 @@ END_TEST
 START_TEST(when_all_queues_together_are_full_the_longest_of_who_does_not_read_goes)
 {
 	struct fixture *fx = fixture_create(100, 3600000);
-	char got[65536], subscribe[256], topic[64];
-	uint8_t frame[512];
 	int fds[2];
 	uint64_t relieved = atomic_load(&metrics.ws_queue_relieved);
 	size_t messages = 0, posted = 0;
 
 	fx->limits.queue_bytes = 8192; /* of one socket: 65536 */
-	snprintf(subscribe, sizeof subscribe, "{\"op\":\"subscribe\",\"topics\":[\"%s\"]}",
-		world_topic(topic, "channel", CHANNEL_A));
-	for (int i = 0; i < 2; i++) {
-		fds[i] = dial(fx);
-		say(fds[i], UPGRADE, strlen(UPGRADE));
-		hear(fx, fds[i], got, sizeof got, "\"hello\"");
-		say(fds[i], frame, masked(frame, 0x81, subscribe, strlen(subscribe)));
-		hear(fx, fds[i], got, sizeof got, "\"subscribed\"");
-	}
+	two_subscribe(fx, fds);
 	while (!(posted == 400 && messages == 400)) {
-		if (posted < 400 && messages == posted) {
-			world_post(fx->w, CHANNEL_A);
-			posted++;
-		}
-		turn(fx, 1);
-		ssize_t n = recv(fds[1], got, sizeof got - 1, MSG_DONTWAIT);
-		for (char *at = got;
-			n > 0 && (at = memmem(at, (size_t)(got + n - at), "channel_message", 15)) != NULL;
-			at++)
-			messages++;
+		post_and_read(fx, fds[1], 400, &posted, &messages);
 	}
 	ck_assert_uint_eq(atomic_load(&metrics.ws_queue_relieved), relieved + 1);
 	ck_assert_int_le(atomic_load(&fx->limits.queued), 8192);
