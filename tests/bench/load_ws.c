@@ -3,6 +3,7 @@
  * what a read left unfinished is kept aside until the next.
  */
 #include "tests/bench/load_socket.h"
+#include "tests/lib/client_frame.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -100,21 +101,10 @@ static void socket_send(struct ws *ws, struct socket *s, const void *bytes, size
 
 void send_frame(struct ws *ws, struct socket *s, uint8_t opcode, const void *payload, size_t length)
 {
-	static const uint8_t mask[4] = {0x37, 0xfa, 0x21, 0x3d};
 	uint8_t frame[8192];
-	size_t head = length < 126 ? 2 : 4;
-	if (length > sizeof(frame) - 8)
+	if (length > sizeof(frame) - CLIENT_FRAME_HEAD)
 		return;
-	frame[0] = 0x80 | opcode;
-	frame[1] = 0x80 | (uint8_t)(length < 126 ? length : 126);
-	if (length >= 126) {
-		frame[2] = (uint8_t)(length >> 8);
-		frame[3] = (uint8_t)length;
-	}
-	memcpy(frame + head, mask, 4);
-	for (size_t i = 0; i < length; i++)
-		frame[head + 4 + i] = ((const uint8_t *)payload)[i] ^ mask[i & 3];
-	socket_send(ws, s, frame, head + 4 + length);
+	socket_send(ws, s, frame, client_frame(frame, opcode, payload, length));
 }
 
 void socket_ready(struct ws *ws, struct socket *s)

@@ -15,6 +15,7 @@
 #include <unistd.h>
 #include <zlib.h>
 
+#include "tests/lib/client_frame.h"
 #include "tests/soak/crowd.h"
 
 #define READ_SIZE     262144
@@ -152,22 +153,11 @@ static bool send_all(struct socket *s, const void *bytes, size_t length)
 
 static bool send_frame(struct socket *s, uint8_t opcode, const void *payload, size_t length)
 {
-	static const uint8_t mask[4] = {0x37, 0xfa, 0x21, 0x3d};
 	uint8_t frame[1024];
-	size_t head = length < 126 ? 2 : 4;
 
-	if (length > sizeof frame - 8)
+	if (length > sizeof frame - CLIENT_FRAME_HEAD)
 		die("a frame is too long", "");
-	frame[0] = 0x80 | opcode;
-	frame[1] = 0x80 | (uint8_t)(length < 126 ? length : 126);
-	if (length >= 126) {
-		frame[2] = (uint8_t)(length >> 8);
-		frame[3] = (uint8_t)length;
-	}
-	memcpy(frame + head, mask, 4);
-	for (size_t i = 0; i < length; i++)
-		frame[head + 4 + i] = ((const uint8_t *)payload)[i] ^ mask[i & 3];
-	return send_all(s, frame, head + 4 + length);
+	return send_all(s, frame, client_frame(frame, opcode, payload, length));
 }
 
 static void upgrade(struct socket *s)
