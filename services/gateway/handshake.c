@@ -81,6 +81,13 @@ static void header_once(const char **slot, const char *value, bool *doubled)
 	*slot = value;
 }
 
+static void forwarded_add(struct handshake *out, const char *line)
+{
+	if (out->forwarded_count == HANDSHAKE_FORWARDED)
+		memmove(out->forwarded, out->forwarded + 1, --out->forwarded_count * sizeof *out->forwarded);
+	out->forwarded[out->forwarded_count++] = line;
+}
+
 static void header_take(struct headers *h, struct handshake *out, const char *name, const char *value)
 {
 	if (strcasecmp(name, "upgrade") == 0)
@@ -105,7 +112,7 @@ static void header_take(struct headers *h, struct handshake *out, const char *na
 	else if (strcasecmp(name, "sec-websocket-extensions") == 0)
 		h->malformed |= !extensions_offered(value, &out->extensions);
 	else if (strcasecmp(name, "x-forwarded-for") == 0)
-		out->forwarded_for = value; /* the last one stands next to us */
+		forwarded_add(out, value);
 	else if (strcasecmp(name, "user-agent") == 0)
 		out->user_agent = value;
 }

@@ -12,6 +12,7 @@
 
 #define HANDSHAKE_MAX_BYTES 16384 /* request line and headers together */
 #define HANDSHAKE_KEY_SIZE  25    /* base64 of 16 bytes, and NUL */
+#define HANDSHAKE_FORWARDED 8     /* lines of X-Forwarded-For that are kept: the last ones stand next to us */
 
 /* Strings point into the bytes that were parsed. */
 struct handshake {
@@ -19,7 +20,8 @@ struct handshake {
 	char *query;               /* without '?', "" when absent */
 	const char *host;          /* or NULL */
 	const char *authorization; /* or NULL */
-	const char *forwarded_for; /* or NULL */
+	const char *forwarded[HANDSHAKE_FORWARDED]; /* lines of X-Forwarded-For, in order */
+	size_t forwarded_count;
 	const char *user_agent;    /* or NULL */
 	const char *origin;        /* or NULL: not a browser */
 	struct extensions extensions;

@@ -73,11 +73,12 @@ bool limits_trusts(const struct socket_limits *limits, const struct address *pee
 	return address_is_in(limits->trusted, limits->trusted_count, peer);
 }
 
-uint64_t limits_key(const struct socket_limits *limits, const struct address *peer, const char *forwarded_for)
+uint64_t limits_key(
+	const struct socket_limits *limits, const struct address *peer, const char *const *forwarded, size_t forwarded_count)
 {
 	static const uint8_t v4[V4_PREFIX] = {[10] = 0xff, [11] = 0xff};
 	struct address client =
-		address_of_client(limits->trusted, limits->trusted_count, *peer, &forwarded_for, forwarded_for != NULL);
+		address_of_client(limits->trusted, limits->trusted_count, *peer, forwarded, forwarded_count);
 	uint64_t key = 0;
 
 	_Static_assert(sizeof limits->secret == crypto_shorthash_KEYBYTES, "the key of a hash");

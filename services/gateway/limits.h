@@ -55,8 +55,8 @@ void limits_finish(struct socket_limits *limits);
 struct address limits_peer(const struct sockaddr_storage *peer);
 /* Is it a proxy that speaks for others? */
 bool limits_trusts(const struct socket_limits *limits, const struct address *peer);
-/* What peer is counted under, by what a trusted one says of whom it speaks for (NULL: nothing). 0: not counted. */
-uint64_t limits_key(const struct socket_limits *limits, const struct address *peer, const char *forwarded_for);
+/* What peer is counted under, by what a trusted one says of whom it speaks for: lines of X-Forwarded-For, in order. 0: not counted. */
+uint64_t limits_key(const struct socket_limits *limits, const struct address *peer, const char *const *forwarded, size_t forwarded_count);
 
 /* One more socket of an address (key 0: always). False: it has as many as it may, and none was added. */
 bool limits_enter(struct socket_limits *limits, uint64_t key, int64_t now_mono_ms);

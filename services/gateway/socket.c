@@ -332,7 +332,7 @@ static int judge(struct sockets *sockets, struct socket *s, const struct handsha
 	int64_t now_mono_ms = sockets->hub->now_mono_ms;
 
 	if (!s->entered) { /* a proxy's: now it is known for whom it speaks */
-		s->key = limits_key(limits, &s->peer, hs->forwarded_for);
+		s->key = limits_key(limits, &s->peer, hs->forwarded, hs->forwarded_count);
 		if (!limits_enter(limits, s->key, now_mono_ms)) {
 			metric_add(ws_refused_address_sockets, 1);
 			return 429;
@@ -595,7 +595,7 @@ static bool enter(struct sockets *sockets, int fd, const struct address *peer, b
 		metric_add(ws_refused_tls_handshakes, 1);
 		refused = 503;
 	} else if (!limits_trusts(limits, peer)) { /* a proxy is counted when it is known for whom it speaks */
-		*out_key = limits_key(limits, peer, NULL);
+		*out_key = limits_key(limits, peer, NULL, 0);
 		*out_entered = limits_enter(limits, *out_key, sockets->hub->now_mono_ms);
 		if (!*out_entered) {
 			metric_add(ws_refused_address_sockets, 1);

@@ -35,6 +35,8 @@ START_TEST(a_good_request_is_read)
 	ck_assert_str_eq(hs.path, "/v1/ws");
 	ck_assert_str_eq(hs.host, "chat.example");
 	ck_assert_str_eq(hs.key, "dGhlIHNhbXBsZSBub25jZQ==");
+	ck_assert_uint_eq(hs.forwarded_count, 1);
+	ck_assert_str_eq(hs.forwarded[0], "192.0.2.7");
 	ck_assert_str_eq(handshake_bearer(&hs), "abc");
 	ck_assert(handshake_query(&hs, "topics", value, sizeof value, &present));
 	ck_assert_str_eq(value, "a,b");
@@ -42,6 +44,19 @@ START_TEST(a_good_request_is_read)
 	ck_assert_str_eq(value, "1");
 	ck_assert(!handshake_query(&hs, "token", value, sizeof value, &present));
 	ck_assert(!present);
+}
+END_TEST
+
+START_TEST(every_line_about_whom_a_proxy_speaks_for_is_kept_and_of_many_the_last)
+{
+	char bytes[] = GOOD "X-Forwarded-For: 1\r\nX-Forwarded-For: 2\r\nx-forwarded-for: 3\r\nX-Forwarded-For: 4\r\nX-Forwarded-For: 5\r\n"
+			    "X-Forwarded-For: 6\r\nX-Forwarded-For: 7\r\nX-Forwarded-For: 8\r\nX-Forwarded-For: 9\r\n\r\n";
+	struct handshake hs;
+
+	ck_assert_int_eq(handshake_parse(bytes, sizeof bytes - 1, &hs), 101);
+	ck_assert_uint_eq(hs.forwarded_count, HANDSHAKE_FORWARDED);
+	ck_assert_str_eq(hs.forwarded[0], "2");
+	ck_assert_str_eq(hs.forwarded[HANDSHAKE_FORWARDED - 1], "9");
 }
 END_TEST
 
@@ -181,7 +196,7 @@ START_TEST(refusals_are_whole_responses)
 }
 END_TEST
 
-TESTS("handshake", a_good_request_is_read, single_bytes_find_the_end_and_what_follows_is_left,
+TESTS("handshake", a_good_request_is_read, every_line_about_whom_a_proxy_speaks_for_is_kept_and_of_many_the_last, single_bytes_find_the_end_and_what_follows_is_left,
 	the_key_of_the_rfc_is_accepted_as_there, the_absolute_form_of_a_target_is_its_path,
 	extensions_and_the_origin_are_read, what_is_no_websocket_is_426,
 	another_method_is_405_and_another_version_505, what_is_malformed_is_400,

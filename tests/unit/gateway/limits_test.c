@@ -22,7 +22,7 @@ static uint64_t key_of(const struct socket_limits *limits, const char *peer, con
 {
 	struct address address = address_of(peer);
 
-	return limits_key(limits, &address, forwarded_for);
+	return limits_key(limits, &address, &forwarded_for, forwarded_for != NULL);
 }
 
 /* Of the test's process. */
