@@ -38,7 +38,8 @@ void hub_init(struct hub *hub, const struct hub_options *options, int64_t now_mo
 	*hub = (struct hub){.options = *options,
 		.now_mono_ms = now_mono_ms,
 		.now_wall_ms = now_wall_ms,
-		.sweep.fire = sweep};
+		.sweep.fire = sweep,
+		.generation_due.fire = subscribe_generation_due};
 	if (hub->options.slice == 0)
 		hub->options.slice = SLICE;
 	if (hub->options.linger_ms == 0)

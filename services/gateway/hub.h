@@ -142,6 +142,7 @@ struct hub {
 	struct table sockets;     /* clients by socket id */
 	struct client_list ended; /* closed, to be freed by the loop after its turn */
 	struct timer sweep;
+	struct timer generation_due; /* wishes wait to be told the log's generation */
 	uint64_t events_sent; /* since the metrics were last told; so are the next */
 	uint64_t frame_hits, replayed_memory, replayed_log;
 	uint64_t ephemeral_shed;

@@ -666,12 +666,30 @@ void subscribe_advance(struct subscribe *sub)
 	complete(sub);
 }
 
+/* A gateway that has just begun hears of the log's generation with the first frame of any publisher, within a second. Positions that
+ * are told without it could not be resumed from. */
+static bool awaits_generation(struct subscribe *sub)
+{
+	struct hub *hub = sub->client->hub;
+
+	if (sub->removes || hub_generation(hub)[0] != '\0')
+		return false;
+	if (sub->give_up_at_ms == 0)
+		sub->give_up_at_ms = hub->now_mono_ms + PATIENCE_MS;
+	if (hub->now_mono_ms >= sub->give_up_at_ms)
+		return false;
+	wheel_start(&hub->wheel, &hub->generation_due, hub->now_mono_ms + RETRY_MS);
+	return true;
+}
+
 static void start(struct subscribe *sub)
 {
 	struct client *client = sub->client;
 	struct hub *hub = client->hub;
 	size_t count = topics_count(client);
 
+	if (awaits_generation(sub))
+		return;
 	sub->give_up_at_ms = hub->now_mono_ms + PATIENCE_MS;
 	strcpy(sub->present_generation, hub_generation(hub));
 	if (sub->removes) {
@@ -714,6 +732,20 @@ static void start(struct subscribe *sub)
 	judge_begin(sub);
 	sub->working = false;
 	subscribe_advance(sub);
+}
+
+void subscribe_generation_due(struct timer *timer, int64_t now_mono_ms)
+{
+	struct hub *hub = memory_holder(timer, struct hub, generation_due);
+	struct client *next = NULL;
+
+	(void)now_mono_ms;
+	for (struct client *client = hub->clients; client != NULL; client = next) {
+		next = client->next;
+		if (client->state == CLIENT_READY && client->subscribes != NULL &&
+			client->subscribes->stage == SUBSCRIBE_QUEUED)
+			start(client->subscribes);
+	}
 }
 
 void subscribe_flush(struct hub *hub)

@@ -94,5 +94,7 @@ void subscribe_member_gone(struct client *client, struct stream s);
 /* Goes on when nothing of the present stage is outstanding any more. sub may be gone afterwards. */
 void subscribe_advance(struct subscribe *sub);
 struct stream_answer *subscribe_answer(struct subscribe *sub, struct stream s); /* NULL: the wish has not come to it */
+/* Wishes that wait for the generation of the log: hub->generation_due. */
+void subscribe_generation_due(struct timer *timer, int64_t now_mono_ms);
 /* Asks for what gathered in this turn. */
 void subscribe_flush(struct hub *hub);

@@ -519,6 +519,11 @@ static bool recovers(struct world *w, uint64_t user, const char *generation, uin
 		world_topic(a, "channel", CHANNEL_A), generation, (unsigned)TEAM, (unsigned)since);
 	world_say(c, text);
 	world_settle(w);
+	for (int i = 0; i < 50 && world_count(c, "subscribed") == 0; i++) {
+		world_pass(w, 100);
+		world_settle(w);
+		world_read(c);
+	}
 	ck_assert_uint_eq(world_count(c, "subscribed"), 1);
 	json_t *answer = json_object_get(
 		json_object_get(world_data(c, "subscribed", 0), "streams"), "1-0000000000000007");
@@ -740,6 +745,29 @@ START_TEST(before_the_generation_is_known_nothing_is_recovered)
 	w->generation[0] = '\0';
 	ck_assert(!recovers(w, 1, "", w->team.head));
 	ck_assert(!recovers(w, 1, "one/1/1", w->team.head));
+	world_destroy(w);
+}
+END_TEST
+
+START_TEST(a_subscribe_waits_until_the_generation_is_known)
+{
+	struct world *w = world_create();
+
+	world_post(w, CHANNEL_A);
+	w->generation[0] = '\0';
+	struct world_client *c = world_connect(w, 1, "topics=global&resume=1");
+	world_settle(w);
+	world_pass(w, 500);
+	world_settle(w);
+	world_read(c);
+	ck_assert_uint_eq(world_count(c, "hello"), 1);
+	ck_assert_uint_eq(world_count(c, "subscribed"), 0);
+	strcpy(w->generation, "one/1/1");
+	world_pass(w, 500);
+	world_settle(w);
+	world_read(c);
+	ck_assert_str_eq(json_string_value(json_object_get(world_data(c, "subscribed", 0), "generation")), "one/1/1");
+	ck_assert(recovers(w, 1, "one/1/1", w->team.head));
 	world_destroy(w);
 }
 END_TEST
@@ -1026,7 +1054,7 @@ TESTS("hub", hello_comes_first_and_events_of_a_topic_follow,
 	a_stream_that_is_named_and_not_open_is_answered_without_its_place,
 	a_position_bears_the_name_of_its_own_generation_though_the_bus_is_a_step_ahead,
 	a_token_of_a_log_that_the_bus_does_not_speak_of_is_asked_about_again,
-	before_the_generation_is_known_nothing_is_recovered,
+	before_the_generation_is_known_nothing_is_recovered, a_subscribe_waits_until_the_generation_is_known,
 	a_team_joined_later_is_shown_where_everything_is_looked_at,
 	a_held_stream_that_overflows_is_read_from_the_log, typing_is_judged_and_told_once_in_three_seconds,
 	presence_hears_of_clients_that_come_and_go, streams_nobody_is_in_are_let_go_after_a_while,
