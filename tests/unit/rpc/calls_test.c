@@ -234,6 +234,9 @@ START_TEST(garbage_closes_the_connection_and_harms_nobody_else)
 	ck_assert_int_eq(nng_req0_open(&stranger), 0);
 	nng_socket_set_ms(stranger, NNG_OPT_REQ_RESENDTIME, NNG_DURATION_INFINITE);
 	nng_socket_set_ms(stranger, NNG_OPT_RECVTIMEO, PATIENCE_MS);
+	/* Closed while it dials once more, it would leave the new connection behind (nng_leaves.h). */
+	nng_socket_set_ms(stranger, NNG_OPT_RECONNMINT, 4 * PATIENCE_MS);
+	nng_socket_set_ms(stranger, NNG_OPT_RECONNMAXT, 4 * PATIENCE_MS);
 	ck_assert_int_eq(nng_dial(stranger, at.address[0], NULL, 0), 0);
 
 	ck_assert_int_eq(nng_send(stranger, (void *)"\xff\xff\xff", 3, 0), 0);
