@@ -79,18 +79,40 @@ static void skip_code(struct markup *m)
 
 /* ---- tokens */
 
-/* The id between `at` and the next '>'. */
+static bool is_blank(char c)
+{
+	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+/* The '>' behind a label that begins here. What a label takes is not looked at again, and where no '>' follows none is looked for
+ * twice. */
+static const char *label_end(struct markup *m, size_t at)
+{
+	const char *end = m->unclosed ? NULL : memchr(m->text + at, '>', m->length - at);
+
+	m->unclosed = end == NULL;
+	return end;
+}
+
+/* The id between `at` and the next '>', or the blank before a label. */
 static bool take_id(struct markup *m, size_t at)
 {
-	size_t room = m->length - at;
-	const char *end = memchr(m->text + at, '>', room < MARKUP_ID_BYTES_MAX + 1 ? room : MARKUP_ID_BYTES_MAX + 1);
+	bool labels = m->labels && (m->token == MARKUP_USER || m->token == MARKUP_CHANNEL);
+	size_t end = at;
 
-	if (end == NULL || !m->read_id(m->text + at, (size_t)(end - m->text) - at, &m->id))
+	while (end < m->length && end - at <= MARKUP_ID_BYTES_MAX && m->text[end] != '>' &&
+		!(labels && is_blank(m->text[end])))
+		end++;
+	if (end == m->length || end - at > MARKUP_ID_BYTES_MAX ||
+		!m->read_id(m->text + at, end - at, &m->id))
+		return false;
+	const char *closed = m->text[end] == '>' ? m->text + end : label_end(m, end);
+	if (closed == NULL)
 		return false;
 	m->id_begin = at;
-	m->id_end = (size_t)(end - m->text);
+	m->id_end = end;
 	m->begin = m->at;
-	m->end = m->id_end + 1;
+	m->end = (size_t)(closed - m->text) + 1;
 	return true;
 }
 

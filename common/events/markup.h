@@ -35,15 +35,18 @@ struct markup {
 	/* -- the token that markup_next found */
 	enum markup_token token;
 	size_t begin, end;       /* in bytes; end is behind the token */
-	size_t id_begin, id_end; /* of the id as it is spelled; both 0 for @everyone and @here */
+	size_t id_begin, id_end; /* of the id as it is spelled; both 0 for @everyone and @here. What is between id_end and
+	                            end - 1 is a label */
 	uint64_t id;
 	/* -- its own */
 	struct arena *mem;
 	const char *text;
 	size_t length, at;
 	markup_id_fn *read_id;
+	bool labels; /* set behind markup_begin: a blank and any text may follow the id of a person or channel */
 	size_t *last_run; /* by length: behind where the last run of so many backticks begins; 0: there is none */
 	size_t longest_run;
+	bool unclosed; /* no '>' follows */
 };
 
 /* text is valid UTF-8 and borrowed until the last markup_next. */

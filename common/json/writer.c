@@ -127,9 +127,14 @@ void jw_str(struct json_writer *w, const char *text)
 		jw_strn(w, text, strlen(text));
 }
 
-static bool needs_escape(unsigned char c)
+static bool is_html(unsigned char c)
 {
-	return c < 0x20 || c == '"' || c == '\\';
+	return c == '<' || c == '>' || c == '&';
+}
+
+static bool needs_escape(const struct json_writer *w, unsigned char c)
+{
+	return c < 0x20 || c == '"' || c == '\\' || (w->escape_html && is_html(c));
 }
 
 static void put_escaped(struct json_writer *w, unsigned char c)
@@ -138,9 +143,9 @@ static void put_escaped(struct json_writer *w, unsigned char c)
 		['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r'};
 	char escape[8];
 
-	if (c >= 0x20) {
+	if (c >= 0x20 && !is_html(c)) {
 		put(w, (char[2]){'\\', (char)c}, 2);
-	} else if (short_forms[c] != 0) {
+	} else if (c < 0x20 && short_forms[c] != 0) {
 		put(w, (char[2]){'\\', short_forms[c]}, 2);
 	} else {
 		snprintf(escape, sizeof escape, "\\u%04x", c);
@@ -156,7 +161,7 @@ void jw_strn(struct json_writer *w, const char *text, size_t n)
 	room(w, n + 2); /* nearly always enough: few strings hold anything to escape */
 	put_char(w, '"');
 	for (size_t i = 0; i < n; i++) {
-		if (!needs_escape((unsigned char)text[i]))
+		if (!needs_escape(w, (unsigned char)text[i]))
 			continue;
 		put(w, text + run, i - run);
 		put_escaped(w, (unsigned char)text[i]);

@@ -1,7 +1,7 @@
 /*
  * json/writer - a small streaming writer for replies and events. Grows a buffer in an arena; commas and escaping
- * are its own work; nesting up to 64. Escapes the two-character set, control characters, and nothing else;
- * strings must be valid UTF-8 (ours are). Not thread-safe.
+ * are its own work; nesting up to 64. Escapes the two-character set, control characters, and nothing else,
+ * unless escape_html is set after jw_begin: then <, > and & as well. Strings must be valid UTF-8 (ours are). Not thread-safe.
  */
 #pragma once
 
@@ -19,6 +19,7 @@ struct json_writer {
 	uint64_t has_items; /* one bit a level: a comma is due */
 	unsigned depth;
 	bool after_key;
+	bool escape_html;
 };
 
 void jw_begin(struct json_writer *w, struct arena *mem, size_t capacity_hint);

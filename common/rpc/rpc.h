@@ -33,6 +33,8 @@ struct rpc_context {
 	uint64_t actor_generation; /* db_generation under which actor_epoch was read, or 0 */
 	const pb_UserView *actor;  /* or NULL */
 	const char *client_label;  /* or NULL */
+	uint64_t served_team;      /* RpcHeader says what these are; kinds 0: no bounds */
+	uint32_t served_kinds;
 	const char *trace;         /* NULL: the thread's trace (log.h) */
 	int64_t deadline_mono_ms;
 	uint64_t pick;             /* not 0: the peer is chosen by rendezvous hash of it, else round robin */
@@ -84,6 +86,16 @@ struct rpc_call {
  * Exactly one rpc_finish or rpc_fail per call. reply is zeroed, reply_size big; pointers in it must live in call->mem.
  * While a handler runs, the thread's log trace is the call's. */
 typedef void rpc_handler(void *service, struct rpc_call *call, const void *request, void *reply);
+
+/* Is a channel of this team and kind there at all for who made the call? Owners ask it where they judge a channel, so that no
+ * call of a dialect reaches one that it cannot show. */
+static inline bool rpc_serves(const struct rpc_call *call, uint64_t team_id, uint32_t kind)
+{
+	const pb_RpcHeader *h = call->header;
+
+	return h->served_kinds == 0 ||
+	       (kind < 32 && (h->served_kinds >> kind & 1) != 0 && (team_id == 0 || team_id == h->served_team));
+}
 
 void rpc_finish(struct rpc_call *call);                       /* STATUS_OK with the reply */
 void rpc_finish_replayed(struct rpc_call *call);              /* STATUS_OK, flagged as an earlier answer */

@@ -112,6 +112,8 @@ void rpc_wire_header(const struct rpc_context *ctx, uint32_t remaining_ms, pb_Rp
 	out->actor_epoch = ctx->actor_epoch;
 	out->actor_generation = ctx->actor_generation;
 	out->session_id = ctx->session_id;
+	out->served_team = ctx->served_team;
+	out->served_kinds = ctx->served_kinds;
 	if (ctx->actor != NULL) {
 		out->has_actor = true;
 		out->actor = *ctx->actor;

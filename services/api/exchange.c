@@ -122,6 +122,8 @@ const struct rpc_context *exchange_context(struct exchange *x, bool writes)
 		.session_id = x->actor.session_id,
 		.actor = x->actor.account,
 		.client_label = x->actor.client_label,
+		.served_team = x->team_id,
+		.served_kinds = x->team_id != 0 ? x->mount->kinds : 0,
 		.trace = x->trace,
 		.deadline_mono_ms = x->deadline_mono_ms,
 		.batch = x->match.route != NULL && x->match.route->cost == COST_POST,

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 #include "common/base/ids.h"
+#include "common/events/markup.h"
 #include "common/http/http.h"
 #include "common/rpc/stubs.h"
 #include "services/api/api.h"
@@ -22,12 +23,27 @@
 
 struct exchange;
 
+/* What the body of a request may be; one without a type is read as JSON, because simple clients leave it out. */
+enum mount_body { BODY_JSON = 1, BODY_FORM = 2, BODY_MULTIPART = 4 };
+
+/* What pages of any origin are told: theirs is echoed, with credentials. */
+struct mount_cors {
+	const char *methods, *headers, *max_age_s;
+};
+
 struct mount {
 	const char *name;
 	const char *path; /* "/v1" */
 	const struct route *routes;
 	size_t route_count;
+	unsigned bodies;               /* enum mount_body, or-ed */
+	const struct mount_cors *cors; /* NULL: no page of another origin may call */
+	bool either_slash;             /* "/x" and "/x/" are one path */
+	markup_id_fn *path_id;         /* how ids are spelled in paths */
+	uint32_t kinds;                /* of channels that it can show: RpcHeader.served_kinds; 0: all */
 	const char *(*token)(struct exchange *x); /* what the client shows, or NULL */
+	/* Whether who is signed in may come in here at all, asked before every handler; NULL: everybody. */
+	enum status (*admit)(struct exchange *x);
 	/* Renders outcome; any time after the dialect is known. */
 	void (*refuse)(struct exchange *x, enum status status);
 	/* Headers that every response has; last. */
@@ -56,6 +72,7 @@ struct exchange {
 	char trace[IDS_TRACE_SIZE];
 	int64_t deadline_mono_ms;
 	struct limit_state limit; /* the one that is nearest to its end */
+	uint64_t team_id;         /* of a mount that serves one team, once admit has said yes */
 
 	uint8_t request_id[REQUEST_ID_BYTES]; /* of this change */
 	uint8_t body_hash[REQUEST_HASH_BYTES];

@@ -18,7 +18,7 @@
 #include "common/rpc/stubs.h"
 #include "services/api/api.h"
 #include "services/api/calls.h"
-#include "services/api/dialects/house/house.h"
+#include "services/api/exchange.h"
 #include "services/api/jobs.h"
 #include "services/api/limits.h"
 #include "services/api/passwords.h"
@@ -49,7 +49,14 @@ struct process {
 	atomic_bool listening;
 };
 
-static const struct mount *const mounts[] = {&house_mount, NULL};
+#define DIALECT(name) extern const struct mount name##_mount;
+#include "services/api/dialects.tbl.h"
+#undef DIALECT
+#define DIALECT(name) &name##_mount,
+static const struct mount *const mounts[] = {
+#include "services/api/dialects.tbl.h"
+	NULL};
+#undef DIALECT
 
 /* Publisher's thread, once a second. */
 static bool watermark(void *arg, struct arena *mem, bool whole, const char **out_generation, struct logged_event **out_heads,

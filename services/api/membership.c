@@ -165,42 +165,60 @@ enum status conversation_open(struct exchange *x, const uint64_t *user_ids, size
 		out);
 }
 
+static pb_ChannelRef ref_of(const pb_ChannelView *channel)
+{
+	return (pb_ChannelRef){.id = channel->id,
+		.team_id = channel->team_id,
+		.kind = channel->kind,
+		.name = channel->name,
+		.private = channel->private};
+}
+
+static pb_Target target_of(const pb_Rights *r)
+{
+	return (pb_Target){.rank = r->rank, .stream_id = r->stream_id, .audience = r->audience};
+}
+
+/* The actor's rights in a channel; a refusal is a status. */
+static enum status judge(struct exchange *x, uint64_t channel_id, pb_JudgeReply *out)
+{
+	enum status st = ASK(x, moderation, judge, channel_id,
+		&((pb_JudgeRequest){.user_id = x->actor.id, .channel_id = channel_id}), out);
+
+	if (st == STATUS_OK)
+		st = status_from_number(out->rights.status);
+	return st == STATUS_OK ? st : exchange_fail(x, st, out->rights.why, NULL, NULL);
+}
+
+static bool may(const pb_Rights *r, enum permission p)
+{
+	return bits_has((struct bits){r->bits.low, r->bits.high}, p);
+}
+
 enum status typing_set(struct exchange *x, uint64_t channel_id, bool is_typing)
 {
-	pb_JudgeReply judged;
+	pb_JudgeReply judged = {0};
 	pb_Empty nothing;
 
-	enum status st = ASK(x, moderation, judge, channel_id,
-		&((pb_JudgeRequest){.user_id = x->actor.id, .channel_id = channel_id}), &judged);
+	enum status st = judge(x, channel_id, &judged);
 	if (st != STATUS_OK)
 		return st;
 	const pb_Rights *r = &judged.rights;
-	st = status_from_number(r->status);
-	if (st != STATUS_OK)
-		return exchange_fail(x, st, r->why, NULL, NULL);
-	struct bits bits = {r->bits.low, r->bits.high};
-	if (!bits_has(bits, r->channel.kind == CHANNEL_THREAD ? PERMISSION_send_in_threads
-							      : PERMISSION_send_messages))
+	if (!may(r, r->channel.kind == CHANNEL_THREAD ? PERMISSION_send_in_threads : PERMISSION_send_messages))
 		return exchange_fail(
 			x, STATUS_FORBIDDEN, r->why != NULL ? r->why : "send_messages", NULL, NULL);
-	const pb_ChannelView *channel = &r->channel;
 	return CALL(x, presence, set_typing, channel_id,
 		&((pb_SetTypingRequest){
 			.has_channel = true,
-			.channel = {.id = channel->id,
-				.team_id = channel->team_id,
-				.kind = channel->kind,
-				.name = channel->name,
-				.private = channel->private},
+			.channel = ref_of(&r->channel),
 			.has_target = true,
-			.target = {.rank = r->rank, .stream_id = r->stream_id, .audience = r->audience},
+			.target = target_of(r),
 			.is_typing = is_typing,
 		}),
 		&nothing);
 }
 
-enum status status_set(struct exchange *x, const char *text, const char *emoji, int64_t expires_at_ms,
-	pb_PresenceViewReply *out)
+enum status status_set(struct exchange *x, const struct status_fields *fields, pb_PresenceViewReply *out)
 {
 	pb_TeamIdsReply teams;
 
@@ -208,15 +226,16 @@ enum status status_set(struct exchange *x, const char *text, const char *emoji, 
 		&((pb_TeamIdsRequest){.user_id = x->actor.id}), &teams);
 	if (st != STATUS_OK)
 		return st;
-	if (text == NULL && emoji == NULL)
+	if (fields->text == NULL && fields->emoji == NULL)
 		return CALL(x, presence, clear_status, x->actor.id,
 			&((pb_ClearStatusRequest){
 				.team_ids_count = teams.team_ids_count, .team_ids = teams.team_ids}),
 			out);
 	return CALL(x, presence, set_status, x->actor.id,
-		&((pb_SetStatusRequest){.text = (char *)text,
-			.emoji = (char *)emoji,
-			.expires_at_ms = (uint64_t)expires_at_ms,
+		&((pb_SetStatusRequest){.text = (char *)fields->text,
+			.emoji = (char *)fields->emoji,
+			.expires_at_ms = (uint64_t)fields->expires_at_ms,
+			.clear_when_active = fields->clear_when_active,
 			.team_ids_count = teams.team_ids_count,
 			.team_ids = teams.team_ids}),
 		out);

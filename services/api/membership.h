@@ -37,5 +37,9 @@ enum status conversation_open(struct exchange *x, const uint64_t *user_ids, size
 enum status typing_set(struct exchange *x, uint64_t channel_id, bool is_typing);
 
 /* Custom status: shown in all of the actor's teams. text and emoji NULL: cleared. */
-enum status status_set(struct exchange *x, const char *text, const char *emoji, int64_t expires_at_ms,
-	pb_PresenceViewReply *out);
+struct status_fields {
+	const char *text, *emoji;
+	int64_t expires_at_ms;  /* wall clock; 0: no end */
+	bool clear_when_active; /* it ends with the next thing he does */
+};
+enum status status_set(struct exchange *x, const struct status_fields *fields, pb_PresenceViewReply *out);

@@ -1,6 +1,7 @@
 #include "services/api/router.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <string.h>
 
 #include "common/http/http.h"
@@ -16,9 +17,21 @@ static struct segment segment_at(const char *text)
 	return (struct segment){text, strcspn(text, "/")};
 }
 
-static bool is_param(struct segment s)
+/* Where the parameter of a template's segment begins; its length when it has none. */
+static size_t param_begin(struct segment s)
 {
-	return s.length >= 2 && s.begin[0] == '{' && s.begin[s.length - 1] == '}';
+	const char *brace = s.length >= 2 && s.begin[s.length - 1] == '}' ? memchr(s.begin, '{', s.length) : NULL;
+
+	return brace == NULL ? s.length : (size_t)(brace - s.begin);
+}
+
+static bool segment_fits(struct segment t, struct segment p)
+{
+	size_t literal = param_begin(t);
+
+	if (p.length < literal || memcmp(t.begin, p.begin, literal) != 0)
+		return false;
+	return literal == t.length ? p.length == literal : p.length > literal;
 }
 
 static bool fits(const char *template, const char *path)
@@ -27,21 +40,28 @@ static bool fits(const char *template, const char *path)
 		if (*template != '/' || *path != '/')
 			return *template == *path;
 		struct segment t = segment_at(++template), p = segment_at(++path);
-		if (is_param(t) ? p.length == 0
-				: t.length != p.length || memcmp(t.begin, p.begin, t.length) != 0)
+		if (!segment_fits(t, p))
 			return false;
 		template += t.length;
 		path += p.length;
 	}
 }
 
-/* Of two templates that fit one path: is a's first differing segment the literal one? */
+/* How exactly a segment names what it fits. */
+static size_t exactness(struct segment s)
+{
+	size_t literal = param_begin(s);
+
+	return literal == s.length ? SIZE_MAX : literal;
+}
+
+/* Of two templates that fit one path: is a's first differing segment the more literal one? */
 static bool more_literal(const char *a, const char *b)
 {
 	while (*a == '/' && *b == '/') {
 		struct segment in_a = segment_at(++a), in_b = segment_at(++b);
-		if (is_param(in_a) != is_param(in_b))
-			return is_param(in_b);
+		if (exactness(in_a) != exactness(in_b))
+			return exactness(in_a) > exactness(in_b);
 		a += in_a.length;
 		b += in_b.length;
 	}
@@ -53,12 +73,14 @@ static enum status take_params(
 {
 	while (*template == '/' && *path == '/') {
 		struct segment t = segment_at(++template), p = segment_at(++path);
-		if (is_param(t) && match->count < ROUTE_PARAMS_MAX) {
+		size_t literal = param_begin(t);
+		if (literal < t.length && match->count < ROUTE_PARAMS_MAX) {
 			size_t length;
-			const char *value = http_decode(mem, p.begin, p.length, false, &length);
+			const char *value =
+				http_decode(mem, p.begin + literal, p.length - literal, false, &length);
 			if (value == NULL)
 				return STATUS_NOT_FOUND;
-			match->names[match->count] = t.begin + 1;
+			match->names[match->count] = t.begin + literal + 1;
 			match->values[match->count++] = value;
 		}
 		template += t.length;

@@ -1,6 +1,6 @@
 /*
  * router - which handler answers a method and a path. Tables are routes.tbl.h of each dialect; templates are
- * segments, {name} takes one whole segment. Pure.
+ * segments; {name} takes one whole segment, "preview.{name}" what follows there of one. Pure.
  */
 #pragma once
 
@@ -54,7 +54,7 @@ struct route_match {
 };
 
 /*
- * router_match - finds the row. HEAD is answered by GET's row. Literal segments win over {name}.
+ * router_match - finds the row. HEAD is answered by GET's row. Of what fits, the first segment that differs decides: a literal one wins, then one with a beginning.
  *
  * path       below the mount, still percent-encoded; a trailing slash is another path
  * out_allow  on STATUS_WRONG_METHOD: the methods the path has, for the Allow header

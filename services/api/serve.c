@@ -12,12 +12,33 @@
 #include "services/api/scopes.h"
 #include "services/api/tokens.h"
 
-bool serve_is_json(const char *content_type)
-{
-	static const char json[] = "application/json";
-	size_t length = strcspn(content_type, "; \t");
+static const struct {
+	const char *type;
+	unsigned kind;
+} body_kinds[] = {
+	{"application/json", BODY_JSON},
+	{"application/x-www-form-urlencoded", BODY_FORM},
+	{"multipart/form-data", BODY_MULTIPART},
+};
 
-	return length == sizeof json - 1 && strncasecmp(content_type, json, length) == 0;
+unsigned serve_body_kind(const char *content_type)
+{
+	size_t length = content_type == NULL ? 0 : strcspn(content_type, "; \t");
+
+	for (size_t i = 0; i < sizeof body_kinds / sizeof *body_kinds; i++)
+		if (length == strlen(body_kinds[i].type) && strncasecmp(content_type, body_kinds[i].type, length) == 0)
+			return body_kinds[i].kind;
+	return content_type == NULL ? BODY_JSON : 0;
+}
+
+static const char *bodies_text(const struct exchange *x)
+{
+	const char *text = NULL;
+
+	for (size_t i = 0; i < sizeof body_kinds / sizeof *body_kinds; i++)
+		if (x->mount->bodies & body_kinds[i].kind)
+			text = text == NULL ? body_kinds[i].type : arena_printf(x->mem, "%s or %s", text, body_kinds[i].type);
+	return arena_printf(x->mem, "the body must be %s", text);
 }
 
 /* The mount the path lies below; the first dialect answers what is nobody's. */
@@ -44,10 +65,9 @@ static enum status check_body(struct exchange *x)
 		return exchange_fail(x, STATUS_TOO_LARGE, NULL, NULL, "the body is over 256 KiB");
 	if (rq->body_broken)
 		return exchange_fail(x, STATUS_MALFORMED, NULL, NULL, "the body is not as long as announced");
-	/* A body without a type is read as JSON: simple clients leave it out. */
-	if (rq->body_length > 0 && type != NULL && strcmp(rq->method, "GET") != 0 &&
-		strcmp(rq->method, "HEAD") != 0 && !serve_is_json(type))
-		return exchange_fail(x, STATUS_BAD_MEDIA, NULL, NULL, "the body must be application/json");
+	if (rq->body_length > 0 && strcmp(rq->method, "GET") != 0 && strcmp(rq->method, "HEAD") != 0 &&
+		!(serve_body_kind(type) & x->mount->bodies))
+		return exchange_fail(x, STATUS_BAD_MEDIA, NULL, NULL, bodies_text(x));
 	return STATUS_OK;
 }
 
@@ -134,7 +154,7 @@ static enum status check_limits(struct exchange *x)
 		const char *channel = route_param(&x->match, "channel");
 		uint64_t id = 0;
 		/* A path that names no channel is refused by the handler soon enough. */
-		if (channel != NULL && ids_from_uuid(channel, strlen(channel), &id) == STATUS_OK)
+		if (channel != NULL && x->mount->path_id(channel, strlen(channel), &id))
 			st = exchange_limit(
 				x, LIMIT_POSTS, x->actor.session_id, id, config->limit_posts_per_5s, 5000);
 	}
@@ -166,6 +186,55 @@ static enum status name_change(struct exchange *x)
 	return STATUS_OK;
 }
 
+/* The row of this request. Where a dialect does not tell "/x" from "/x/", a path without a row is tried as the other. */
+static enum status find_route(struct exchange *x)
+{
+	const struct mount *m = x->mount;
+	const char *method = x->rq->method;
+	size_t length = strlen(x->path);
+	enum status st =
+		router_match(m->routes, m->route_count, x->mem, method, x->path, &x->match, &x->allow);
+
+	if (st != STATUS_NO_ROUTE || !m->either_slash || length == 0)
+		return st;
+	const char *other = x->path[length - 1] == '/' ? arena_strndup(x->mem, x->path, length - 1)
+						       : arena_printf(x->mem, "%s/", x->path);
+	return router_match(m->routes, m->route_count, x->mem, method, other, &x->match, &x->allow);
+}
+
+/* What a browser asks before a page of another origin may call: answered for every path, since nothing is done. */
+static bool is_preflight(const struct exchange *x)
+{
+	return x->mount->cors != NULL && strcmp(x->rq->method, "OPTIONS") == 0 &&
+	       http_request_header(x->rq, "Origin") != NULL &&
+	       http_request_header(x->rq, "Access-Control-Request-Method") != NULL;
+}
+
+/* The origin is echoed: with credentials a browser does not take "*" for an answer. */
+static void allow_origin(struct exchange *x)
+{
+	const struct mount_cors *cors = x->mount->cors;
+	const char *origin = http_request_header(x->rq, "Origin");
+
+	if (cors == NULL)
+		return;
+	http_response_header(x->rs, "Vary", "Origin");
+	if (origin == NULL)
+		return;
+	http_response_header(x->rs, "Access-Control-Allow-Origin", origin);
+	http_response_header(x->rs, "Access-Control-Allow-Credentials", "true");
+	if (!is_preflight(x))
+		return;
+	http_response_header(x->rs, "Access-Control-Allow-Methods", cors->methods);
+	http_response_header(x->rs, "Access-Control-Allow-Headers", cors->headers);
+	http_response_header(x->rs, "Access-Control-Max-Age", cors->max_age_s);
+}
+
+static enum status admit(struct exchange *x)
+{
+	return x->match.route->auth != AUTH_SESSION || x->mount->admit == NULL ? STATUS_OK : x->mount->admit(x);
+}
+
 /* Twice when the token went stale, under the same name: a change of two steps goes on where it was. */
 static enum status run_handler(struct exchange *x, const uint8_t request_id[REQUEST_ID_BYTES])
 {
@@ -178,9 +247,12 @@ static enum status answer(struct exchange *x)
 {
 	struct http_response *rs = x->rs;
 	uint8_t request_id[REQUEST_ID_BYTES];
-	enum status st = router_match(x->mount->routes, x->mount->route_count, x->mem, x->rq->method, x->path,
-		&x->match, &x->allow);
 
+	if (is_preflight(x)) {
+		rs->code = 204;
+		return count_stranger(x, STATUS_OK);
+	}
+	enum status st = find_route(x);
 	if (st != STATUS_OK) {
 		st = count_stranger(x, st);
 		if (st != STATUS_WRONG_METHOD || strcmp(x->rq->method, "OPTIONS") != 0)
@@ -199,6 +271,8 @@ static enum status answer(struct exchange *x)
 		st = check_body(x);
 	if (st == STATUS_OK)
 		st = name_change(x);
+	if (st == STATUS_OK)
+		st = admit(x);
 	if (st != STATUS_OK)
 		return st;
 	memcpy(request_id, x->request_id, sizeof request_id);
@@ -214,6 +288,8 @@ static enum status answer(struct exchange *x)
 		st = authenticate(x, true);
 		if (st == STATUS_OK)
 			st = check_scope(x);
+		if (st == STATUS_OK)
+			st = admit(x);
 		if (st == STATUS_OK)
 			st = run_handler(x, request_id);
 	}
@@ -240,6 +316,7 @@ void serve_request(void *arg, const struct http_request *rq, struct http_respons
 		if (st == STATUS_WRONG_METHOD)
 			http_response_header(rs, "Allow", x->allow);
 	}
+	allow_origin(x);
 	x->mount->decorate(x);
 
 	int64_t took_us = clock_mono_us() - began_mono_us;

@@ -16,5 +16,6 @@
 /* For http_options.handle; arg is the struct api. Worker threads. */
 void serve_request(void *arg, const struct http_request *rq, struct http_response *rs);
 
-/* The media type of a Content-Type header is application/json? Parameters such as charset are let be. */
-bool serve_is_json(const char *content_type);
+/* Which body (enum mount_body) a Content-Type header announces; 0: none that any dialect reads. Parameters such as charset are
+ * let be. NULL, as simple clients have it, is BODY_JSON. */
+unsigned serve_body_kind(const char *content_type);

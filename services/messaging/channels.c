@@ -425,6 +425,7 @@ void update_channel(void *service, struct rpc_call *call, const void *request, v
 struct deletion {
 	struct change change;
 	uint64_t channel_id;
+	pb_ChannelReply *reply;
 };
 
 static enum status deletion_allowed(struct change *c)
@@ -467,13 +468,18 @@ static enum status deletion_work(struct log_tx *tx, void *arg)
 	db_put_id_or_null(&params, c->call->header->actor_id);
 	db_put_id(&params, channel_has_own_key(&c->rights) ? seq : 0);
 	log_tx_raise_epoch(tx, c->rights.stream);
-	return log_tx_query(tx, &delete_stmt, &params, NULL);
+	st = log_tx_query(tx, &delete_stmt, &params, NULL);
+	if (st != STATUS_OK)
+		return st;
+	*d->reply = (pb_ChannelReply){.has_channel = true, .channel = view};
+	guard_store(tx, c, d->reply);
+	return STATUS_OK;
 }
 
 void delete_channel(void *service, struct rpc_call *call, const void *request, void *reply)
 {
 	const pb_DeleteChannelRequest *rq = request;
-	struct deletion d = {.channel_id = rq->channel_id};
+	struct deletion d = {.channel_id = rq->channel_id, .reply = reply};
 	bool replayed = false;
 
 	d.change = (struct change){.channel_id = rq->channel_id,

@@ -210,6 +210,8 @@ struct rpc_context rights_context(const struct rpc_call *call)
 		.actor = header->has_actor ? &header->actor : NULL,
 		.trace = header->trace_id,
 		.deadline_mono_ms = call->deadline_mono_ms,
+		.served_team = header->served_team,
+		.served_kinds = header->served_kinds,
 	};
 }
 
@@ -231,7 +233,7 @@ static enum status judge(struct service *s, struct rpc_call *call, uint64_t chan
 	return STATUS_OK;
 }
 
-enum status rights_of_channel(
+static enum status rights_anywhere(
 	struct service *s, struct rpc_call *call, uint64_t channel, enum rights_from from, struct rights *out)
 {
 	uint64_t user = call->header->actor_id;
@@ -252,6 +254,17 @@ enum status rights_of_channel(
 	else
 		rights_cache_drop(s->rights, user, channel);
 	return STATUS_OK;
+}
+
+enum status rights_of_channel(
+	struct service *s, struct rpc_call *call, uint64_t channel, enum rights_from from, struct rights *out)
+{
+	enum status st = rights_anywhere(s, call, channel, from, out);
+
+	if (st == STATUS_OK && (out->status == STATUS_OK || rights_deleted(out)) &&
+		!rpc_serves(call, out->team_id, out->channel_kind))
+		*out = (struct rights){.status = STATUS_NOT_FOUND, .channel_id = channel, .channel_name = ""};
+	return st;
 }
 
 enum status rights_of_team(

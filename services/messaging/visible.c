@@ -85,6 +85,8 @@ static enum status gather(struct service *s, struct rpc_call *call, uint64_t tea
 		st = gather_team(s, call, team, v);
 	else
 		st = gather_team(s, call, VISIBLE_CONVERSATIONS, v);
+	if (team == VISIBLE_EVERYTHING && st == STATUS_OK && call->header->served_kinds != 0)
+		return gather_team(s, call, call->header->served_team, v);
 	if (team == VISIBLE_EVERYTHING && st == STATUS_OK)
 		st = moderation_list_team_ids(s->moderation, call->mem, &context, &request, &teams, &outcome);
 	for (pb_size_t i = 0; st == STATUS_OK && i < teams.team_ids_count; i++) {

@@ -52,6 +52,12 @@ static void person_overlay(struct facts *f, const pb_UserView *known)
 	f->person = *known;
 }
 
+static bool served(const struct rpc_call *call, const struct facts *f)
+{
+	return call == NULL || f->eval.channel == NULL ||
+	       rpc_serves(call, f->channel_view.team_id, f->channel_view.kind);
+}
+
 enum status change_load_many(
 	struct change *c, uint64_t team_id, uint64_t channel_id, const uint64_t *targets, size_t target_count)
 {
@@ -74,7 +80,7 @@ enum status change_load_many(
 	if (change_session_check(c->call, change_actor(c)) != STATUS_OK)
 		return change_refuse(c, STATUS_STALE, "session", NULL);
 	/* Not even the system writes to a deleted team: team_deleted is the last event of its stream. */
-	if (!change_actor(c)->found || change_actor(c)->team.deleted)
+	if (!change_actor(c)->found || change_actor(c)->team.deleted || !served(c->call, change_actor(c)))
 		return change_refuse(c, STATUS_NOT_FOUND, NULL, NULL);
 	if (c->call != NULL && c->call->header->has_actor)
 		person_overlay(change_actor(c), &c->call->header->actor);
@@ -422,7 +428,7 @@ enum status read_begin(struct moderation *service, struct rpc_call *call, uint64
 		why = "session";
 		goto out;
 	}
-	if (!out_facts->found) {
+	if (!out_facts->found || !served(call, out_facts)) {
 		st = STATUS_NOT_FOUND;
 		goto out;
 	}

@@ -2,6 +2,7 @@
  * judge - the answers about rights: one place in one statement, a list of places from one snapshot.
  */
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/base/clock.h"
 #include "services/moderation/change.h"
@@ -91,8 +92,10 @@ static void rights_of_facts(
 	out->open_audience = open_audience(f, mem);
 	out->new_restricted =
 		f->eval.channel == NULL && rq->new_kind != 0 && new_restricted(f, rq->new_kind);
-	/* The system (nobody) is not judged, but what it does has to name the channel. */
-	out->has_channel = f->eval.channel != NULL && (out->status == STATUS_OK || rq->user_id == 0);
+	/* The system (nobody) is not judged, but what it does has to name the channel; and so has to be told what is undeleted. */
+	bool deleted = out->why != NULL && strcmp(out->why, "deleted") == 0;
+	out->has_channel =
+		f->eval.channel != NULL && (out->status == STATUS_OK || deleted || rq->user_id == 0);
 	if (out->has_channel)
 		out->channel = f->channel_view;
 }
@@ -123,6 +126,8 @@ void serve_judge(void *service, struct rpc_call *call, const void *request, void
 		rpc_fail(call, st, NULL, NULL, NULL);
 		return;
 	}
+	if (f->eval.channel != NULL && !rpc_serves(call, f->channel_view.team_id, f->channel_view.kind))
+		f->found = false;
 	out->has_rights = true;
 	rights_of_facts(f, rq, call->mem, &out->rights);
 	rpc_finish(call);
@@ -158,6 +163,30 @@ static void rights_of_channel(const struct roster *r, uint64_t user, const struc
 	out->has_channel = out->status == STATUS_OK;
 	if (out->has_channel)
 		out->channel = c->view;
+}
+
+#define MEMBERS_MOST 500
+static const struct db_stmt members_stmt = {"moderation_judged_members",
+	"SELECT c.id, ARRAY(SELECT m.user_id FROM moderation.channel_members m WHERE m.channel_id = c.id"
+	" AND m.left_at_ms IS NULL ORDER BY m.user_id LIMIT $2) FROM unnest($1::int8[]) WITH ORDINALITY c(id, n) ORDER BY c.n"};
+
+/* Of those that the person may know of. */
+static enum status fill_members(struct db_conn *conn, struct arena *mem, pb_JudgeManyReply *out)
+{
+	uint64_t *ids = ARENA_ARRAY(mem, out->rights_count, uint64_t);
+	struct db_params p;
+	struct db_rows rows = {0};
+
+	for (size_t i = 0; i < out->rights_count; i++)
+		ids[i] = out->rights[i].status == STATUS_OK ? out->rights[i].channel_id : 0;
+	db_params_begin(&p, mem);
+	db_put_ids(&p, ids, out->rights_count);
+	db_put_i64(&p, MEMBERS_MOST);
+	enum status st = db_query(conn, mem, &members_stmt, &p, &rows);
+	for (int i = 0; st == STATUS_OK && i < rows.count && (size_t)i < out->rights_count; i++)
+		out->rights[i].member_ids_count =
+			(pb_size_t)ids_from_row(&rows, i, 1, mem, &out->rights[i].member_ids);
+	return st;
 }
 
 static int compare_rights(const void *a, const void *b)
@@ -208,16 +237,24 @@ void serve_judge_many(void *service, struct rpc_call *call, const void *request,
 					.status = STATUS_NOT_FOUND};
 			else
 				rights_of_channel(&r, rq->user_id, c, call->mem, rights);
+			if (rights->status == STATUS_OK &&
+				!rpc_serves(call, rights->team_id, rights->channel.kind))
+				*rights = (pb_Rights){.channel_id = rq->channel_ids[i],
+					.has_bits = true,
+					.status = STATUS_NOT_FOUND};
 		}
-		goto out;
+		goto members;
 	}
 	for (size_t i = 0; i < r.channel_count; i++) {
 		pb_Rights *rights = &out->rights[out->rights_count];
 		rights_of_channel(&r, rq->user_id, &r.channels[i], call->mem, rights);
-		if (rights->status == STATUS_OK)
+		if (rights->status == STATUS_OK && rpc_serves(call, rights->team_id, rights->channel.kind))
 			out->rights_count++;
 	}
 	qsort(out->rights, out->rights_count, sizeof *out->rights, compare_rights);
+members:
+	if (rq->members)
+		st = fill_members(conn, call->mem, out);
 out:
 	read_end(call, conn, st);
 }

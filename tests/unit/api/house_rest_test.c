@@ -211,11 +211,14 @@ END_TEST
 
 START_TEST(a_body_may_say_its_charset)
 {
-	ck_assert(serve_is_json("application/json"));
-	ck_assert(serve_is_json("Application/JSON; charset=utf-8"));
-	ck_assert(!serve_is_json("application/json-patch+json"));
-	ck_assert(!serve_is_json("text/plain"));
-	ck_assert(!serve_is_json(""));
+	ck_assert_uint_eq(serve_body_kind("application/json"), BODY_JSON);
+	ck_assert_uint_eq(serve_body_kind("Application/JSON; charset=utf-8"), BODY_JSON);
+	ck_assert_uint_eq(serve_body_kind(NULL), BODY_JSON);
+	ck_assert_uint_eq(serve_body_kind("application/x-www-form-urlencoded"), BODY_FORM);
+	ck_assert_uint_eq(serve_body_kind("multipart/form-data; boundary=x"), BODY_MULTIPART);
+	ck_assert_uint_eq(serve_body_kind("application/json-patch+json"), 0);
+	ck_assert_uint_eq(serve_body_kind("text/plain"), 0);
+	ck_assert_uint_eq(serve_body_kind(""), 0);
 }
 END_TEST
 

@@ -16,6 +16,9 @@ static const struct route table[] = {
 	{"DELETE", "/things/current", AUTH_NONE, SCOPE_NONE, COST_WRITE, nothing, "delete_current"},
 	{"DELETE", "/things/{thing}", AUTH_NONE, SCOPE_NONE, COST_WRITE, nothing, "delete"},
 	{"PUT", "/things/{thing}/parts/{part}", AUTH_NONE, SCOPE_NONE, COST_WRITE, nothing, "put_part"},
+	{"GET", "/things/{thing}/{part}", AUTH_NONE, SCOPE_NONE, COST_READ, nothing, "get_any"},
+	{"GET", "/things/{thing}/preview.{ext}", AUTH_NONE, SCOPE_NONE, COST_READ, nothing, "get_preview"},
+	{"GET", "/things/{thing}/preview.png", AUTH_NONE, SCOPE_NONE, COST_READ, nothing, "get_png"},
 };
 
 static struct arena *mem;
@@ -55,7 +58,7 @@ START_TEST(an_unknown_path_has_no_route)
 	const char *allow = NULL;
 
 	ck_assert_int_eq(match("GET", "/nothing", &m, &allow), STATUS_NO_ROUTE);
-	ck_assert_int_eq(match("GET", "/things/1/parts", &m, &allow), STATUS_NO_ROUTE);
+	ck_assert_int_eq(match("GET", "/things/1/parts/2/3", &m, &allow), STATUS_NO_ROUTE);
 	ck_assert_int_eq(match("GET", "/things/", &m, &allow), STATUS_NO_ROUTE);
 	ck_assert_int_eq(match("GET", "/things/1/", &m, &allow), STATUS_NO_ROUTE);
 	ck_assert_int_eq(match("GET", "", &m, &allow), STATUS_NO_ROUTE);
@@ -92,6 +95,25 @@ START_TEST(a_literal_segment_wins_over_a_parameter)
 	ck_assert_str_eq(m.route->name, "delete_current");
 	ck_assert_int_eq(match("DELETE", "/things/other", &m, &allow), STATUS_OK);
 	ck_assert_str_eq(m.route->name, "delete");
+}
+END_TEST
+
+START_TEST(a_segment_may_begin_literally_and_end_in_a_parameter)
+{
+	struct route_match m;
+	const char *allow = NULL;
+
+	ck_assert_int_eq(match("GET", "/things/1/preview.jpg", &m, &allow), STATUS_OK);
+	ck_assert_str_eq(m.route->name, "get_preview");
+	ck_assert_str_eq(route_param(&m, "ext"), "jpg");
+	ck_assert_str_eq(route_param(&m, "thing"), "1");
+	ck_assert_int_eq(match("GET", "/things/1/preview.png", &m, &allow), STATUS_OK);
+	ck_assert_str_eq(m.route->name, "get_png");
+	/* nothing behind the beginning is another segment */
+	ck_assert_int_eq(match("GET", "/things/1/preview.", &m, &allow), STATUS_OK);
+	ck_assert_str_eq(m.route->name, "get_any");
+	ck_assert_int_eq(match("GET", "/things/1/previews", &m, &allow), STATUS_OK);
+	ck_assert_str_eq(m.route->name, "get_any");
 }
 END_TEST
 
@@ -169,6 +191,7 @@ int main(void)
 		another_method_is_told_which_there_are,
 		head_is_answered_by_get,
 		a_literal_segment_wins_over_a_parameter,
+		a_segment_may_begin_literally_and_end_in_a_parameter,
 		a_segment_that_does_not_decode_names_nothing,
 		an_encoded_slash_does_not_end_a_segment,
 		no_two_rows_of_house_are_the_same,

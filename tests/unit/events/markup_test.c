@@ -192,6 +192,56 @@ START_TEST(runs_of_backticks_without_an_end_cost_no_search)
 }
 END_TEST
 
+static const char *labelled(struct arena *mem, const char *text)
+{
+	const char *out = "";
+	struct markup m;
+
+	markup_begin(&m, mem, text, strlen(text), markup_id_decimal);
+	m.labels = true;
+	while (markup_next(&m))
+		out = arena_printf(mem, "%s%" PRIu64 "=%.*s;", out, m.id, (int)(m.end - m.id_end), text + m.id_end);
+	return out;
+}
+
+START_TEST(a_label_stands_behind_the_id_of_a_person_or_channel_where_there_may_be_one)
+{
+	static const struct {
+		const char *text, *found;
+	} rows[] = {
+		{"<@5 Ann Lewis> <#6 the\tgeneral one> <@7>", "5= Ann Lewis>;6= the\tgeneral one>;7=>;"},
+		{"<@5 > <@5\nx>", "5= >;5=\nx>;"},
+		{"<@ 5> <@&5 admins> <:a:5 b> <@5x y>", ""},
+		{"<@5 a <@6 b> c>", "5= a <@6 b>;"},
+		{"`<@5 a>` <@6 a", ""},
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct arena *mem = arena_create();
+		ck_assert_str_eq(labelled(mem, rows[i].text), rows[i].found);
+		arena_destroy(mem);
+	}
+}
+END_TEST
+
+START_TEST(labels_that_never_end_cost_no_search_each)
+{
+	size_t count = 100000;
+	struct arena *mem = arena_create();
+	char *text = arena_alloc(mem, count * 5 + 1);
+	struct markup m;
+
+	for (size_t i = 0; i < count; i++)
+		memcpy(text + 5 * i, "<@1 a", 5);
+	markup_begin(&m, mem, text, count * 5, markup_id_decimal);
+	m.labels = true;
+	ck_assert(!markup_next(&m));
+	arena_destroy(mem);
+}
+END_TEST
+
 TESTS("markup", a_text_has_these_tokens, a_token_says_where_it_and_its_id_stand,
 	no_cut_of_a_text_is_read_beyond_its_end, a_soup_of_pieces_gives_tokens_in_order,
-	runs_of_backticks_without_an_end_cost_no_search)
+	runs_of_backticks_without_an_end_cost_no_search,
+	a_label_stands_behind_the_id_of_a_person_or_channel_where_there_may_be_one,
+	labels_that_never_end_cost_no_search_each)

@@ -139,7 +139,20 @@ START_TEST(sixty_four_levels_fit)
 }
 END_TEST
 
+START_TEST(what_a_page_would_read_as_html_is_escaped_where_that_is_asked_for)
+{
+	struct json_writer w = fresh(0);
+
+	jw_str(&w, "<@5> & \"b\"\n");
+	check_ends_as(&w, "\"<@5> & \\\"b\\\"\\n\"");
+	w = fresh(0);
+	w.escape_html = true;
+	jw_str(&w, "<@5> & \"b\"\n");
+	check_ends_as(&w, "\"\\u003c@5\\u003e \\u0026 \\\"b\\\"\\n\"");
+}
+END_TEST
+
 TESTS("json writer", commas_stand_where_they_belong, strings_are_escaped_no_more_than_needed,
-	keys_from_outside_are_escaped,
+	keys_from_outside_are_escaped, what_a_page_would_read_as_html_is_escaped_where_that_is_asked_for,
 	numbers_read_back_as_they_were, nothing_is_null, the_buffer_grows_while_others_allocate,
 	sixty_four_levels_fit)

@@ -129,13 +129,12 @@ enum status house_channels_patch(struct exchange *x)
 
 enum status house_channels_delete(struct exchange *x)
 {
-	pb_Empty nothing;
+	pb_ChannelReply reply;
 	uint64_t channel;
 	enum status st = house_path_id(x, "channel", &channel);
 
 	if (st == STATUS_OK)
-		st = CALL(x, messaging, delete_channel, channel, &((pb_DeleteChannelRequest){channel}),
-			&nothing);
+		st = CALL(x, messaging, delete_channel, channel, &((pb_DeleteChannelRequest){channel}), &reply);
 	return st == STATUS_OK ? house_no_content(x) : st;
 }
 

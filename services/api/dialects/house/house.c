@@ -30,11 +30,18 @@ static const char *bearer(struct exchange *x)
 	return header + strspn(header, " ");
 }
 
+static bool uuid_id(const char *text, size_t length, uint64_t *out_id)
+{
+	return ids_from_uuid(text, length, out_id) == STATUS_OK;
+}
+
 const struct mount house_mount = {
 	.name = "house",
 	.path = "/v1",
 	.routes = routes,
 	.route_count = sizeof routes / sizeof *routes,
+	.bodies = BODY_JSON,
+	.path_id = uuid_id,
 	.token = bearer,
 	.refuse = house_refuse,
 	.decorate = house_decorate,

@@ -86,14 +86,16 @@ enum status house_my_status_put(struct exchange *x)
 		json_fail(&r, STATUS_FIELD_INVALID, "message", "message or emoji is required");
 	enum status st = house_body_end(x, &r);
 	if (st == STATUS_OK)
-		st = status_set(x, text, emoji, expires_at_ms, &reply);
+		st = status_set(x,
+			&(struct status_fields){.text = text, .emoji = emoji, .expires_at_ms = expires_at_ms},
+			&reply);
 	return st == STATUS_OK ? HOUSE_OBJECT(x, 200, house_presence, &reply.presence) : st;
 }
 
 enum status house_my_status_delete(struct exchange *x)
 {
 	pb_PresenceViewReply reply;
-	enum status st = status_set(x, NULL, NULL, 0, &reply);
+	enum status st = status_set(x, &(struct status_fields){0}, &reply);
 
 	return st == STATUS_OK ? house_no_content(x) : st;
 }
