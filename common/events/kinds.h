@@ -61,6 +61,7 @@ enum removal { REMOVAL_LEFT = 1, REMOVAL_KICKED = 2, REMOVAL_BANNED = 3 };
 enum close_why { CLOSE_WHY_DISABLED = 1, CLOSE_WHY_ERASED = 2, CLOSE_WHY_REVOKED = 3, CLOSE_WHY_CHANGED = 4 };
 enum override_scope { OVERRIDE_TEAM = 1, OVERRIDE_CATEGORY = 2, OVERRIDE_CHANNEL = 3 };
 enum override_subject { OVERRIDE_OF_ROLE = 1, OVERRIDE_OF_USER = 2 };
+enum rule_access { ACCESS_INHERIT = 0, ACCESS_ALLOW = 1, ACCESS_DENY = 2 }; /* of crust's permission rules */
 enum presence_state { PRESENCE_ONLINE = 1, PRESENCE_IDLE = 2, PRESENCE_DND = 3, PRESENCE_INVISIBLE = 4, PRESENCE_OFFLINE = 5 };
 
 /* The lower-case word house uses ("text", "owner", "open", "online", ...); NULL for a number without one. */
@@ -114,6 +115,19 @@ static inline struct bits bits_or(struct bits a, struct bits b)
 static inline struct bits bits_minus(struct bits a, struct bits b)
 {
 	return (struct bits){a.low & ~b.low, a.high & ~b.high};
+}
+static inline struct bits bits_and(struct bits a, struct bits b)
+{
+	return (struct bits){a.low & b.low, a.high & b.high};
+}
+/* What is in one of them only. */
+static inline struct bits bits_xor(struct bits a, struct bits b)
+{
+	return (struct bits){a.low ^ b.low, a.high ^ b.high};
+}
+static inline bool bits_none(struct bits set)
+{
+	return set.low == 0 && set.high == 0;
 }
 struct bits bits_base_role(bool crust); /* the base role of a template */
 const char *permission_name(enum permission n); /* NULL when n is none */

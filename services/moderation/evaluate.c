@@ -21,11 +21,6 @@ static struct bits bits_range(enum permission first, enum permission last)
 	return set;
 }
 
-static struct bits bits_and(struct bits a, struct bits b)
-{
-	return (struct bits){a.low & b.low, a.high & b.high};
-}
-
 struct bits eval_all(void)
 {
 	static const struct bits all = {
@@ -402,25 +397,31 @@ struct eval_answer eval_rights(const struct eval_facts *f, int asked)
 	if (!st->member)
 		return outsider(f, a, asked);
 
-	struct bits roles = {0};
+	struct bits base = {0}, roles = {0};
 	for (size_t i = 0; i < f->role_count; i++) {
 		const struct eval_role *r = &f->roles[i];
-		if (r->id != f->team->base_role_id && !has_role(f, r->id))
+		if (r->id == f->team->base_role_id)
+			base = r->permissions;
+		else if (has_role(f, r->id))
+			roles = bits_or(roles, r->permissions);
+		else
 			continue;
-		roles = bits_or(roles, r->permissions);
 		if (r->position > a.highest_position)
 			a.highest_position = r->position;
 	}
-	bool all = a.owner || bits_has(roles, PERMISSION_administrator);
+	bool all = a.owner || bits_has(bits_or(base, roles), PERMISSION_administrator);
 	if (asked < 0 && at != NULL)
 		run.asked = (int)view; /* so that a hidden channel names what hides it */
 	if (all) {
 		run_add(&run, eval_all(), a.owner ? RULE_OWNER : RULE_ADMINISTRATOR);
 	} else {
 		/* 3 */
+		run_add(&run, base, RULE_ROLE);
+		override_apply(&run, f, OVERRIDE_TEAM, f->team->id, SUBJECT_BASE);
+		/* What everybody is denied is still had by who has a role that gives it. */
 		run_add(&run, roles, RULE_ROLE);
-		for (int s = SUBJECT_BASE; s <= SUBJECT_USER; s++)
-			override_apply(&run, f, OVERRIDE_TEAM, f->team->id, (enum subjects)s);
+		override_apply(&run, f, OVERRIDE_TEAM, f->team->id, SUBJECT_ROLES);
+		override_apply(&run, f, OVERRIDE_TEAM, f->team->id, SUBJECT_USER);
 		/* 4, 5, 6 */
 		if (at == NULL)
 			imply_wide(&run, run.bits);

@@ -5,44 +5,20 @@
  * first; otherwise it concerns who has the role, or the person.
  */
 #include "services/moderation/audiences.h"
-#include "services/moderation/audit.h"
 #include "services/moderation/change.h"
-#include "services/moderation/hierarchy.h"
+#include "services/moderation/override_rows.h"
+#include "services/moderation/role_rows.h"
 #include "services/moderation/rows.h"
-
-struct sets {
-	struct bits allow, deny;
-};
 
 /* One call; removing is setting nothing. */
 struct override_change {
-	struct sets asked;
+	struct override_sets asked;
 	bool removes;
 };
 
 static struct bits bits_of(bool has, const pb_Bits *bits)
 {
 	return has ? (struct bits){bits->low, bits->high} : (struct bits){0};
-}
-
-static bool none(struct bits set)
-{
-	return set.low == 0 && set.high == 0;
-}
-
-static bool empty(const struct sets *sets)
-{
-	return none(sets->allow) && none(sets->deny);
-}
-
-static struct bits common(struct bits a, struct bits b)
-{
-	return (struct bits){a.low & b.low, a.high & b.high};
-}
-
-static struct bits difference(struct bits a, struct bits b)
-{
-	return (struct bits){a.low ^ b.low, a.high ^ b.high};
 }
 
 /* ---- places */
@@ -59,9 +35,9 @@ static enum status request_check(struct change *c, const pb_OverrideRequest *rq,
 	if (rq->subject_kind != OVERRIDE_OF_ROLE && rq->subject_kind != OVERRIDE_OF_USER)
 		return change_field(c, "subject_kind");
 	struct bits mask = eval_scope_mask((enum override_scope)rq->scope);
-	if (!none(bits_minus(oc->asked.allow, mask)))
+	if (!bits_none(bits_minus(oc->asked.allow, mask)))
 		return change_field(c, "allow");
-	if (!none(bits_minus(oc->asked.deny, mask)) || !none(common(oc->asked.allow, oc->asked.deny)))
+	if (!bits_none(bits_minus(oc->asked.deny, mask)) || !bits_none(bits_and(oc->asked.allow, oc->asked.deny)))
 		return change_field(c, "deny");
 	return STATUS_OK;
 }
@@ -130,7 +106,7 @@ static enum status prepare(struct change *c)
 		if (st == STATUS_NOT_FOUND)
 			return change_refuse(c, st, NULL, NULL);
 	}
-	if (st == STATUS_OK && of_user && !empty(&oc->asked) && !change_target(c, 0)->standing.member)
+	if (st == STATUS_OK && of_user && !override_empty(&oc->asked) && !change_target(c, 0)->standing.member)
 		return change_refuse(c, STATUS_NOT_FOUND, "member", NULL);
 	return st;
 }
@@ -154,15 +130,6 @@ static const struct db_stmt now_stmt = {"moderation_override_now",
 static const struct db_stmt others_stmt = {"moderation_override_others",
 	"SELECT count(*), coalesce(bit_or(o.allow_low | o.deny_low), 0) FROM moderation.overrides o"
 	" WHERE o.scope = $1 AND o.scope_id = $2 AND (o.subject_kind, o.subject_id) <> ($3, $4)"};
-static const struct db_stmt put_stmt = {"moderation_put_override",
-	"INSERT INTO moderation.overrides (scope, scope_id, subject_kind, subject_id, team_id, allow_low, allow_high, deny_low,"
-	" deny_high) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (scope, scope_id, subject_kind, subject_id)"
-	" DO UPDATE SET allow_low = $6, allow_high = $7, deny_low = $8, deny_high = $9"};
-static const struct db_stmt remove_stmt = {"moderation_remove_override",
-	"DELETE FROM moderation.overrides o WHERE o.scope = $1 AND o.scope_id = $2 AND o.subject_kind = $3 AND o.subject_id = $4"};
-static const struct db_stmt role_changed_stmt = {"moderation_override_role_changed",
-	"UPDATE moderation.roles SET changed_seq = greatest(changed_seq, $2) WHERE id = $1"};
-
 static enum status role_there(struct change *c, const pb_OverrideRequest *rq)
 {
 	struct db_params p;
@@ -177,35 +144,19 @@ static enum status role_there(struct change *c, const pb_OverrideRequest *rq)
 	return st;
 }
 
-static enum status sets_now(struct change *c, const pb_OverrideRequest *rq, struct sets *out)
+static enum status sets_now(struct change *c, const pb_OverrideRequest *rq, struct override_sets *out)
 {
 	struct db_params p;
 	struct db_rows rows = {0};
 
-	*out = (struct sets){0};
+	*out = (struct override_sets){0};
 	change_params(c, &p);
 	put_key(&p, rq);
 	enum status st = change_query(c, &now_stmt, &p, &rows);
 	if (st == STATUS_OK && rows.count == 1)
-		*out = (struct sets){.allow = {db_id(&rows, 0, 0), db_id(&rows, 0, 1)},
+		*out = (struct override_sets){.allow = {db_id(&rows, 0, 0), db_id(&rows, 0, 1)},
 			.deny = {db_id(&rows, 0, 2), db_id(&rows, 0, 3)}};
 	return st;
-}
-
-static enum status write(struct change *c, const pb_OverrideRequest *rq, const struct sets *next)
-{
-	struct db_params p;
-
-	change_params(c, &p);
-	put_key(&p, rq);
-	if (empty(next))
-		return change_query(c, &remove_stmt, &p, NULL);
-	db_put_id(&p, change_actor(c)->team.id);
-	db_put_i64(&p, (int64_t)next->allow.low);
-	db_put_i64(&p, (int64_t)next->allow.high);
-	db_put_i64(&p, (int64_t)next->deny.low);
-	db_put_i64(&p, (int64_t)next->deny.high);
-	return change_query(c, &put_stmt, &p, NULL);
 }
 
 /* ---- keys */
@@ -213,7 +164,7 @@ static enum status write(struct change *c, const pb_OverrideRequest *rq, const s
 /* One change under the lock. */
 struct moving {
 	const pb_OverrideRequest *rq;
-	struct sets before, after;
+	struct override_sets before, after;
 	struct bits changed;
 	uint64_t others_views; /* view permissions that other overrides of the place touch */
 	uint64_t seq;          /* of the audience event, 0: no keys move */
@@ -234,7 +185,7 @@ static void replace(struct change *c, struct eval_facts *f, const struct moving 
 			o->subject_id != rq->subject_id)
 			list[count++] = *o;
 	}
-	if (!empty(&m->after))
+	if (!override_empty(&m->after))
 		list[count++] = (struct eval_override){.scope = (uint8_t)rq->scope,
 			.subject_kind = (uint8_t)rq->subject_kind,
 			.scope_id = rq->scope_id,
@@ -304,15 +255,9 @@ static enum status recheck_everybody(struct change *c, struct moving *m)
 
 static enum status recheck_role(struct change *c, struct moving *m)
 {
-	struct db_params p;
-
 	enum status st = change_recheck(c, change_actor(c)->stream, m->rq->subject_id, 0, "override", &m->seq);
-	if (st != STATUS_OK)
-		return st;
-	change_params(c, &p);
-	db_put_id(&p, m->rq->subject_id);
-	db_put_id(&p, m->seq);
-	return change_query(c, &role_changed_stmt, &p, NULL);
+
+	return st == STATUS_OK ? role_keys_moved(c, m->rq->subject_id, m->seq) : st;
 }
 
 /* In a channel it is known what the person gains or loses. */
@@ -347,7 +292,7 @@ static enum status audience_first(struct change *c, struct moving *m)
 	}
 	if (m->flips)
 		return recheck_everybody(c, m);
-	if (none(common(m->changed, deciding)))
+	if (bits_none(bits_and(m->changed, deciding)))
 		return STATUS_OK;
 	if (m->rq->subject_kind == OVERRIDE_OF_USER)
 		return change_person(c, m);
@@ -356,48 +301,16 @@ static enum status audience_first(struct change *c, struct moving *m)
 
 /* ---- the change */
 
-static enum status tell(struct change *c, const struct moving *m)
+static struct override_moved moved(const struct change *c, const struct moving *m)
 {
-	const struct facts *f = change_actor(c);
-	const pb_OverrideRequest *rq = m->rq;
-	bool removed = empty(&m->after);
-	pb_Event *ev = change_event(c, removed ? EVENT_KIND_override_removed : EVENT_KIND_override_set);
-	pb_OverrideEvent body = {.team_id = f->team.id,
-		.scope = rq->scope,
-		.scope_id = rq->scope_id,
-		.subject_kind = rq->subject_kind,
-		.subject_id = rq->subject_id,
-		.has_allow = true,
-		.allow = {m->after.allow.low, m->after.allow.high},
-		.has_deny = true,
-		.deny = {m->after.deny.low, m->after.deny.high},
-		.has_channel = of_channel(rq),
-		.channel = f->channel_view};
-	bool own = of_channel(rq) && m->restricted;
-	char key[AUDIENCE_SIZE];
-
-	if (removed)
-		ev->body.override_removed = body;
-	else
-		ev->body.override_set = body;
-	audience_key(key, own ? "channel" : "team", own ? f->channel.id : f->team.id);
-	return change_append(c, f->stream, key, ev, NULL);
-}
-
-static enum status record(struct change *c, const struct moving *m)
-{
-	const pb_OverrideRequest *rq = m->rq;
-	struct audit_changes a;
-
-	audit_changes_begin(&a, c->mem);
-	audit_permissions_change(&a, "allow", m->before.allow, m->after.allow);
-	audit_permissions_change(&a, "deny", m->before.deny, m->after.deny);
-	audit_id(&a, "subject_id", rq->subject_id);
-	audit_text(&a, "subject_kind", rq->subject_kind == OVERRIDE_OF_ROLE ? "role" : "user");
-	return audit_append(c, &(struct audit_entry){.action = empty(&m->after) ? AUDIT_override_removed : AUDIT_override_set,
-				       .target_id = rq->scope_id != 0 ? rq->scope_id : change_actor(c)->team.id,
-				       .target_kind = override_scope_word(rq->scope),
-				       .changes = audit_changes_end(&a)});
+	return (struct override_moved){.scope = m->rq->scope,
+		.scope_id = m->rq->scope_id,
+		.subject_kind = m->rq->subject_kind,
+		.subject_id = m->rq->subject_id,
+		.before = m->before,
+		.after = m->after,
+		.channel = of_channel(m->rq) ? &change_actor(c)->channel_view : NULL,
+		.restricted = m->restricted};
 }
 
 static enum status work(struct change *c, struct log_tx *tx)
@@ -409,7 +322,7 @@ static enum status work(struct change *c, struct log_tx *tx)
 	struct db_rows rows = {0};
 	enum status st = STATUS_OK;
 
-	if (m.rq->subject_kind == OVERRIDE_OF_ROLE && !empty(&m.after))
+	if (m.rq->subject_kind == OVERRIDE_OF_ROLE && !override_empty(&m.after))
 		st = role_there(c, m.rq);
 	if (st == STATUS_OK)
 		st = sets_now(c, m.rq, &m.before);
@@ -421,8 +334,8 @@ static enum status work(struct change *c, struct log_tx *tx)
 		reply->override = (pb_OverrideView){m.rq->scope, m.rq->scope_id, m.rq->subject_kind, m.rq->subject_id, true,
 			{m.after.allow.low, m.after.allow.high}, true, {m.after.deny.low, m.after.deny.high}};
 	}
-	m.changed = bits_or(difference(m.before.allow, m.after.allow), difference(m.before.deny, m.after.deny));
-	if (none(m.changed))
+	m.changed = bits_or(bits_xor(m.before.allow, m.after.allow), bits_xor(m.before.deny, m.after.deny));
+	if (bits_none(m.changed))
 		return STATUS_OK;
 	st = change_grant(c, m.changed);
 	if (st != STATUS_OK)
@@ -432,12 +345,13 @@ static enum status work(struct change *c, struct log_tx *tx)
 	st = change_query(c, &others_stmt, &p, &rows);
 	if (st != STATUS_OK)
 		return st;
-	if (empty(&m.before) && db_i64(&rows, 0, 0) >= OVERRIDES_PER_PLACE_MAX)
+	if (override_empty(&m.before) && db_i64(&rows, 0, 0) >= OVERRIDES_PER_PLACE_MAX)
 		return change_refuse(c, STATUS_AT_LIMIT, "overrides", NULL);
 	m.others_views = db_id(&rows, 0, 1);
 	st = audience_first(c, &m);
+	const struct override_moved change = moved(c, &m);
 	if (st == STATUS_OK)
-		st = write(c, m.rq, &m.after);
+		st = override_write(c, &change);
 	if (st != STATUS_OK)
 		return st;
 	if (m.flips || m.rq->subject_kind == OVERRIDE_OF_ROLE)
@@ -445,8 +359,8 @@ static enum status work(struct change *c, struct log_tx *tx)
 	else
 		st = rows_raise(c, f->team.id, m.rq->subject_id, m.seq);
 	if (st == STATUS_OK)
-		st = tell(c, &m);
-	return st == STATUS_OK ? record(c, &m) : st;
+		st = override_tell(c, &change);
+	return st == STATUS_OK ? override_record(c, &change) : st;
 }
 
 static void serve(struct moderation *service, struct rpc_call *call, const void *request, void *reply,

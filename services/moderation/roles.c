@@ -8,6 +8,7 @@
 #include "services/moderation/audiences.h"
 #include "services/moderation/audit.h"
 #include "services/moderation/hierarchy.h"
+#include "services/moderation/role_rows.h"
 #include "services/moderation/rows.h"
 
 #define COLOR_MAX 0xFFFFFF
@@ -17,16 +18,6 @@
 static struct bits bits_of(const pb_Bits *bits)
 {
 	return (struct bits){bits->low, bits->high};
-}
-
-static bool none(struct bits set)
-{
-	return set.low == 0 && set.high == 0;
-}
-
-static struct bits common(struct bits a, struct bits b)
-{
-	return (struct bits){a.low & b.low, a.high & b.high};
 }
 
 /* Rows come by the lock, but what the actor may do at all is known before. */
@@ -64,29 +55,6 @@ static enum status load_role(struct change *c, uint64_t role_id)
 	return st == STATUS_OK ? load_team(c, team_id) : st;
 }
 
-/* role_created, role_updated, role_deleted: each tells the whole order, because others moved with it. */
-static enum status tell(struct change *c, uint32_t which, const struct hierarchy *h, const pb_RoleView *role,
-	char **changed, size_t changed_count)
-{
-	pb_Event *ev = change_event(c, which);
-	pb_RoleEvent body = {.has_role = true,
-		.role = *role,
-		.roles = hierarchy_shown(h, c->mem),
-		.roles_count = (pb_size_t)h->count,
-		.changed = changed,
-		.changed_count = (pb_size_t)changed_count};
-	char key[AUDIENCE_SIZE];
-
-	if (which == EVENT_KIND_role_created)
-		ev->body.role_created = body;
-	else if (which == EVENT_KIND_role_updated)
-		ev->body.role_updated = body;
-	else
-		ev->body.role_deleted = body;
-	audience_key(key, "team", role->team_id);
-	return change_append(c, change_actor(c)->stream, key, ev, NULL);
-}
-
 /* A role made or deleted, as it is or was. */
 static enum status record(struct change *c, enum audit_action action, const pb_RoleView *role)
 {
@@ -109,7 +77,7 @@ static enum status prepare_create_role(struct change *c)
 
 	if (!text_within(rq->name, 1, ROLE_NAME_MAX))
 		return change_field(c, "name");
-	if (!none(bits_minus(bits_of(&rq->permissions), eval_all())))
+	if (!bits_none(bits_minus(bits_of(&rq->permissions), eval_all())))
 		return change_field(c, "permissions");
 	if (rq->color > COLOR_MAX)
 		return change_field(c, "color");
@@ -117,30 +85,6 @@ static enum status prepare_create_role(struct change *c)
 }
 
 static const struct db_stmt role_id_stmt = {"moderation_next_role_id", "SELECT nextval('log.small_ids')"};
-static const struct db_stmt insert_stmt = {"moderation_insert_role",
-	"INSERT INTO moderation.roles (id, team_id, name, permissions_low, permissions_high, position, color, mentionable,"
-	" separate, self_assignable, created_at_ms, created_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"};
-
-static enum status insert(struct change *c, const pb_RoleView *role)
-{
-	struct db_params p;
-
-	change_params(c, &p);
-	db_put_id(&p, role->id);
-	db_put_id(&p, role->team_id);
-	db_put_text(&p, role->name);
-	db_put_i64(&p, (int64_t)role->permissions.low);
-	db_put_i64(&p, (int64_t)role->permissions.high);
-	db_put_i32(&p, role->position);
-	db_put_i32(&p, (int32_t)role->color);
-	db_put_bool(&p, role->mentionable);
-	db_put_bool(&p, role->separate);
-	db_put_bool(&p, role->self_assignable);
-	db_put_i64(&p, c->now_ms);
-	db_put_id_or_null(&p, change_actor_id(c));
-	return change_query(c, &insert_stmt, &p, NULL);
-}
-
 static enum status work_create_role(struct change *c, struct log_tx *tx)
 {
 	const pb_CreateRoleRequest *rq = c->request;
@@ -175,14 +119,14 @@ static enum status work_create_role(struct change *c, struct log_tx *tx)
 		.separate = rq->separate,
 		.self_assignable = rq->self_assignable};
 	hierarchy_insert(c, &h, at, &reply->role);
-	st = insert(c, &reply->role);
+	st = role_insert(c, &reply->role);
 	if (st == STATUS_OK)
 		st = hierarchy_write(c, &h);
 	if (st != STATUS_OK)
 		return st;
 	log_tx_raise_epoch(tx, change_actor(c)->stream);
 	log_tx_object(tx, reply->role.id);
-	st = tell(c, EVENT_KIND_role_created, &h, &reply->role, NULL, 0);
+	st = role_tell(c, EVENT_KIND_role_created, &h, &reply->role, NULL, 0);
 	return st == STATUS_OK ? record(c, AUDIT_role_created, &reply->role) : st;
 }
 
@@ -196,7 +140,7 @@ static enum status prepare_update_role(struct change *c)
 
 	if (rq->name != NULL && !text_within(rq->name, 1, ROLE_NAME_MAX))
 		return change_field(c, "name");
-	if (rq->has_permissions && !none(bits_minus(bits_of(&rq->permissions), eval_all())))
+	if (rq->has_permissions && !bits_none(bits_minus(bits_of(&rq->permissions), eval_all())))
 		return change_field(c, "permissions");
 	if (rq->has_color && rq->color > COLOR_MAX)
 		return change_field(c, "color");
@@ -254,30 +198,6 @@ static void apply(const pb_UpdateRoleRequest *rq, pb_RoleView *role, struct upda
 	}
 }
 
-static const struct db_stmt update_stmt = {"moderation_update_role",
-	"UPDATE moderation.roles SET name = $2, permissions_low = $3, permissions_high = $4, color = $5, mentionable = $6,"
-	" separate = $7, self_assignable = $8, changed_seq = greatest(changed_seq, $9), updated_at_ms = $10, updated_by = $11"
-	" WHERE id = $1"};
-
-static enum status write(struct change *c, const pb_RoleView *role, uint64_t changed_seq)
-{
-	struct db_params p;
-
-	change_params(c, &p);
-	db_put_id(&p, role->id);
-	db_put_text(&p, role->name);
-	db_put_i64(&p, (int64_t)role->permissions.low);
-	db_put_i64(&p, (int64_t)role->permissions.high);
-	db_put_i32(&p, (int32_t)role->color);
-	db_put_bool(&p, role->mentionable);
-	db_put_bool(&p, role->separate);
-	db_put_bool(&p, role->self_assignable);
-	db_put_id(&p, changed_seq);
-	db_put_i64(&p, c->now_ms);
-	db_put_id_or_null(&p, change_actor_id(c));
-	return change_query(c, &update_stmt, &p, NULL);
-}
-
 /*
  * The base role's view permissions decide besides which channels have a key of their own, so that everybody's keys move;
  * those of another role concern who has it.
@@ -289,7 +209,7 @@ static enum status recheck(
 	struct bits moved = bits_or(bits_minus(before, after), bits_minus(after, before));
 
 	*out_seq = 0;
-	if (none(common(moved, audiences_bits())))
+	if (bits_none(bits_and(moved, audiences_bits())))
 		return STATUS_OK;
 	enum status st = change_recheck(c, change_actor(c)->stream, role->is_base ? 0 : role->id, 0,
 		"role_permissions", out_seq);
@@ -309,29 +229,6 @@ static enum status update_refused(struct change *c, const struct hierarchy *h, c
 	if (st == STATUS_OK && rq->has_permissions)
 		st = change_grant(c, bits_minus(bits_of(&rq->permissions), bits_of(&before->permissions)));
 	return st;
-}
-
-static enum status record_update(struct change *c, const pb_RoleView *was, const pb_RoleView *is)
-{
-	struct audit_changes a;
-
-	audit_changes_begin(&a, c->mem);
-	if (was->color != is->color)
-		audit_number_change(&a, "color", was->color, is->color);
-	if (was->mentionable != is->mentionable)
-		audit_flag_change(&a, "mentionable", was->mentionable, is->mentionable);
-	if (strcmp(was->name, is->name) != 0)
-		audit_text_change(&a, "name", was->name, is->name);
-	if (was->permissions.low != is->permissions.low || was->permissions.high != is->permissions.high)
-		audit_permissions_change(&a, "permissions", bits_of(&was->permissions), bits_of(&is->permissions));
-	if (was->position != is->position)
-		audit_number_change(&a, "position", was->position, is->position);
-	if (was->self_assignable != is->self_assignable)
-		audit_flag_change(&a, "self_assignable", was->self_assignable, is->self_assignable);
-	if (was->separate != is->separate)
-		audit_flag_change(&a, "separate", was->separate, is->separate);
-	return audit_append(c, &(struct audit_entry){
-				       .action = AUDIT_role_updated, .target_id = is->id, .changes = audit_changes_end(&a)});
 }
 
 static enum status work_update_role(struct change *c, struct log_tx *tx)
@@ -371,7 +268,7 @@ static enum status work_update_role(struct change *c, struct log_tx *tx)
 		return STATUS_OK;
 	st = recheck(c, role, bits_of(&was.permissions), &seq);
 	if (st == STATUS_OK)
-		st = write(c, role, role->is_base ? 0 : seq);
+		st = role_write(c, role, role->is_base ? 0 : seq);
 	if (st == STATUS_OK && rq->has_position)
 		st = hierarchy_write(c, &h);
 	if (st != STATUS_OK)
@@ -379,8 +276,8 @@ static enum status work_update_role(struct change *c, struct log_tx *tx)
 	if (u.rights)
 		log_tx_raise_epoch(tx, f->stream);
 	char **changed = arena_memdup(c->mem, u.changed, sizeof u.changed);
-	st = tell(c, EVENT_KIND_role_updated, &h, role, changed, u.count);
-	return st == STATUS_OK ? record_update(c, &was, role) : st;
+	st = role_tell(c, EVENT_KIND_role_updated, &h, role, changed, u.count);
+	return st == STATUS_OK ? role_record_update(c, &was, role) : st;
 }
 
 CHANGE_HANDLER(update_role, pb_UpdateRoleRequest, NULL)
@@ -484,7 +381,7 @@ static enum status work_delete_role(struct change *c, struct log_tx *tx)
 	if (st != STATUS_OK)
 		return st;
 	log_tx_raise_epoch(tx, f->stream);
-	st = tell(c, EVENT_KIND_role_deleted, &h, &role, NULL, 0);
+	st = role_tell(c, EVENT_KIND_role_deleted, &h, &role, NULL, 0);
 	return st == STATUS_OK ? record(c, AUDIT_role_deleted, &role) : st;
 }
 

@@ -12,3 +12,8 @@ enum status team_view_locked(struct change *c, uint64_t team_id, pb_TeamView *ou
 
 /* In work: the team of change_load ends, with its invites and its stream. */
 enum status team_delete_write(struct change *c);
+
+/* Of a request: the name of a field that is out of its bounds, or NULL. */
+const char *team_bad_field(const char *name, const char *description, const char *icon, uint32_t joining);
+/* An empty text is none. */
+const char *team_text(const char *text);

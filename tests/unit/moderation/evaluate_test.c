@@ -299,6 +299,26 @@ START_TEST(overrides_of_the_team_follow_the_same_order_and_touch_team_permission
 }
 END_TEST
 
+START_TEST(what_everybody_is_denied_team_wide_is_had_by_who_has_a_role_that_gives_it)
+{
+	struct fixture *fx = fixture();
+	deny(fx, OVERRIDE_TEAM, TEAM, OVERRIDE_OF_ROLE, BASE, send_messages);
+	CANNOT(fx, send_messages);
+	fx->roles[1].permissions = one(PERMISSION_send_messages);
+	CANNOT(fx, send_messages);
+	hold(fx, MODS);
+	CAN(fx, send_messages);
+	/* but not in a channel that denies it to everybody, nor against another role's deny */
+	deny(fx, OVERRIDE_TEAM, TEAM, OVERRIDE_OF_ROLE, GUESTS, send_messages);
+	CAN(fx, send_messages);
+	hold(fx, GUESTS);
+	CANNOT(fx, send_messages);
+	fx->standing.role_count = 1;
+	deny(fx, OVERRIDE_CHANNEL, HERE, OVERRIDE_OF_ROLE, BASE, send_messages);
+	CANNOT(fx, send_messages);
+}
+END_TEST
+
 START_TEST(no_override_makes_an_administrator)
 {
 	struct fixture *fx = fixture();
@@ -987,7 +1007,8 @@ TESTS("evaluate", an_erased_account_may_nothing_even_as_owner,
 	a_ban_holds_past_its_end_until_it_is_lifted, the_owner_may_everything_everywhere,
 	an_administrator_may_everything_past_overrides, owner_and_administrator_are_bound_by_an_archived_channel,
 	channel_bans_and_timeouts_bind_administrators_but_not_the_owner, roles_add_up,
-	overrides_of_the_team_follow_the_same_order_and_touch_team_permissions, no_override_makes_an_administrator,
+	overrides_of_the_team_follow_the_same_order_and_touch_team_permissions,
+	what_everybody_is_denied_team_wide_is_had_by_who_has_a_role_that_gives_it, no_override_makes_an_administrator,
 	a_closed_group_is_seen_only_with_one_of_its_roles, a_public_group_is_seen_by_every_member,
 	a_channel_membership_does_not_open_a_closed_group,
 	a_private_channel_hides_itself_from_roles_that_may_view, a_category_cannot_open_a_private_channel,
