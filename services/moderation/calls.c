@@ -84,6 +84,7 @@ static const struct rpc_binding bindings[] = {
 	CALL(set_rules),
 	CALL(clear_rules),
 	CALL(copy_channel_overrides),
+	CALL(invite_channel_members),
 	CALL(fetch_events),
 	CALL(stream_heads),
 };

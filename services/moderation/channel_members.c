@@ -5,7 +5,6 @@
  */
 #include "services/moderation/channel_members.h"
 
-#include "services/moderation/audit.h"
 #include "services/moderation/channel_rank.h"
 #include "services/moderation/conversation_members.h"
 #include "services/moderation/rows.h"
@@ -72,10 +71,8 @@ enum status channel_tell_joined(struct change *c, const struct facts *f, uint32_
 	return st == STATUS_OK ? change_append_user(c, f->person.id, ev) : st;
 }
 
-/* What one does with oneself is not recorded. role: CHANNEL_ROLE_NONE to leave it out. */
-static enum status record(struct change *c, enum audit_action action, uint32_t role)
+enum status channel_record_member(struct change *c, const struct facts *f, enum audit_action action, uint32_t role)
 {
-	const struct facts *f = change_target(c, 0);
 	struct audit_changes a;
 
 	if (change_actor_id(c) == f->person.id)
@@ -181,7 +178,7 @@ static enum status work_join_channel(struct change *c, struct log_tx *tx)
 	channel_member_view(f, as.role, &reply->member);
 	reply->created = true;
 	st = channel_tell_joined(c, f, as.role, as.promoted);
-	return st == STATUS_OK ? record(c, AUDIT_channel_member_added, as.role) : st;
+	return st == STATUS_OK ? channel_record_member(c, f, AUDIT_channel_member_added, as.role) : st;
 }
 #define work_add_channel_member work_join_channel
 
@@ -266,7 +263,8 @@ static enum status end_place(struct change *c, uint32_t which)
 		st = change_append_user(c, f->person.id, ev);
 	if (st != STATUS_OK)
 		return st;
-	return record(c, which == EVENT_KIND_channel_member_left ? AUDIT_channel_member_removed : AUDIT_channel_member_kicked,
+	return channel_record_member(c, f,
+		which == EVENT_KIND_channel_member_left ? AUDIT_channel_member_removed : AUDIT_channel_member_kicked,
 		CHANNEL_ROLE_NONE);
 }
 

@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include "services/moderation/audit.h"
 #include "services/moderation/change.h"
 
 /* In prepare: a deleted channel is not there, a conversation has no such members. */
@@ -14,3 +15,6 @@ bool channel_can_view(const struct facts *f);
 enum status channel_place_change(struct change *c, struct facts *f, uint32_t role, uint64_t *out_seq);
 /* In work: channel_member_joined in H and U. */
 enum status channel_tell_joined(struct change *c, const struct facts *f, uint32_t role, bool promoted);
+/* In work, last: the audit entry about the person; what one does with oneself is not recorded. role: CHANNEL_ROLE_NONE to
+ * leave it out. */
+enum status channel_record_member(struct change *c, const struct facts *f, enum audit_action action, uint32_t role);

@@ -138,6 +138,33 @@ enum status rows_raise(struct change *c, uint64_t team_id, uint64_t user_id, uin
 	return change_query(c, &raise_stmt, &p, NULL);
 }
 
+static const struct db_stmt epochs_stmt = {"moderation_member_epochs",
+	"SELECT user_id, epoch FROM moderation.members WHERE team_id = $1 AND user_id = ANY ($2::bigint[])"};
+
+enum status rows_epochs_hold(struct change *c, size_t count)
+{
+	uint64_t *ids = ARENA_ARRAY(c->mem, count, uint64_t);
+	struct db_params p;
+	struct db_rows rows = {0};
+	size_t equal = 0, expected = 0;
+
+	for (size_t i = 0; i < count; i++)
+		ids[i] = change_target(c, i)->person.id;
+	change_params(c, &p);
+	db_put_id(&p, change_actor(c)->team.id);
+	db_put_ids(&p, ids, count);
+	enum status st = change_query(c, &epochs_stmt, &p, &rows);
+	if (st != STATUS_OK)
+		return st;
+	for (size_t i = 0; i < count; i++) {
+		const struct facts *f = change_target(c, i);
+		expected += f->has_row;
+		for (int r = 0; r < rows.count; r++)
+			equal += db_id(&rows, r, 0) == f->person.id && db_id(&rows, r, 1) == f->member_epoch;
+	}
+	return equal == expected && (size_t)rows.count == expected ? STATUS_OK : STATUS_STALE;
+}
+
 static const struct db_stmt count_stmt = {"moderation_count_members",
 	"UPDATE moderation.teams SET member_count = member_count + $2 WHERE id = $1 RETURNING member_count"};
 

@@ -23,6 +23,9 @@ enum status rows_leave(struct change *c, uint64_t team_id, uint64_t user_id, uin
 /* Raises a member's epoch; one who never was a member gets a row of one who left, so that there is an epoch.
  */
 enum status rows_raise(struct change *c, uint64_t team_id, uint64_t user_id, uint64_t changed_seq);
+/* Have the first `count` targets of change_load_many still the epochs they were judged by? STATUS_STALE if not: the
+ * committer compares only a few. */
+enum status rows_epochs_hold(struct change *c, size_t count);
 enum status rows_count_members(struct change *c, uint64_t team_id, int by, uint64_t *out_count);
 /* Live memberships of an account. */
 enum status rows_count_teams(struct change *c, uint64_t user_id, uint64_t *out_count);

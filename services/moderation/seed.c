@@ -65,37 +65,12 @@ static enum status prepare_seed(struct change *c)
 	return st;
 }
 
-static const struct db_stmt epochs_stmt = {"moderation_seed_epochs",
-	"SELECT user_id, epoch FROM moderation.members WHERE team_id = $1 AND user_id = ANY ($2::bigint[])"};
-
-/* The committer compares four epochs; these are too many for it. */
-static enum status epochs_hold(struct change *c, const struct seeding *seed)
-{
-	struct db_params p;
-	struct db_rows rows = {0};
-	size_t equal = 0, expected = 0;
-
-	change_params(c, &p);
-	db_put_id(&p, change_actor(c)->team.id);
-	db_put_ids(&p, seed->ids, seed->count);
-	enum status st = change_query(c, &epochs_stmt, &p, &rows);
-	if (st != STATUS_OK)
-		return st;
-	for (size_t i = 0; i < seed->count; i++) {
-		const struct facts *f = change_target(c, i);
-		expected += f->has_row;
-		for (int r = 0; r < rows.count; r++)
-			equal += db_id(&rows, r, 0) == f->person.id && db_id(&rows, r, 1) == f->member_epoch;
-	}
-	return equal == expected && (size_t)rows.count == expected ? STATUS_OK : STATUS_STALE;
-}
-
 static enum status work_seed(struct change *c, struct log_tx *tx)
 {
 	const struct seeding *seed = c->data;
 	uint32_t roles[SEED_CHUNK] = {0};
 
-	enum status st = epochs_hold(c, seed);
+	enum status st = rows_epochs_hold(c, seed->count);
 	for (size_t i = 0; i < seed->count && st == STATUS_OK; i++) {
 		struct facts *f = change_target(c, i);
 		uint64_t seq = 0;

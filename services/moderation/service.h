@@ -53,7 +53,7 @@ rpc_handler serve_ban_member, serve_unban_member, serve_list_bans, serve_get_ban
 rpc_handler serve_ban_channel_user, serve_unban_channel_user, serve_list_channel_bans, serve_get_channel_ban;
 rpc_handler serve_kick_channel_member, serve_join_channel, serve_add_channel_member, serve_leave_channel,
 	serve_set_channel_role, serve_list_channel_members, serve_seed_channel,
-	serve_copy_channel_overrides;
+	serve_copy_channel_overrides, serve_invite_channel_members;
 rpc_handler serve_claim_conversation, serve_list_conversations;
 rpc_handler serve_put_person, serve_erase_person, serve_list_team_ids;
 rpc_handler serve_create_invite, serve_list_invites, serve_get_invite, serve_delete_invite, serve_use_invite;
