@@ -29,6 +29,8 @@ STR(trusted_proxies, "GUILDHALL_TRUSTED_PROXIES", "127.0.0.1,::1", PLAIN, "peers
 /* -- accounts */
 INT(password_threads, "GUILDHALL_PASSWORD_THREADS", 2, 1, 64, "api: threads that do nothing but argon2id")
 INT(session_days, "GUILDHALL_SESSION_DAYS", 90, 0, 3650, "api: life of a session in days, 0: no end")
+/* -- crust */
+STR(crust_team, "GUILDHALL_CRUST_TEAM", "", PLAIN, "moderation: the team that crust shows, by its id or slug; empty: the oldest")
 /* -- limits, 0: off */
 INT(limit_requests_per_s, "GUILDHALL_LIMIT_REQUESTS_PER_S", 50, 0, 1000000, "requests per token and second, and the burst")
 INT(limit_posts_per_5s, "GUILDHALL_LIMIT_POSTS_PER_5S", 5, 0, 1000000, "posts per token and channel in 5 s")

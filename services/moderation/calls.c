@@ -85,6 +85,7 @@ static const struct rpc_binding bindings[] = {
 	CALL(clear_rules),
 	CALL(copy_channel_overrides),
 	CALL(invite_channel_members),
+	CALL(get_mount_team),
 	CALL(fetch_events),
 	CALL(stream_heads),
 };

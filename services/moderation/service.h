@@ -46,7 +46,7 @@ enum {
 
 /* The arms of ModerationRequest, in its order. Each takes its own request and reply (rpc.h: rpc_handler). */
 rpc_handler serve_judge, serve_judge_many, serve_judge_mentions, serve_list_audiences;
-rpc_handler serve_create_team, serve_get_team, serve_list_teams, serve_update_team, serve_delete_team;
+rpc_handler serve_get_mount_team, serve_create_team, serve_get_team, serve_list_teams, serve_update_team, serve_delete_team;
 rpc_handler serve_list_members, serve_get_member, serve_join_team, serve_add_member, serve_update_member,
 	serve_remove_member;
 rpc_handler serve_ban_member, serve_unban_member, serve_list_bans, serve_get_ban;

@@ -102,7 +102,7 @@ static inline struct house *house_open(void)
 	ck_assert_int_ge(sodium_init(), 0);
 	log_init("test", LOG_ERROR);
 	h->mem = arena_create();
-	h->config = (struct config){.db_url = url, .db_read_url = "", .db_readers = 4, .drain_ms = 1000};
+	h->config = (struct config){.db_url = url, .db_read_url = "", .db_readers = 4, .drain_ms = 1000, .crust_team = ""};
 	ck_assert_msg(migrate_up(&(struct migrate_options){.url = url, .folder = MIGRATIONS, .out_why = &why}, h->mem,
 			      NULL) == STATUS_OK,
 		"%s", why);
