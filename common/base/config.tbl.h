@@ -69,6 +69,12 @@ INT(log_retention_h, "GUILDHALL_LOG_RETENTION", 72, 1, 8760, "hours of events th
 INT(purge_after_days, "GUILDHALL_PURGE_AFTER", 30, 1, 3650, "days after which deleted rows are purged")
 STR(log_level, "GUILDHALL_LOG_LEVEL", "info", PLAIN, "debug, info, warn or error")
 STR(search_config, "GUILDHALL_SEARCH_CONFIG", "simple", PLAIN, "messaging: text search configuration of the database (simple, english, german, ...); another one makes the index anew")
+/* -- webhooks */
+STR(webhook_allow, "GUILDHALL_WEBHOOK_ALLOW", "", PLAIN, "messaging: addresses and networks beside the public net that outgoing webhooks may call, separated by commas")
+INT(webhook_threads, "GUILDHALL_WEBHOOK_THREADS", 8, 1, 64, "messaging: outgoing webhooks asked at once")
+INT(webhook_timeout_ms, "GUILDHALL_WEBHOOK_TIMEOUT_MS", 10000, 100, 30000, "messaging: time a receiver has to answer")
+INT(webhook_retry_ms, "GUILDHALL_WEBHOOK_RETRY_MS", 2000, 10, 3600000, "messaging: pause before the second try; each further one is twice as long")
+INT(limit_webhook_posts_per_5s, "GUILDHALL_LIMIT_WEBHOOK_POSTS_PER_5S", 10, 0, 1000000, "posts through one webhook in 5 s, 0: off")
 /* -- guildhallctl */
 STR(migrations, "GUILDHALL_MIGRATIONS", "", PLAIN, "guildhallctl: folder of the migration files; empty: the installed one, else ./migrations")
 STR(token, "GUILDHALL_TOKEN", "", SECRET, "guildhallctl watch: the token to sign in with")

@@ -70,6 +70,12 @@ static const struct word message_kinds[] = {
 	{0, NULL},
 };
 
+static const struct word webhook_kinds[] = {
+	{WEBHOOK_INCOMING, "incoming"},
+	{WEBHOOK_OUTGOING, "outgoing"},
+	{0, NULL},
+};
+
 static const struct word override_scopes[] = {
 	{OVERRIDE_TEAM, "team"},
 	{OVERRIDE_CATEGORY, "category"},
@@ -127,6 +133,11 @@ const char *override_scope_word(uint32_t scope)
 	return word_of(override_scopes, scope);
 }
 
+const char *webhook_kind_word(uint32_t kind)
+{
+	return word_of(webhook_kinds, kind);
+}
+
 bool channel_kind_from_word(const char *word, uint32_t *out_kind)
 {
 	return number_of(channel_kinds, word, out_kind);
@@ -150,6 +161,11 @@ bool presence_from_word(const char *word, uint32_t *out_state)
 bool message_kind_from_word(const char *word, uint32_t *out_kind)
 {
 	return number_of(message_kinds, word, out_kind);
+}
+
+bool webhook_kind_from_word(const char *word, uint32_t *out_kind)
+{
+	return number_of(webhook_kinds, word, out_kind);
 }
 
 const char *permission_name(enum permission n)

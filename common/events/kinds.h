@@ -31,6 +31,10 @@ static inline bool event_kind_is_ephemeral(uint32_t kind)
 
 enum dialect { DIALECT_HOUSE = 1, DIALECT_CRUST = 2, DIALECT_TEAMLY = 3, DIALECT_GUILDED = 4, DIALECT_GUILDED_BOT = 5 };
 
+/* The installation's own account: the author of what no person and no bot wrote. Its guilded id is `Ann6LewA`. */
+#define SYSTEM_ACCOUNT_NUMBER 38044341934734
+#define SYSTEM_ACCOUNT_ID     UINT64_C(38044341934734)
+
 /* Streams: (rank, id), compared as numbers. */
 enum stream_rank { RANK_TEAM = 1 /* and conversations */, RANK_USER = 2, RANK_GLOBAL = 3 };
 
@@ -57,6 +61,7 @@ enum joining { JOINING_OPEN = 1, JOINING_APPLICATION = 2, JOINING_INVITE = 3 };
 /* Why a message concerns somebody. One direct mention outweighs a reply to the same person, everyone outweighs here. */
 enum mention_kind { MENTION_USER = 1, MENTION_ROLE = 2, MENTION_EVERYONE = 3, MENTION_HERE = 4, MENTION_REPLY = 5 };
 enum message_kind { MESSAGE_TEXT = 1, MESSAGE_ME = 2, MESSAGE_SYSTEM = 3 };
+enum webhook_kind { WEBHOOK_INCOMING = 1, WEBHOOK_OUTGOING = 2 };
 enum removal { REMOVAL_LEFT = 1, REMOVAL_KICKED = 2, REMOVAL_BANNED = 3 };
 enum close_why { CLOSE_WHY_DISABLED = 1, CLOSE_WHY_ERASED = 2, CLOSE_WHY_REVOKED = 3, CLOSE_WHY_CHANGED = 4 };
 enum override_scope { OVERRIDE_TEAM = 1, OVERRIDE_CATEGORY = 2, OVERRIDE_CHANNEL = 3 };
@@ -71,12 +76,14 @@ const char *joining_word(uint32_t joining);
 const char *presence_word(uint32_t state);
 const char *message_kind_word(uint32_t kind);
 const char *override_scope_word(uint32_t scope);
+const char *webhook_kind_word(uint32_t kind);
 /* The other way: false when the word is none of them. */
 bool channel_kind_from_word(const char *word, uint32_t *out_kind);
 bool channel_role_from_word(const char *word, uint32_t *out_role);
 bool joining_from_word(const char *word, uint32_t *out_joining);
 bool presence_from_word(const char *word, uint32_t *out_state);
 bool message_kind_from_word(const char *word, uint32_t *out_kind);
+bool webhook_kind_from_word(const char *word, uint32_t *out_kind);
 
 /* Permissions: a set is 128 bits. */
 enum permission {
@@ -111,6 +118,10 @@ static inline struct bits bits_without(struct bits set, enum permission n)
 static inline struct bits bits_or(struct bits a, struct bits b)
 {
 	return (struct bits){a.low | b.low, a.high | b.high};
+}
+static inline struct bits bits_and(struct bits a, struct bits b)
+{
+	return (struct bits){a.low & b.low, a.high & b.high};
 }
 static inline struct bits bits_minus(struct bits a, struct bits b)
 {

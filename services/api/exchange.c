@@ -33,6 +33,9 @@ static void count_refusal(enum limit_class class_)
 	case LIMIT_STRANGERS:
 		metric_add(limited_strangers, 1);
 		return;
+	case LIMIT_WEBHOOKS:
+		metric_add(limited_webhooks, 1);
+		return;
 	}
 }
 
@@ -78,6 +81,12 @@ enum status exchange_guess_name(struct exchange *x, const char *login)
 /* Whose tries are counted; the second key keeps them apart from logins and guesses of passwords. */
 enum { TRIES_OF_ACCOUNT = 1, TRIES_OF_ADDRESS = 2, TRIES_KINDS = 2 };
 
+/* Who is not signed in is only an address. */
+static uint64_t first_kind(const struct exchange *x)
+{
+	return x->actor.id != 0 ? TRIES_OF_ACCOUNT : TRIES_OF_ADDRESS;
+}
+
 static uint64_t whose_tries(const struct exchange *x, uint64_t kind)
 {
 	return kind == TRIES_OF_ACCOUNT ? x->actor.id : limits_key_address(x->api->limits, x->rq->remote);
@@ -92,7 +101,7 @@ enum status exchange_may_try(struct exchange *x)
 {
 	struct limit_state state;
 
-	for (uint64_t kind = 1; kind <= TRIES_KINDS; kind++) {
+	for (uint64_t kind = first_kind(x); kind <= TRIES_KINDS; kind++) {
 		if (limits_allow(x->api->limits, LIMIT_LOGINS, whose_tries(x, kind), kind, tries_rate(x),
 			    clock_mono_ms(), &state))
 			continue;
@@ -105,7 +114,7 @@ void exchange_tried_wrong(struct exchange *x)
 {
 	struct limit_state state;
 
-	for (uint64_t kind = 1; kind <= TRIES_KINDS; kind++)
+	for (uint64_t kind = first_kind(x); kind <= TRIES_KINDS; kind++)
 		limits_take(x->api->limits, LIMIT_LOGINS, whose_tries(x, kind), kind, tries_rate(x), clock_mono_ms(),
 			&state);
 }

@@ -19,6 +19,7 @@ enum limit_class {
 	LIMIT_GUESSES,       /* at one account's password: by the name given, or the account's id */
 	LIMIT_REGISTRATIONS, /* by address */
 	LIMIT_STRANGERS,     /* requests without a good token: by address */
+	LIMIT_WEBHOOKS,      /* posts by a token that is the right: by webhook and token */
 };
 
 /* `burst` at once, and `burst` more in period_ms. burst 0: no limit. */

@@ -92,6 +92,9 @@ static bool has_copies(uint32_t kind)
 	case EVENT_KIND_bookmark_changed:
 	case EVENT_KIND_user_mentioned:
 	case EVENT_KIND_read_state_changed:
+	case EVENT_KIND_webhook_created:
+	case EVENT_KIND_webhook_updated:
+	case EVENT_KIND_webhook_deleted:
 	case EVENT_KIND_operator_announced:
 	case EVENT_KIND_canary:
 	case EVENT_KIND_typing_changed:

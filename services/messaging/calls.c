@@ -6,6 +6,7 @@
 #include "services/messaging/channel_states.h"
 #include "services/messaging/channels.h"
 #include "services/messaging/clone.h"
+#include "services/messaging/commands.h"
 #include "services/messaging/conversations.h"
 #include "services/messaging/lists.h"
 #include "services/messaging/messages.h"
@@ -16,6 +17,9 @@
 #include "services/messaging/read_state.h"
 #include "services/messaging/search.h"
 #include "services/messaging/service.h"
+#include "services/messaging/webhook_posts.h"
+#include "services/messaging/webhook_rows.h"
+#include "services/messaging/webhooks.h"
 
 static void fetch_events(void *service, struct rpc_call *call, const void *request, void *reply)
 {
@@ -62,6 +66,14 @@ const struct rpc_binding messaging_bindings[] = {
 	{&rpc_messaging_search_messages, search_messages},
 	{&rpc_messaging_open_conversation, open_conversation},
 	{&rpc_messaging_list_conversations, list_conversations},
+	{&rpc_messaging_create_webhook, create_webhook},
+	{&rpc_messaging_update_webhook, update_webhook},
+	{&rpc_messaging_delete_webhook, delete_webhook},
+	{&rpc_messaging_get_webhook, get_webhook},
+	{&rpc_messaging_list_webhooks, list_webhooks},
+	{&rpc_messaging_run_webhook, run_webhook},
+	{&rpc_messaging_list_commands, list_commands},
+	{&rpc_messaging_run_command, run_command},
 	{&rpc_messaging_fetch_events, fetch_events},
 	{&rpc_messaging_stream_heads, stream_heads},
 };

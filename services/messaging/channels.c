@@ -7,6 +7,7 @@
 #include "services/messaging/guard.h"
 #include "services/messaging/people.h"
 #include "services/messaging/views.h"
+#include "services/messaging/webhooks.h"
 
 /* ---- create */
 
@@ -458,6 +459,8 @@ static enum status deletion_work(struct log_tx *tx, void *arg)
 	guard_event(c, EVENT_KIND_channel_deleted, &event);
 	event.body.channel_deleted = (pb_ChannelDeleted){.has_channel = true, .channel = view};
 	st = log_tx_append(tx, c->rights.stream, c->rights.audience, &event, &seq);
+	if (st == STATUS_OK)
+		st = webhooks_drop(tx, d->channel_id);
 	if (st != STATUS_OK)
 		return st;
 	/* Who resumes from before gets no key of a deleted channel any more and would miss its last events

@@ -13,10 +13,12 @@
 #include "common/bus/bus.h"
 #include "common/db/canary.h"
 #include "common/db/log.h"
+#include "common/net/fetch.h"
 #include "common/ops/ops.h"
 #include "common/rpc/stubs.h"
 #include "services/messaging/calls.h"
 #include "services/messaging/conversation_copies.h"
+#include "services/messaging/deliveries.h"
 #include "services/messaging/followup.h"
 #include "services/messaging/notices.h"
 #include "services/messaging/people.h"
@@ -25,6 +27,7 @@
 #include "services/messaging/rights.h"
 #include "services/messaging/search_index.h"
 #include "services/messaging/service.h"
+#include "services/messaging/webhook_ends.h"
 
 #define EXIT_FAILED       1
 #define EXIT_USAGE        2
@@ -32,7 +35,8 @@
 #define PEOPLE_SLOTS      65536 /* fingerprints kept, 8 bytes each */
 #define FOLLOWUP_THREADS  4
 #define CONTEXTS          1024 /* calls in flight: posts wait for their commit without a thread */
-#define WRITE_CONNECTIONS 7    /* of the primary when reads go elsewhere: people, purge, copies, upkeep, replies, search index, canary */
+/* Of the primary when reads go elsewhere: people, purge, copies, upkeep, replies, search index, canary, ends of webhooks, deliveries. */
+#define WRITE_CONNECTIONS 9
 #define WATERMARK_WAIT_MS 500
 
 struct process {
@@ -47,6 +51,8 @@ struct process {
 	struct purge *purge;
 	struct copies *copies;
 	struct search_index *search;
+	struct webhook_ends *webhook_ends;
+	struct deliveries *deliveries;
 	struct canary *canary;
 };
 
@@ -113,6 +119,7 @@ static void committed(void *arg, const struct logged_event *events, size_t count
 	struct process *p = arg;
 
 	search_index_note(p->search, events, count);
+	webhook_ends_note(p->webhook_ends, events, count);
 }
 
 /* Everything but the server, in the order of what needs what. */
@@ -138,6 +145,7 @@ static enum status start(struct process *p)
 		st = rpc_client_create("moderation", config->rpc_moderation, insecure, &s->moderation);
 	if (st == STATUS_OK) {
 		search_index_create(s, &p->search);
+		webhook_ends_create(s, &p->webhook_ends);
 		st = committer_create(&(struct committer_options){.config = config,
 					      .service = "guildhall-messaging",
 					      .publisher = p->publisher,
@@ -165,6 +173,11 @@ static enum status start(struct process *p)
 	if (st == STATUS_OK)
 		search_index_start(p->search);
 	if (st == STATUS_OK)
+		webhook_ends_start(p->webhook_ends);
+	if (st == STATUS_OK)
+		st = deliveries_start(s, &p->deliveries);
+	s->deliveries = p->deliveries;
+	if (st == STATUS_OK)
 		st = canary_start(s->db, s->committer, s->instance, &p->canary);
 	return st;
 }
@@ -177,15 +190,19 @@ static void stop(struct process *p)
 	copies_stop(p->copies);
 	purge_stop(p->purge);
 	search_index_stop(p->search);
+	webhook_ends_stop(p->webhook_ends);
+	deliveries_stop(p->deliveries);
 	notices_stop(s->notices);
 	if (s->committer != NULL)
 		committer_drain(s->committer, (int)p->config.drain_ms);
 	if (p->server != NULL)
 		rpc_server_stop(p->server);
+	deliveries_destroy(p->deliveries);
 	followup_destroy(s->followup); /* a commit that ends late still hands its call over */
 	if (s->committer != NULL)
 		committer_destroy(s->committer); /* until its threads have ended it publishes */
 	search_index_destroy(p->search); /* the committer's threads told it what they wrote */
+	webhook_ends_destroy(p->webhook_ends);
 	notices_destroy(s->notices);             /* what they commit names messages until then */
 	if (p->publisher != NULL)
 		bus_publisher_destroy(
@@ -214,7 +231,7 @@ int main(int argc, char **argv)
 
 	config_main(argc, argv, "messaging", mem, &p->config);
 	ops_signals_block();
-	if (sodium_init() < 0) {
+	if (sodium_init() < 0 || fetch_init() != STATUS_OK) {
 		log_error("random_unavailable");
 		goto out;
 	}
@@ -249,6 +266,7 @@ int main(int argc, char **argv)
 	}
 out_started:
 	stop(p);
+	fetch_finish();
 out:
 	arena_destroy(mem);
 	return rc;

@@ -11,12 +11,14 @@
 #include "services/messaging/notices.h"
 #include "services/messaging/people.h"
 #include "services/messaging/post_set.h"
+#include "services/messaging/rights.h"
 #include "services/messaging/views.h"
 
 /* One post in flight; in the call's arena, so it lives until the call is answered. */
 struct post {
 	struct service *service;
-	struct rpc_call *call;
+	struct posting what;
+	struct rpc_call *call; /* as in `what`, like the next two */
 	const pb_PostMessageRequest *rq;
 	pb_MessageReply *reply;
 	pb_UserView author;
@@ -32,9 +34,23 @@ struct post {
 	int tries;
 };
 
+static void post_ended(struct post *p, const struct post_end *end)
+{
+	if (p->what.ended != NULL)
+		p->what.ended(p->what.arg, end);
+	else if (end->retry_after_ms != 0)
+		rpc_fail_retry(p->call, end->status, end->why, end->retry_after_ms);
+	else if (end->status != STATUS_OK)
+		rpc_fail(p->call, end->status, end->why, end->field, end->detail);
+	else if (end->replayed)
+		rpc_finish_replayed(p->call);
+	else
+		rpc_finish(p->call);
+}
+
 static void post_fail(struct post *p, enum status st, const char *why, const char *field)
 {
-	rpc_fail(p->call, st, why, field, NULL);
+	post_ended(p, &(struct post_end){.status = st, .why = why, .field = field});
 }
 
 static void post_done(void *arg, const struct commit_result *result);
@@ -52,7 +68,7 @@ static enum status post_build(struct post *p)
 		.channel_id = p->row.channel_id,
 		.has_author = true,
 		.author = p->author,
-		.kind = MESSAGE_TEXT,
+		.kind = p->what.kind != 0 ? p->what.kind : MESSAGE_TEXT,
 		.content = p->rq->content,
 		.parent_id = p->row.parent_id,
 		.root_id = p->row.root_id,
@@ -60,6 +76,9 @@ static enum status post_build(struct post *p)
 		.created_at_ms = (uint64_t)p->row.at_ms,
 		.has_mentions = p->mentions_some,
 		.mentions = p->mentions,
+		.webhook_id = p->what.webhook_id,
+		.shown_name = (char *)p->what.shown_name,
+		.shown_avatar = (char *)p->what.shown_avatar,
 	};
 	p->reply->has_channel = true;
 	rights_channel_ref(&p->rights, &p->reply->channel);
@@ -75,7 +94,7 @@ static enum status post_build(struct post *p)
 	posted->has_message = true;
 	posted->message = p->reply->message;
 	p->row.audience = p->rights.audience;
-	p->row.slow_exempt = rights_slow_exempt(&p->rights, p->author.bot);
+	p->row.slow_exempt = p->what.only != NULL || rights_slow_exempt(&p->rights, p->author.bot);
 	return event_encode(p->call->mem, &event, &p->row.payload, &p->row.payload_length);
 }
 
@@ -83,6 +102,7 @@ static void post_submit(struct post *p)
 {
 	p->op = (struct commit_op){0};
 	commit_op_from_call(&p->op, p->call);
+	p->op.actor_id = p->author.id; /* also of what the system posts */
 	p->op.streams[0] = p->rights.stream;
 	p->op.stream_count = 1;
 	p->op.checks[0] = (struct commit_check){
@@ -131,6 +151,17 @@ static enum status post_find_root(struct post *p)
 	return st;
 }
 
+static enum status post_rights(struct post *p, enum rights_from from, const char **out_why)
+{
+	enum status st = rights_of_channel(p->service, p->call, p->rq->channel_id, from, &p->rights);
+
+	if (st == STATUS_OK)
+		st = rights_need_post(&p->rights, p->rq->parent_id != 0, out_why);
+	if (p->what.only != NULL)
+		p->rights.bits = bits_and(p->rights.bits, *p->what.only);
+	return st;
+}
+
 /* What the text mentions, judged anew with every try. May replace the rights: a right to mention everybody that was given
  * since they were cached raises no epoch. */
 static enum status post_mentions(struct post *p, const char **out_why)
@@ -145,9 +176,7 @@ static enum status post_mentions(struct post *p, const char **out_why)
 		mentions_settle(p->call->mem, p->names, &answer, &p->rights, NULL, &p->mentions, &missing);
 	if (!missing || !p->rights.cached)
 		return STATUS_OK;
-	st = rights_of_channel(p->service, p->call, p->row.channel_id, RIGHTS_FRESH, &p->rights);
-	if (st == STATUS_OK)
-		st = rights_need_post(&p->rights, p->rq->parent_id != 0, out_why);
+	st = post_rights(p, RIGHTS_FRESH, out_why);
 	if (st == STATUS_OK)
 		p->mentions_some = mentions_settle(
 			p->call->mem, p->names, &answer, &p->rights, NULL, &p->mentions, &missing);
@@ -173,10 +202,7 @@ static void post_answer_earlier(struct post *p, const char *first)
 	enum status st = message_written(p->service, p->call, p->earlier_id, first, &p->reply->message);
 
 	p->reply->has_message = true;
-	if (st == STATUS_OK)
-		rpc_finish_replayed(p->call);
-	else
-		post_fail(p, st, NULL, NULL);
+	post_ended(p, &(struct post_end){.status = st, .replayed = true});
 }
 
 /* Followup thread. The answer is its message as it is now, for who may see that. The commit found the request
@@ -204,7 +230,7 @@ static void post_refuse(struct post *p, enum status st, const char *why, const c
 	if (st == STATUS_FIELD_INVALID && p->rq->nonce != NULL) /* the request id was made of it */
 		no.field = "nonce";
 	if (st != STATUS_OK) {
-		rpc_fail(p->call, st, no.why, no.field, no.detail);
+		post_ended(p, &(struct post_end){st, no.why, no.field, no.detail, 0, false});
 		return;
 	}
 	p->earlier_id = result.object_id;
@@ -218,17 +244,13 @@ static void post_go(struct post *p, enum rights_from from)
 	struct service *s = p->service;
 	const char *why = NULL, *field = NULL;
 
-	enum status st = rights_of_channel(s, p->call, p->rq->channel_id, from, &p->rights);
-	if (st == STATUS_OK)
-		st = rights_need_post(&p->rights, p->rq->parent_id != 0, &why);
+	enum status st = post_rights(p, from, &why);
 	if (st != STATUS_OK && p->rights.cached) {
 		why = NULL;
-		st = rights_of_channel(s, p->call, p->rq->channel_id, RIGHTS_FRESH, &p->rights);
-		if (st == STATUS_OK)
-			st = rights_need_post(&p->rights, p->rq->parent_id != 0, &why);
+		st = post_rights(p, RIGHTS_FRESH, &why);
 	}
 	/* Known a moment ago, unless the rights are of another log than that was. */
-	if (st == STATUS_OK && from == RIGHTS_FRESH)
+	if (st == STATUS_OK && from == RIGHTS_FRESH && p->what.author == NULL)
 		st = people_see(s, p->call->mem, &p->call->header->actor, p->call->deadline_mono_ms);
 	/* Not before the rights: whether a message exists is not for everybody to know. */
 	if (st == STATUS_OK && p->rq->parent_id != 0 && p->row.root_id == 0) {
@@ -277,12 +299,14 @@ static void post_done(void *arg, const struct commit_result *result)
 		p->reply->message.seq = p->row.seq;
 		if (p->tells)
 			notices_tell(p->service->notices, p->row.id, p->call->header->trace_id);
-		rpc_finish(p->call);
+		post_ended(p, &(struct post_end){.status = STATUS_OK});
 	} else if (result->status == STATUS_SLOW_MODE && p->rights.cached) {
 		post_later(
 			p, post_again); /* a right to pass may have been given since: that raises no epoch */
 	} else if (result->status == STATUS_SLOW_MODE) {
-		rpc_fail_retry(p->call, STATUS_SLOW_MODE, result->why, (uint32_t)p->row.wait_ms);
+		post_ended(p, &(struct post_end){.status = STATUS_SLOW_MODE,
+				      .why = result->why,
+				      .retry_after_ms = (uint32_t)p->row.wait_ms});
 	} else if (result->status == STATUS_STALE && result->why == NULL) {
 		rights_cache_drop(p->service->rights, p->call->header->actor_id, p->rq->channel_id);
 		if (++p->tries <= JUDGE_TRIES)
@@ -290,7 +314,9 @@ static void post_done(void *arg, const struct commit_result *result)
 		else
 			post_fail(p, STATUS_BUSY, NULL, NULL);
 	} else {
-		rpc_fail(p->call, result->status, result->why, result->field, result->detail);
+		struct arena *mem = p->call->mem; /* the result's strings die with its batch */
+		post_ended(p, &(struct post_end){result->status, arena_strdup(mem, result->why), arena_strdup(mem, result->field),
+				      arena_strdup(mem, result->detail), 0, false});
 	}
 }
 
@@ -316,34 +342,44 @@ static enum status post_check(const pb_PostMessageRequest *rq, const pb_RpcHeade
 	return STATUS_OK;
 }
 
-void post_message(void *service, struct rpc_call *call, const void *request, void *reply)
+void post_start(struct service *s, const struct posting *what)
 {
-	struct service *s = service;
-	const pb_PostMessageRequest *rq = request;
-	const char *why = NULL, *field = NULL;
-
-	enum status st = post_check(rq, call->header, &why, &field);
-	if (st != STATUS_OK) {
-		rpc_fail(call, st, why, field, NULL);
-		return;
-	}
+	struct rpc_call *call = what->call;
 	struct post *p = ARENA_NEW(call->mem, struct post);
+
 	p->service = s;
+	p->what = *what;
 	p->call = call;
-	p->rq = rq;
-	p->reply = reply;
-	p->author = author_view(&call->header->actor);
-	p->row.channel_id = rq->channel_id;
-	p->row.parent_id = rq->parent_id;
-	p->row.content = rq->content;
-	p->row.nonce = rq->nonce;
+	p->rq = what->rq;
+	p->reply = what->reply;
+	p->author = author_view(what->author != NULL ? what->author : &call->header->actor);
+	p->row.channel_id = what->rq->channel_id;
+	p->row.parent_id = what->rq->parent_id;
+	p->row.content = what->rq->content;
+	p->row.nonce = what->rq->nonce;
+	p->row.kind = what->kind;
+	p->row.webhook_id = what->webhook_id;
+	p->row.shown_name = what->shown_name;
+	p->row.shown_avatar = what->shown_avatar;
 	p->row.at_ms = clock_wall_ms();
-	p->names = mentions_find(call->mem, rq->content);
-	st = service_next_id(s, &p->row.id);
-	if (st == STATUS_OK)
+	p->names = mentions_find(call->mem, what->rq->content);
+	enum status st = service_next_id(s, &p->row.id);
+	if (st == STATUS_OK && what->author == NULL)
 		st = people_see(s, call->mem, &call->header->actor, call->deadline_mono_ms);
 	if (st != STATUS_OK)
 		post_fail(p, st, NULL, NULL);
 	else
 		post_go(p, RIGHTS_CACHED);
+}
+
+void post_message(void *service, struct rpc_call *call, const void *request, void *reply)
+{
+	const pb_PostMessageRequest *rq = request;
+	const char *why = NULL, *field = NULL;
+
+	enum status st = post_check(rq, call->header, &why, &field);
+	if (st != STATUS_OK)
+		rpc_fail(call, st, why, field, NULL);
+	else
+		post_start(service, &(struct posting){.call = call, .rq = rq, .reply = reply});
 }

@@ -20,10 +20,11 @@ enum post_verdict {
  * there took the other index and read the whole channel; a join by id scanned all messages), and ctid joins,
  * which have one plan only.
  *
- * Two of them: the more that mentions take (columns, arrays, rows) is paid for by every post of a statement, and few have any.
+ * Two of them: what only some posts have (mentions, another kind, a webhook) costs columns, arrays and rows, which every post of a
+ * statement pays for.
  */
 /* clang-format off */
-#define POST_SQL(own_arrays, own_columns, stored, rows) \
+#define POST_SQL(own_arrays, own_columns, stored, values, rows) \
 	"WITH " COMMIT_SET_JUDGED( \
 		"$11::int8[], $12::int8[], $13::int8[], $14::int8[], $15::text[], $16::text[], $17::int8[], $18::bool[]," \
 		" $19::text[], $20::bytea[]" own_arrays, \
@@ -57,7 +58,7 @@ enum post_verdict {
 	" WINDOW of_channel AS (PARTITION BY channel_id ORDER BY i), of_author AS (PARTITION BY channel_id, actor ORDER BY i))" \
 	", messages AS (INSERT INTO messaging.messages (id, channel_id, seq, author_id, content, parent_id, root_id, nonce, created_at_ms," \
 	"  place" stored ")" \
-	" SELECT message_id, channel_id, seq, actor, content, nullif(parent_id, 0), nullif(root_id, 0), nonce, made_at_ms, place" stored \
+	" SELECT message_id, channel_id, seq, actor, content, nullif(parent_id, 0), nullif(root_id, 0), nonce, made_at_ms, place" values \
 	" FROM posts)" \
 	rows \
 	", channels AS (UPDATE messaging.channels c SET last_message_id = p.message_id, counted = p.place," \
@@ -80,8 +81,11 @@ enum post_verdict {
 	" last_read_seq = EXCLUDED.last_read_seq, counted = EXCLUDED.counted, last_post_at_ms = EXCLUDED.last_post_at_ms)" \
 	" SELECT " COMMIT_SET_COLUMNS ", wait_ms FROM numbered"
 
-static const struct db_stmt mentions_stmt = {"messaging_post_mentions", POST_SQL(
-	", $21::bytea[], $22::text[], $23::text[]", ", mentions, subjects, kinds", ", mentions",
+static const struct db_stmt rich_stmt = {"messaging_post_rich", POST_SQL(
+	", $21::bytea[], $22::text[], $23::text[], $24::int4[], $25::int8[], $26::text[], $27::text[]",
+	", mentions, subjects, kinds, message_kind, webhook_id, shown_name, shown_avatar",
+	", mentions, kind, webhook_id, shown_name, shown_avatar",
+	", mentions, message_kind::int2, nullif(webhook_id, 0), shown_name, shown_avatar",
 	", mentioned AS (INSERT INTO messaging.mentions (message_id, subject_id, channel_id, seq, kind, author_id, told)"
 	" SELECT p.message_id, w.subject, p.channel_id, p.seq, w.kind, p.actor, w.kind NOT IN (1, 5)"
 	" FROM posts p CROSS JOIN LATERAL unnest(p.subjects::int8[], p.kinds::int2[]) AS w(subject, kind)"
@@ -90,26 +94,35 @@ static const struct db_stmt mentions_stmt = {"messaging_post_mentions", POST_SQL
 
 #define ROW(op) ((struct post_row *)(op)->arg)
 
-static bool with_mentions(struct commit_op *const *ops, size_t n)
+static bool is_rich(const struct post_row *row)
+{
+	return row->mentions != NULL || row->subjects != NULL || row->kind > MESSAGE_TEXT || row->webhook_id != 0;
+}
+
+static bool some_rich(struct commit_op *const *ops, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		if (ROW(ops[i])->mentions != NULL || ROW(ops[i])->subjects != NULL)
+		if (is_rich(ROW(ops[i])))
 			return true;
 	return false;
 }
 
 static const struct db_stmt *post_choose(struct commit_op *const *ops, size_t n)
 {
-	return with_mentions(ops, n) ? &mentions_stmt : &post_set.stmt;
+	return some_rich(ops, n) ? &rich_stmt : &post_set.stmt;
 }
 
-/* $21 .. $23 */
-static void put_mentions(struct commit_op *const *ops, size_t n, struct db_params *params)
+/* $21 .. $27 */
+static void put_rich(struct commit_op *const *ops, size_t n, struct db_params *params)
 {
 	const void **mentions = ARENA_ARRAY(params->mem, n, const void *);
 	size_t *lengths = ARENA_ARRAY(params->mem, n, size_t);
 	const char **subjects = ARENA_ARRAY(params->mem, n, const char *),
 		   **kinds = ARENA_ARRAY(params->mem, n, const char *);
+	int32_t *message_kinds = ARENA_ARRAY(params->mem, n, int32_t);
+	uint64_t *webhooks = ARENA_ARRAY(params->mem, n, uint64_t);
+	const char **names = ARENA_ARRAY(params->mem, n, const char *),
+		   **avatars = ARENA_ARRAY(params->mem, n, const char *);
 
 	for (size_t i = 0; i < n; i++) {
 		const struct post_row *row = ROW(ops[i]);
@@ -117,10 +130,18 @@ static void put_mentions(struct commit_op *const *ops, size_t n, struct db_param
 		lengths[i] = row->mentions_length;
 		subjects[i] = row->subjects;
 		kinds[i] = row->kinds;
+		message_kinds[i] = row->kind != 0 ? (int32_t)row->kind : MESSAGE_TEXT;
+		webhooks[i] = row->webhook_id;
+		names[i] = row->shown_name;
+		avatars[i] = row->shown_avatar;
 	}
 	db_put_byteas(params, mentions, lengths, n);
 	db_put_texts(params, subjects, n);
 	db_put_texts(params, kinds, n);
+	db_put_i32s(params, message_kinds, n);
+	db_put_ids(params, webhooks, n);
+	db_put_texts(params, names, n);
+	db_put_texts(params, avatars, n);
 }
 
 static enum status post_encode(struct commit_op *const *ops, size_t n, struct db_params *params)
@@ -161,8 +182,8 @@ static enum status post_encode(struct commit_op *const *ops, size_t n, struct db
 	db_put_bools(params, exempt, n);
 	db_put_texts(params, audiences, n);
 	db_put_byteas(params, payloads, lengths, n);
-	if (with_mentions(ops, n))
-		put_mentions(ops, n, params);
+	if (some_rich(ops, n))
+		put_rich(ops, n, params);
 	return STATUS_OK;
 }
 
@@ -209,7 +230,7 @@ static enum status post_decode(struct commit_op *op, const struct db_rows *rows,
 }
 
 const struct commit_set post_set = {
-	.stmt = {"messaging_post", POST_SQL("", "", "", "")},
+	.stmt = {"messaging_post", POST_SQL("", "", "", "", "")},
 	.choose = post_choose,
 	.encode = post_encode,
 	.decode = post_decode,

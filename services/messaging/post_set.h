@@ -21,6 +21,9 @@ struct post_row {
 	const uint8_t *mentions; /* the encoded MentionsView, or NULL */
 	size_t mentions_length;
 	const char *subjects, *kinds; /* "{5,16}" and "{1,2}": the rows of messaging.mentions; NULL: none */
+	uint32_t kind;                /* enum message_kind; 0: text */
+	uint64_t webhook_id;          /* that it came through, or 0 */
+	const char *shown_name, *shown_avatar; /* or NULL */
 	/* -- out */
 	uint64_t seq; /* written: of its event */
 	int64_t committed_at_ms;

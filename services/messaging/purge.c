@@ -8,6 +8,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/db/log.h"
+#include "services/messaging/deliveries.h"
 
 #define CHUNK         500
 #define FIRST_AFTER_S 60
@@ -169,6 +170,25 @@ static enum status purge_channels(
 	return db_query(conn, mem, &channels_gone_stmt, &params, NULL);
 }
 
+/* Of channels, or ended on their own: a few. */
+static const struct db_stmt webhooks_stmt = {
+	"messaging_purge_webhooks",
+	"DELETE FROM messaging.webhooks WHERE deleted_at_ms IS NOT NULL AND deleted_at_ms < $1",
+};
+
+static enum status purge_webhooks(struct db_conn *conn, struct arena *mem, int64_t before_ms, uint64_t *rows_gone)
+{
+	struct db_params params;
+	struct db_rows rows = {0};
+
+	db_params_begin(&params, mem);
+	db_put_i64(&params, before_ms);
+	enum status st = db_query(conn, mem, &webhooks_stmt, &params, &rows);
+	if (st == STATUS_OK)
+		*rows_gone += (uint64_t)rows.affected;
+	return st == STATUS_OK ? deliveries_purge(conn, mem, before_ms, rows_gone) : st;
+}
+
 enum status purge_round(
 	struct db_conn *conn, struct arena *mem, int64_t deleted_before_ms, uint64_t *out_rows)
 {
@@ -178,6 +198,8 @@ enum status purge_round(
 	enum status st = purge_messages(conn, mem, deleted_before_ms, out_rows);
 	while (st == STATUS_OK && more)
 		st = purge_channels(conn, mem, deleted_before_ms, out_rows, &more);
+	if (st == STATUS_OK)
+		st = purge_webhooks(conn, mem, deleted_before_ms, out_rows);
 	return st == STATUS_OK ? db_query(conn, mem, &segments_stmt, NULL, NULL) : st;
 }
 

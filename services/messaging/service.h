@@ -14,6 +14,7 @@ struct rights_cache;
 struct people;
 struct followup;
 struct notices;
+struct deliveries;
 
 struct service {
 	const struct config *config;
@@ -27,6 +28,7 @@ struct service {
 	struct people *people;
 	struct followup *followup; /* threads for what a committer's callback may not do */
 	struct notices *_Atomic notices; /* tells people that they were mentioned; NULL: a scan of another copy will */
+	struct deliveries *deliveries; /* asks the receivers of outgoing webhooks; NULL: another copy will */
 };
 
 /* Why an answer is refused after three tries: rights kept changing in between. */

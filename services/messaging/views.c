@@ -86,6 +86,9 @@ void message_from_row(struct arena *mem, const struct db_rows *rows, int row, in
 	out->deleted_at_ms = db_id(rows, row, c++);
 	out->silent = db_bool(rows, row, c++);
 	out->has_mentions = mentions_from_row(mem, rows, row, c++, &out->mentions);
+	out->webhook_id = db_id(rows, row, c++);
+	out->shown_name = copied(mem, rows, row, c++);
+	out->shown_avatar = copied(mem, rows, row, c++);
 	if (!out->has_author)
 		return;
 	person_from_row(mem, rows, row, c, &out->author);

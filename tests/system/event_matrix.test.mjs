@@ -80,6 +80,7 @@ const afterBoth = (first, second, body) => async (place) => {
   await owner().ok('DELETE', `${path}${second}`);
   return of({ message_id: id });
 };
+const newWebhook = () => owner().ok('POST', `/v1/channels/${p.channel.id}/webhooks`, { name: 'w' });
 const role = async () => owner().ok('POST', `${team()}/roles`, { name: 'r' });
 const spareChannel = (extra = {}) => owner().ok('POST', '/v1/channels', { name: 'spare', team_id: p.team.id, ...extra });
 const channelState = (...steps) => async () => {
@@ -193,6 +194,17 @@ const table = {
   message_deleted: { in: true, act: by('DELETE', '') },
   reaction_added: { in: true, act: by('PUT', '/reactions/%F0%9F%91%8D') },
   reaction_removed: { in: true, act: afterBoth('PUT', '/reactions/%F0%9F%91%8D') },
+  webhook_created: { hears: inChannel, act: async () => of({ webhook_id: (await newWebhook()).id }) },
+  webhook_updated: { hears: inChannel, act: async () => {
+    const { id } = await newWebhook();
+    await owner().ok('PATCH', `/v1/webhooks/${id}`, { name: 'renamed' });
+    return of({ webhook_id: id });
+  } },
+  webhook_deleted: { hears: inChannel, act: async () => {
+    const { id } = await newWebhook();
+    await owner().ok('DELETE', `/v1/webhooks/${id}`);
+    return of({ webhook_id: id });
+  } },
   message_pinned: { in: true, act: by('PUT', '/pin', {}) },
   message_unpinned: { in: true, act: afterBoth('PUT', '/pin', {}) },
   user_typing: { in: true, act: async (place) => {

@@ -60,12 +60,17 @@ const cases = {
   '/channels/{channel}/messages/{message}/replies': {
     make: () => ({ path: `/v1/channels/${channel.id}/messages/${root.id}/replies`, body: { content: name('hello') } }), other: () => ({ content: 'other' }),
   },
+  '/channels/{channel}/webhooks': {
+    make: async () => ({ path: `/v1/channels/${(await newChannel()).id}/webhooks`, body: { name: 'one' } }), other: () => ({ name: 'two' }), secret: ['token'],
+  },
+  '/channels/{channel}/commands/{command}': { make: () => ({ path: `/v1/channels/${channel.id}/commands/shrug`, body: { input: name('hello') } }), other: () => ({ input: 'other' }) },
 };
 
 // Why there is nothing to remember.
 const exempt = {
   '/accounts': 'nobody is signed in whose key it could be, and its body holds a password',
   '/sessions': 'the same, and its answer is a secret',
+  '/webhooks/{webhook}/{secret}': 'nobody is signed in: its keys are the webhook\'s own, and webhooks.test.mjs has them',
   '/channels/{channel}/typing': 'ephemeral: it is said again anyway',
 };
 

@@ -351,6 +351,29 @@ const table = {
   'GET /search/messages': { policy: signedIn, call: () => ({ path: '/v1/search/messages?query=hello' }) },
   'GET /unread': { policy: signedIn, call: () => ({ path: '/v1/unread' }) },
 
+  'POST /channels/{channel}/webhooks': { policy: channelOwner, call: async () => ({ path: `/v1/channels/${await p.freshChannel()}/webhooks`, body: { name: 'w' } }) },
+  'GET /channels/{channel}/webhooks': { policy: channelOwner, call: () => ({ path: `${channel()}/webhooks` }) },
+  'GET /webhooks/{webhook}': { policy: channelOwner, call: webhookCall('GET') },
+  'PATCH /webhooks/{webhook}': { policy: channelOwner, call: webhookCall('PATCH', { name: 'other' }) },
+  'DELETE /webhooks/{webhook}': { policy: channelOwner, call: webhookCall('DELETE') },
+  /* The token is the right, whoever shows it. */
+  'POST /webhooks/{webhook}/{secret}': {
+    policy: everybody('ok'),
+    call: async () => {
+      const hook = await freshWebhook();
+      return { path: `/v1/webhooks/${hook.id}/${hook.token}`, body: { content: 'from outside' } };
+    },
+  },
+  'DELETE /webhooks/{webhook}/{secret}': {
+    policy: everybody('ok'),
+    call: async () => {
+      const hook = await freshWebhook();
+      return { path: `/v1/webhooks/${hook.id}/${hook.token}` };
+    },
+  },
+  'GET /channels/{channel}/commands': { policy: inChannel, call: () => ({ path: `${channel()}/commands` }) },
+  'POST /channels/{channel}/commands/{command}': { policy: posting, call: () => ({ path: `${channel()}/commands/shrug`, body: {} }), unchanged: () => `${channel()}/messages?limit=1` },
+
   'POST /channels/{channel}/typing': { policy: posting, call: () => ({ path: `${channel()}/typing`, body: {} }) },
   'GET /users/{user}/presence': { policy: signedIn, call: () => ({ path: `/v1/users/${p.id.member}/presence` }) },
   'GET /me/presence': { policy: signedIn, call: () => ({ path: '/v1/me/presence' }) },
@@ -387,6 +410,16 @@ function botTokenCall(body) {
     const bot = await freshBot();
     const { id } = await p.owner.rest.ok('POST', `/v1/bots/${bot.id}/tokens`, { label: 'x', scopes: ['read'] });
     return { path: `/v1/bots/${bot.id}/tokens/${id}`, body, still: `/v1/bots/${bot.id}/tokens` };
+  };
+}
+/* A channel takes 15. */
+async function freshWebhook() {
+  return p.owner.rest.ok('POST', `/v1/channels/${await p.freshChannel()}/webhooks`, { name: 'fresh' });
+}
+function webhookCall(method, body) {
+  return async () => {
+    const { id } = await freshWebhook();
+    return { path: `/v1/webhooks/${id}`, body, still: method === 'GET' ? undefined : `/v1/webhooks/${id}` };
   };
 }
 function onMessage(suffix, body) {

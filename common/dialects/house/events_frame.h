@@ -66,3 +66,7 @@ void house_render_roles_reordered(struct frame *f);
 void house_render_team_member_roles_updated(struct frame *f);
 void house_render_override_set(struct frame *f);
 void house_render_override_removed(struct frame *f);
+/* ---- events_webhooks.c */
+void house_render_webhook_created(struct frame *f);
+void house_render_webhook_updated(struct frame *f);
+void house_render_webhook_deleted(struct frame *f);

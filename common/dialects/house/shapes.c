@@ -347,6 +347,9 @@ static void message_object(struct json_writer *w, const pb_MessageView *message,
 	mentions_object(w, &message->mentions);
 	jw_kv(w, str, "nonce", message->nonce);
 	jw_kv(w, bool, "silent", message->silent);
+	jw_kv(w, uuid, "webhook_id", message->webhook_id);
+	jw_kv(w, str, "shown_name", message->shown_name);
+	jw_kv(w, str, "shown_avatar_url", message->shown_avatar);
 	jw_kv(w, time, "created_at", (int64_t)message->created_at_ms);
 	jw_kv(w, time, "edited_at", (int64_t)message->edited_at_ms);
 	jw_kv(w, u64, "seq", message->seq != 0 ? message->seq : seq);
@@ -410,6 +413,59 @@ void house_invite(struct json_writer *w, const pb_InviteView *invite)
 		jw_kv(w, u64, "member_count", invite->team.member_count);
 		jw_object_end(w);
 	}
+	jw_object_end(w);
+}
+
+static void webhook_keys(struct json_writer *w, const pb_WebhookView *webhook)
+{
+	jw_kv(w, uuid, "id", webhook->id);
+	jw_kv(w, uuid, "team_id", webhook->team_id);
+	jw_kv(w, uuid, "channel_id", webhook->channel_id);
+	word(w, "kind", webhook_kind_word(webhook->kind));
+	jw_kv(w, str, "name", webhook->name);
+	jw_kv(w, str, "avatar_url", webhook->avatar);
+	jw_kv(w, uuid, "bot_id", webhook->bot_id);
+	jw_kv(w, uuid, "owner_id", webhook->owner_id);
+	jw_kv(w, str, "trigger", webhook->trigger);
+	jw_kv(w, str, "url", webhook->url);
+	jw_kv(w, time, "created_at", (int64_t)webhook->created_at_ms);
+	jw_kv(w, time, "updated_at", (int64_t)webhook->updated_at_ms);
+}
+
+void house_webhook(struct json_writer *w, const pb_WebhookView *webhook)
+{
+	jw_object(w);
+	webhook_keys(w, webhook);
+	jw_object_end(w);
+}
+
+void house_webhook_made(struct json_writer *w, const pb_WebhookReply *made)
+{
+	jw_object(w);
+	webhook_keys(w, &made->webhook);
+	jw_kv(w, str, "token", made->token);
+	jw_kv(w, str, "secret", made->secret);
+	jw_object_end(w);
+}
+
+void house_command(struct json_writer *w, const pb_CommandView *command)
+{
+	jw_object(w);
+	jw_kv(w, str, "word", command->word);
+	jw_kv(w, str, "description", command->description);
+	jw_kv(w, uuid, "webhook_id", command->webhook_id);
+	jw_object_end(w);
+}
+
+void house_command_result(struct json_writer *w, const pb_RunCommandReply *result)
+{
+	jw_object(w);
+	jw_key(w, "message");
+	if (result->has_message)
+		house_message(w, &result->message, 0);
+	else
+		jw_null(w);
+	jw_kv(w, bool, "waiting", result->waiting);
 	jw_object_end(w);
 }
 

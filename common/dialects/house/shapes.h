@@ -74,6 +74,11 @@ void house_edit(struct json_writer *w, const pb_EditView *edit);
 void house_ban(struct json_writer *w, const pb_BanView *ban);
 /* With the team's preview when the view has it. */
 void house_invite(struct json_writer *w, const pb_InviteView *invite);
+void house_webhook(struct json_writer *w, const pb_WebhookView *webhook);
+/* With what is told once, by the call that made it; null in a repeat of that call, and a secret that it has none of. */
+void house_webhook_made(struct json_writer *w, const pb_WebhookReply *made);
+void house_command(struct json_writer *w, const pb_CommandView *command);
+void house_command_result(struct json_writer *w, const pb_RunCommandReply *result);
 /* Everything that its hash is made of, in the spelling that is hashed. */
 void house_audit(struct json_writer *w, const pb_AuditView *entry);
 /* The key `target` with kind and id. */

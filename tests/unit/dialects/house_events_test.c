@@ -503,6 +503,37 @@ static void reaction_removed(pb_Event *e)
 {
 	e->body.reaction_removed = reaction(0);
 }
+static pb_WebhookEvent webhook_event(void)
+{
+	return (pb_WebhookEvent){.has_channel = true,
+		.channel = ref,
+		.has_webhook = true,
+		.webhook = {.id = MESSAGE,
+			.team_id = TEAM,
+			.channel_id = CHANNEL,
+			.kind = WEBHOOK_OUTGOING,
+			.name = (char *)"weather",
+			.bot_id = BOB,
+			.owner_id = ALICE,
+			.trigger = (char *)"weather",
+			.created_at_ms = AT_MS}};
+}
+static void webhook_created(pb_Event *e)
+{
+	e->body.webhook_created = webhook_event();
+}
+static void webhook_updated(pb_Event *e)
+{
+	static char *names[] = {(char *)"avatar_url", (char *)"trigger", (char *)"url"};
+
+	e->body.webhook_updated = webhook_event();
+	e->body.webhook_updated.changed_count = 3;
+	e->body.webhook_updated.changed = names;
+}
+static void webhook_deleted(pb_Event *e)
+{
+	e->body.webhook_deleted = webhook_event();
+}
 static pb_MessagePinned pinned(bool on)
 {
 	static pb_ReactionView reactions[] = {{.emoji = (char *)"⛵", .count = 2, .me = true}};
@@ -654,6 +685,10 @@ static const struct sample samples[] = {
 	SAMPLE("message_pinned", message_pinned, message_pinned, IN_TEAM),
 	SAMPLE("message_pinned.detail", message_pinned, message_pinned, IN_TEAM, .detail = true),
 	SAMPLE("message_unpinned", message_unpinned, message_unpinned, IN_TEAM),
+	SAMPLE("webhook_created", webhook_created, webhook_created, IN_TEAM),
+	SAMPLE("webhook_created.detail", webhook_created, webhook_created, IN_TEAM, .detail = true),
+	SAMPLE("webhook_updated", webhook_updated, webhook_updated, IN_TEAM),
+	SAMPLE("webhook_deleted", webhook_deleted, webhook_deleted, IN_TEAM),
 	SAMPLE("bookmark_updated", bookmark_changed, bookmark_changed, TO_USER),
 	SAMPLE("user_mentioned", user_mentioned, user_mentioned, TO_USER),
 	SAMPLE("user_mentioned.reply.detail", user_mentioned, user_mentioned_reply, TO_USER, .detail = true),

@@ -104,6 +104,16 @@ ROUTE("PUT",    "/channels/{channel}/read",                                 SESS
 ROUTE("GET",    "/search/messages",                                         SESSION, READ,     READ,  search_messages)
 ROUTE("GET",    "/unread",                                                  SESSION, READ,     READ,  unread_list)
 
+ROUTE("POST",   "/channels/{channel}/webhooks",                             SESSION, CHANNELS, WRITE, webhooks_create)
+ROUTE("GET",    "/channels/{channel}/webhooks",                             SESSION, CHANNELS, READ,  webhooks_list)
+ROUTE("GET",    "/webhooks/{webhook}",                                      SESSION, CHANNELS, READ,  webhooks_get)
+ROUTE("PATCH",  "/webhooks/{webhook}",                                      SESSION, CHANNELS, WRITE, webhooks_patch)
+ROUTE("DELETE", "/webhooks/{webhook}",                                      SESSION, CHANNELS, WRITE, webhooks_delete)
+ROUTE("POST",   "/webhooks/{webhook}/{secret}",                             NONE,    NONE,     WRITE, webhooks_run)
+ROUTE("DELETE", "/webhooks/{webhook}/{secret}",                             NONE,    NONE,     WRITE, webhooks_delete_by_token)
+ROUTE("GET",    "/channels/{channel}/commands",                             SESSION, READ,     READ,  commands_list)
+ROUTE("POST",   "/channels/{channel}/commands/{command}",                   SESSION, WRITE,    POST,  commands_run)
+
 ROUTE("POST",   "/channels/{channel}/typing",                               SESSION, WRITE,    WRITE, typing_set)
 ROUTE("GET",    "/me/presence",                                             SESSION, READ,     READ,  my_presence_get)
 ROUTE("PUT",    "/me/presence",                                             SESSION, WRITE,    WRITE, my_presence_put)

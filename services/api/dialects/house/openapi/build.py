@@ -62,6 +62,8 @@ PROBLEMS = {
 }
 PATH_PARAMETERS = {
     "code": ("string", "the code of an invite"),
+    "command": ("string 1..64", "the word, percent-encoded"),
+    "secret": ("string", "the token of a webhook"),
     "emoji": ("string 1..32", "an emoji of Unicode or a word, percent-encoded"),
 }
 
