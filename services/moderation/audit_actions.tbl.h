@@ -5,6 +5,7 @@
 AUDIT(team_updated,              TEAM)     /* from and to of each field */
 AUDIT(team_deleted,              TEAM)     /* name */
 AUDIT(owner_transferred,         TEAM)     /* owner_id from and to */
+AUDIT(team_setting_changed,      TEAM)     /* name; value, as JSON text, from and to */
 AUDIT(member_added,              USER)
 AUDIT(member_kicked,             USER)
 AUDIT(member_banned,             USER)     /* expires_at */

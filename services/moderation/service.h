@@ -63,6 +63,7 @@ rpc_handler serve_create_role, serve_update_role, serve_delete_role, serve_list_
 rpc_handler serve_add_member_role, serve_remove_member_role;
 rpc_handler serve_set_override, serve_remove_override, serve_list_overrides, serve_explain;
 rpc_handler serve_list_permissions, serve_get_rules, serve_set_rules, serve_clear_rules;
+rpc_handler serve_list_settings, serve_get_setting, serve_set_settings;
 rpc_handler serve_fetch_events, serve_stream_heads;
 
 /* Every call of moderation, each bound once; rpc_bindings_complete is asked at start. */

@@ -229,7 +229,7 @@ const table = {
   } },
 };
 /* What has no call in this dialect: events other dialects cause. */
-const foreign = ['member_nickname_updated'];
+const foreign = ['member_nickname_updated', 'team_setting_updated'];
 
 const newSession = (name) => p.root.ok('POST', '/v1/sessions', { username: p.people[name].username, password: p.people[name].password });
 

@@ -288,6 +288,21 @@ static void render_audit_recorded(struct frame *f)
 	}
 }
 
+static void render_team_setting_updated(struct frame *f)
+{
+	const pb_TeamSettingChanged *e = &f->body->body.team_setting_changed;
+	struct json_writer *w = frame_open(f);
+
+	jw_kv(w, uuid, "team_id", e->team_id);
+	who(w, f->body->has_actor, &f->body->actor);
+	jw_kv(w, str, "name", e->name);
+	jw_key(w, "value");
+	if (e->value != NULL)
+		jw_raw(w, e->value, strlen(e->value));
+	else
+		jw_null(w);
+}
+
 /* ---- members of channels. The given moderation events name the person in the channel's copy only: on his
  * own topic the topic says who he is. */
 

@@ -63,6 +63,7 @@ EVENT_IN_CHANNEL(webhook_created,          "webhook_created",      PLACE_CHANNEL
 EVENT_IN_CHANNEL(webhook_updated,          "webhook_updated",      PLACE_CHANNEL | PLACE_TEAM,  house_render_webhook_updated)
 EVENT_IN_CHANNEL(webhook_deleted,          "webhook_deleted",      PLACE_CHANNEL | PLACE_TEAM,  house_render_webhook_deleted)
 EVENT(           operator_announced,       "operator_announcement", PLACE_GLOBAL,               render_operator_announcement)
+EVENT(           team_setting_changed,     "team_setting_updated", PLACE_TEAM,                  render_team_setting_updated)
 EVENT_NOT_SENT(  canary,                                                                        "[private] gateways measure the delay of events by it")
 EVENT(           status_changed,           "status_updated",       PLACE_TEAM | OWN,            render_status_updated)
 EVENT_IN_CHANNEL(typing_changed,           "user_typing",          PLACE_CHANNEL | PLACE_TEAM,  render_user_typing)

@@ -29,7 +29,7 @@ const messageOf = (m) => ({
 
 /* Events that tell of something which is no part of this state. */
 const stateless = new Set(['user_typing', 'presence_updated', 'status_updated', 'user_mentioned', 'audit_recorded', 'session_opened',
-  'session_revoked', 'team_created', 'operator_announcement']);
+  'session_revoked', 'team_created', 'team_setting_updated', 'operator_announcement']);
 
 export class Mirror {
   constructor(me, teamId) {

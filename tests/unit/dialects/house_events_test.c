@@ -228,6 +228,15 @@ static void audit_recorded(pb_Event *e)
 			.prev_hash = (pb_bytes_array_t *)&prev,
 			.hash = (pb_bytes_array_t *)&hash}};
 }
+static void team_setting_changed(pb_Event *e)
+{
+	e->body.team_setting_changed = (pb_TeamSettingChanged){
+		.team_id = TEAM, .name = (char *)"ui.emoji.enabled", .value = (char *)"{\"on\":[true,1.5,\"é\"]}"};
+}
+static void team_setting_removed(pb_Event *e)
+{
+	e->body.team_setting_changed = (pb_TeamSettingChanged){.team_id = TEAM, .name = (char *)"ui.emoji.enabled"};
+}
 static void audit_recorded_by_the_system(pb_Event *e)
 {
 	audit_recorded(e);
@@ -625,6 +634,8 @@ static const struct sample samples[] = {
 	SAMPLE("invite_created", invite_created, invite_created, IN_TEAM),
 	SAMPLE("invite_created.detail", invite_created, invite_created, IN_TEAM, .detail = true),
 	SAMPLE("invite_deleted", invite_deleted, invite_deleted, IN_TEAM),
+	SAMPLE("team_setting_updated", team_setting_changed, team_setting_changed, IN_TEAM),
+	SAMPLE("team_setting_updated.removed", team_setting_changed, team_setting_removed, IN_TEAM),
 	SAMPLE("audit_recorded", audit_recorded, audit_recorded, IN_TEAM),
 	SAMPLE("audit_recorded.detail", audit_recorded, audit_recorded, IN_TEAM, .detail = true),
 	SAMPLE("audit_recorded.system", audit_recorded, audit_recorded_by_the_system, IN_TEAM),
