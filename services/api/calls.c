@@ -195,8 +195,15 @@ static void create_token(void *service, struct rpc_call *call, const void *reque
 
 	if (!by_system(call))
 		return;
-	if (sessions_open_for(service, call->mem, &by, text_or_empty(rq->username), rq->client_label,
-		    rq->days, &session, &outcome) == STATUS_OK)
+	if (rq->dialect != 0 && rq->dialect != DIALECT_HOUSE && rq->dialect != DIALECT_CRUST) {
+		rpc_fail(call, STATUS_FIELD_INVALID, NULL, "dialect", NULL);
+		return;
+	}
+	struct session_for fields = {.username = text_or_empty(rq->username),
+		.client_label = rq->client_label,
+		.days = rq->days,
+		.dialect = (enum dialect)rq->dialect};
+	if (sessions_open_for(service, call->mem, &by, &fields, &session, &outcome) == STATUS_OK)
 		session_reply(call->mem, &session, reply);
 	finish(call, &outcome);
 }

@@ -6,6 +6,7 @@
 #include <sodium.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
@@ -112,6 +113,16 @@ static bool settings_complete(const struct config *c)
 	return false;
 }
 
+#define JWT_SECRET_LEAST 32
+
+static bool secret_long_enough(const struct config *c)
+{
+	if (c->crust_jwt_secret[0] == '\0' || strlen(c->crust_jwt_secret) >= JWT_SECRET_LEAST)
+		return true;
+	fprintf(stderr, "guildhall-api: GUILDHALL_CRUST_JWT_SECRET must have at least %d bytes\n", JWT_SECRET_LEAST);
+	return false;
+}
+
 static enum status connect_owners(struct process *p)
 {
 	const struct config *c = &p->config;
@@ -142,6 +153,8 @@ static enum status make_parts(struct process *p, struct arena *mem)
 	if (api->limits == NULL)
 		return STATUS_INTERNAL;
 	enum status st = tokens_create(api->db, TOKEN_SLOTS, &api->tokens);
+	if (st == STATUS_OK && p->config.crust_jwt_secret[0] != '\0')
+		tokens_set_jwt_secret(api->tokens, p->config.crust_jwt_secret);
 	return st == STATUS_OK
 		       ? passwords_create((int)p->config.password_threads, PASSWORD_QUEUE, &api->passwords)
 		       : st;
@@ -257,7 +270,7 @@ int main(int argc, char **argv)
 		log_error("random_unavailable");
 		goto out;
 	}
-	if (!settings_complete(&p->config)) {
+	if (!settings_complete(&p->config) || !secret_long_enough(&p->config)) {
 		rc = EXIT_USAGE;
 		goto out;
 	}

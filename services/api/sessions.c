@@ -1,11 +1,13 @@
 #include "services/api/sessions.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "common/base/clock.h"
 #include "common/base/text.h"
 #include "common/db/committer.h"
 #include "common/ops/ops.h"
+#include "common/rpc/stubs.h"
 #include "services/api/accounts.h"
 #include "services/api/accounts_end.h"
 #include "services/api/accounts_rows.h"
@@ -24,6 +26,7 @@ struct open {
 	const char *client_label, *agent, *address;
 	uint8_t token_hash[TOKEN_HASH_BYTES];
 	int64_t life_ms; /* 0: no end */
+	enum dialect dialect;
 	struct session_opened *out;
 };
 
@@ -98,6 +101,41 @@ static enum status open_work(struct log_tx *tx, void *arg)
 	return st;
 }
 
+/* What the person's roles are in the team of crust, as it numbers them: "2 117". NULL: none, or nobody can say. */
+static const char *member_of(struct api *api, struct arena *mem, const struct rpc_context *by, uint64_t account_id)
+{
+	struct rpc_client *moderation = api->owners[OWNER_moderation].client;
+	struct rpc_context system = {.trace = by->trace, .deadline_mono_ms = by->deadline_mono_ms};
+	pb_MountTeamReply team;
+	pb_MemberReply member;
+	struct rpc_outcome outcome;
+	const char *text = NULL;
+
+	if (moderation == NULL || moderation_get_mount_team(moderation, mem, &system,
+					  &(pb_MountTeamRequest){.dialect = DIALECT_CRUST}, &team, &outcome) != STATUS_OK ||
+		moderation_get_member(moderation, mem, &system,
+			&(pb_MemberRequest){.team_id = team.team.id, .user_id = account_id}, &member, &outcome) != STATUS_OK)
+		return NULL;
+	for (size_t i = 0; i < member.member.role_ids_count; i++) {
+		uint64_t role = member.member.role_ids[i];
+		text = arena_printf(mem, "%s%s%" PRIu64, text == NULL ? "" : text, text == NULL ? "" : " ",
+			role == team.admins_role_id ? 2 : role);
+	}
+	return text;
+}
+
+static void make_token(struct api *api, struct arena *mem, const struct rpc_context *by, struct open *o)
+{
+	int64_t expires_at_ms = o->life_ms == 0 ? 0 : clock_wall_ms() + o->life_ms;
+
+	if (o->dialect != DIALECT_CRUST)
+		token_make(o->out->token, o->token_hash);
+	else
+		tokens_make_long(api->tokens, mem, o->account_id, expires_at_ms,
+			tokens_are_jwt(api->tokens) ? member_of(api, mem, by, o->account_id) : NULL, o->out->token,
+			o->token_hash);
+}
+
 static enum status open_session(struct api *api, struct arena *mem, const struct rpc_context *by,
 	struct open *o, struct rpc_outcome *out)
 {
@@ -106,7 +144,7 @@ static enum status open_session(struct api *api, struct arena *mem, const struct
 	enum status st = ids_next(api->ids, clock_wall_ms(), clock_mono_ms(), &o->session_id);
 	if (st != STATUS_OK)
 		return change_refuse(out, st, NULL, NULL);
-	token_make(o->out->token, o->token_hash);
+	make_token(api, mem, by, o);
 	o->out->session_id = o->session_id;
 	change_begin(&op, by, open_work, o);
 	/* Nothing is remembered under a request id: the answer is a secret. Whoever opens it has no epoch
@@ -153,20 +191,22 @@ enum status sessions_open(struct api *api, struct arena *mem, const struct rpc_c
 		.client_label = shortened(mem, fields->client_label, 64),
 		.agent = shortened(mem, fields->agent, 256),
 		.address = shortened(mem, fields->address, 64),
-		.life_ms = api->config->session_days * DAY_MS,
+		.life_ms = (fields->dialect == DIALECT_CRUST ? api->config->crust_session_days
+							     : api->config->session_days) *
+			   DAY_MS,
+		.dialect = fields->dialect,
 		.out = out_session,
 	};
 	return open_session(api, mem, by, &o, out);
 }
 
 enum status sessions_open_for(struct api *api, struct arena *mem, const struct rpc_context *by,
-	const char *username, const char *client_label, uint32_t days, struct session_opened *out_session,
-	struct rpc_outcome *out)
+	const struct session_for *fields, struct session_opened *out_session, struct rpc_outcome *out)
 {
 	pb_UserView account;
 
 	*out_session = (struct session_opened){0};
-	enum status st = accounts_find(api, mem, username, by->deadline_mono_ms, &account, NULL);
+	enum status st = accounts_find(api, mem, fields->username, by->deadline_mono_ms, &account, NULL);
 	if (st != STATUS_OK)
 		return change_refuse(out, st, st == STATUS_NOT_FOUND ? "username" : NULL, NULL);
 	if (account.disabled)
@@ -174,8 +214,9 @@ enum status sessions_open_for(struct api *api, struct arena *mem, const struct r
 	struct open o = {
 		.mem = mem,
 		.account_id = account.id,
-		.client_label = shortened(mem, client_label, 64),
-		.life_ms = (int64_t)days * DAY_MS,
+		.client_label = shortened(mem, fields->client_label, 64),
+		.life_ms = (int64_t)fields->days * DAY_MS,
+		.dialect = fields->dialect,
 		.out = out_session,
 	};
 	return open_session(api, mem, by, &o, out);

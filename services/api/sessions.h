@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/events/kinds.h"
 #include "common/rpc/rpc.h"
 #include "services/api/api.h"
 #include "services/api/tokens.h"
@@ -16,6 +17,7 @@
 struct session_new {
 	const char *login, *password;               /* login: username or e-mail address */
 	const char *client_label, *agent, *address; /* or NULL */
+	enum dialect dialect; /* 0: house. Of crust it lives GUILDHALL_CRUST_SESSION_DAYS */
 };
 struct session_opened {
 	char token[TOKEN_TEXT_SIZE]; /* the only time it is seen */
@@ -29,9 +31,13 @@ struct session_opened {
 enum status sessions_open(struct api *api, struct arena *mem, const struct rpc_context *by,
 	const struct session_new *fields, struct session_opened *out_session, struct rpc_outcome *out);
 /* The system only: without a password. days 0: no end. STATUS_NOT_FOUND with field username. */
+struct session_for {
+	const char *username, *client_label; /* label: or NULL */
+	uint32_t days;
+	enum dialect dialect; /* 0: house */
+};
 enum status sessions_open_for(struct api *api, struct arena *mem, const struct rpc_context *by,
-	const char *username, const char *client_label, uint32_t days, struct session_opened *out_session,
-	struct rpc_outcome *out);
+	const struct session_for *fields, struct session_opened *out_session, struct rpc_outcome *out);
 
 struct session_row {
 	uint64_t id;

@@ -15,7 +15,12 @@
 #define TOKEN_PREFIX "ghs_"
 #define TOKEN_BYTES  32
 #define TOKEN_CHARS  43 /* 32 bytes as base64url without padding */
-_Static_assert(sizeof TOKEN_PREFIX - 1 + TOKEN_CHARS + 1 <= TOKEN_TEXT_SIZE, "size of a token's text");
+#define LONG_PREFIX  "ghc_"
+#define LONG_BYTES   75
+#define LONG_CHARS   100
+_Static_assert(sizeof TOKEN_PREFIX - 1 + TOKEN_CHARS + 1 <= TOKEN_TEXT_SIZE &&
+		       sizeof LONG_PREFIX - 1 + LONG_CHARS + 1 <= TOKEN_TEXT_SIZE,
+	"size of a token's text");
 
 #define KEPT_MS       2000
 #define WAYS          4
@@ -31,6 +36,7 @@ struct kept {
 
 struct tokens {
 	struct db *db;
+	const char *jwt_secret; /* NULL: JSON web tokens are not known */
 	size_t sets;
 	_Atomic uint64_t drops; /* an answer read before a drop is not kept after it */
 	pthread_mutex_t locks[SHARDS];
@@ -69,22 +75,58 @@ static void hash_text(const char *text, uint8_t out_hash[TOKEN_HASH_BYTES])
 	crypto_generichash(out_hash, TOKEN_HASH_BYTES, (const unsigned char *)text, strlen(text), NULL, 0);
 }
 
-void token_make(char out_text[TOKEN_TEXT_SIZE], uint8_t out_hash[TOKEN_HASH_BYTES])
+void tokens_set_jwt_secret(struct tokens *t, const char *secret)
 {
-	unsigned char bytes[TOKEN_BYTES];
+	t->jwt_secret = secret;
+}
 
-	randombytes_buf(bytes, sizeof bytes);
-	memcpy(out_text, TOKEN_PREFIX, sizeof TOKEN_PREFIX - 1);
-	sodium_bin2base64(out_text + sizeof TOKEN_PREFIX - 1, TOKEN_TEXT_SIZE - (sizeof TOKEN_PREFIX - 1),
-		bytes, sizeof bytes, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+bool tokens_are_jwt(const struct tokens *t)
+{
+	return t->jwt_secret != NULL;
+}
+
+/* prefix and the bytes as text; room for both is the caller's. */
+static void make(const char *prefix, size_t byte_count, char out_text[TOKEN_TEXT_SIZE], uint8_t out_hash[TOKEN_HASH_BYTES])
+{
+	unsigned char bytes[LONG_BYTES];
+	size_t prefix_length = strlen(prefix);
+
+	randombytes_buf(bytes, byte_count);
+	memcpy(out_text, prefix, prefix_length);
+	sodium_bin2base64(out_text + prefix_length, TOKEN_TEXT_SIZE - prefix_length, bytes, byte_count,
+		sodium_base64_VARIANT_URLSAFE_NO_PADDING);
 	sodium_memzero(bytes, sizeof bytes);
 	hash_text(out_text, out_hash);
 }
 
-bool token_hash(const char *text, uint8_t out_hash[TOKEN_HASH_BYTES])
+void token_make(char out_text[TOKEN_TEXT_SIZE], uint8_t out_hash[TOKEN_HASH_BYTES])
 {
-	if (strncmp(text, TOKEN_PREFIX, sizeof TOKEN_PREFIX - 1) != 0 ||
-		strnlen(text, TOKEN_TEXT_SIZE) != sizeof TOKEN_PREFIX - 1 + TOKEN_CHARS)
+	make(TOKEN_PREFIX, TOKEN_BYTES, out_text, out_hash);
+}
+
+void tokens_make_long(const struct tokens *t, struct arena *mem, uint64_t account_id, int64_t expires_at_ms,
+	const char *member_of, char out_text[TOKEN_TEXT_SIZE], uint8_t out_hash[TOKEN_HASH_BYTES])
+{
+	if (t->jwt_secret == NULL) {
+		make(LONG_PREFIX, LONG_BYTES, out_text, out_hash);
+		return;
+	}
+	jwt_make(mem, t->jwt_secret, account_id, expires_at_ms, member_of, out_text);
+	hash_text(out_text, out_hash);
+}
+
+static bool formed(const char *text, const char *prefix, size_t chars)
+{
+	size_t prefix_length = strlen(prefix);
+
+	return strncmp(text, prefix, prefix_length) == 0 && strnlen(text, TOKEN_TEXT_SIZE) == prefix_length + chars;
+}
+
+/* False when the text cannot be one of ours. */
+static bool token_hash(const struct tokens *t, struct arena *mem, const char *text, uint8_t out_hash[TOKEN_HASH_BYTES])
+{
+	if (!formed(text, TOKEN_PREFIX, TOKEN_CHARS) && !formed(text, LONG_PREFIX, LONG_CHARS) &&
+		(t->jwt_secret == NULL || !jwt_holds(mem, t->jwt_secret, text, clock_wall_ms())))
 		return false;
 	hash_text(text, out_hash);
 	return true;
@@ -246,7 +288,7 @@ bool tokens_kept(struct tokens *t, struct arena *mem, const char *token, struct 
 {
 	uint8_t hash[TOKEN_HASH_BYTES];
 
-	return token_hash(token, hash) && look_up(t, mem, hash, out);
+	return token_hash(t, mem, token, hash) && look_up(t, mem, hash, out);
 }
 
 /* For people who look through their sessions; nothing depends on it, so a failure is let be. */
@@ -268,7 +310,7 @@ enum status tokens_resolve(struct tokens *t, struct arena *mem, const char *toke
 	struct db_params params;
 	struct db_rows rows;
 
-	if (!token_hash(token, hash))
+	if (!token_hash(t, mem, token, hash))
 		return STATUS_UNAUTHENTICATED;
 	if (!fresh && look_up(t, mem, hash, out))
 		return STATUS_OK;
@@ -305,7 +347,7 @@ enum status tokens_resolve_many(struct tokens *t, struct arena *mem, const char 
 	for (size_t i = 0; i < count; i++) {
 		uint8_t *hash = hashes + i * TOKEN_HASH_BYTES;
 		out[i] = (struct token_result){.status = STATUS_UNAUTHENTICATED};
-		if (!token_hash(texts[i], hash)) {
+		if (!token_hash(t, mem, texts[i], hash)) {
 			memset(hash, 0, TOKEN_HASH_BYTES); /* the hash of nothing that anybody could have */
 			continue;
 		}

@@ -1,5 +1,6 @@
 /*
- * tokens - whose token is this? A token is text of 32 random bytes; the database has only its BLAKE2b-256. A row
+ * tokens - whose token is this? A token is text of random bytes, 32 of them, or 75 where clients refuse short ones (crust), or
+ * a JSON web token where the operator has set a secret for them (jwt.h). The database has only its BLAKE2b-256. A row
  * is looked up by that hash and the whole of it is compared once more in constant time: what an index lookup gives
  * away of its timing is about a hash that nobody can choose, not about the token.
  * Answers are kept for at most two seconds, in a table of fixed size, and dropped when a revocation is heard
@@ -14,10 +15,11 @@
 #include "common/base/arena.h"
 #include "common/base/status.h"
 #include "proto/views.pb.h"
+#include "services/api/jwt.h"
 
 #define TOKEN_HASH_BYTES 32
 #define TOKENS_AT_ONCE   64 /* of one tokens_resolve_many, as they are asked about by a gateway */
-#define TOKEN_TEXT_SIZE  48 /* "ghs_", 43 characters, NUL */
+#define TOKEN_TEXT_SIZE  JWT_TEXT_SIZE /* of any kind: "ghs_" and 43 characters, "ghc_" and 100, or a JSON web token */
 
 struct db;
 struct tokens;
@@ -36,11 +38,16 @@ struct token_answer {
 /* db is borrowed. slots: answers kept at most. */
 enum status tokens_create(struct db *db, size_t slots, struct tokens **out_tokens);
 void tokens_destroy(struct tokens *tokens);
+/* From now on tokens for crust are JSON web tokens under this secret, and such are known. Borrowed; before the first request. */
+void tokens_set_jwt_secret(struct tokens *tokens, const char *secret);
+bool tokens_are_jwt(const struct tokens *tokens);
 
 /* A new token and its hash. */
 void token_make(char out_text[TOKEN_TEXT_SIZE], uint8_t out_hash[TOKEN_HASH_BYTES]);
-/* False when the text cannot be one of ours. */
-bool token_hash(const char *text, uint8_t out_hash[TOKEN_HASH_BYTES]);
+/* The same for crust, whose clients take no token of 100 characters or fewer. What is said of the account is used for JSON web
+ * tokens only (jwt_make). */
+void tokens_make_long(const struct tokens *tokens, struct arena *mem, uint64_t account_id, int64_t expires_at_ms,
+	const char *member_of, char out_text[TOKEN_TEXT_SIZE], uint8_t out_hash[TOKEN_HASH_BYTES]);
 
 /*
  * tokens_resolve - the account and session behind a token; strings of the answer are copied into mem.

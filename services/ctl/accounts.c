@@ -105,7 +105,7 @@ enum ctl_exit user_disable_command(struct ctl *ctl, int argc, char **argv)
 enum ctl_exit token_create_command(struct ctl *ctl, int argc, char **argv)
 {
 	const char *user = NULL, *label = NULL, *dialect = "house";
-	int64_t days = 0;
+	int64_t days = -1;
 	const struct ctl_option options[] = {
 		{"--days", CTL_NUMBER, &days, 0, DAYS_MOST},
 		{"--dialect", CTL_TEXT, &dialect, 0, 0},
@@ -124,14 +124,18 @@ enum ctl_exit token_create_command(struct ctl *ctl, int argc, char **argv)
 		return rc;
 	if (user == NULL)
 		return ctl_misuse(ctl, "whose token? --user NAME");
-	if (strcmp(dialect, "house") != 0)
-		return ctl_misuse(ctl, "there are no tokens for the dialect %s; only house", dialect);
+	bool crust = strcmp(dialect, "crust") == 0;
+	if (!crust && strcmp(dialect, "house") != 0)
+		return ctl_misuse(ctl, "there are no tokens for the dialect %s; only house and crust", dialect);
+	if (days < 0)
+		days = crust ? ctl->config.crust_session_days : 0;
 	api = ctl_peer(ctl, "api");
 	if (api == NULL)
 		return CTL_FAILED;
 	rq.username = (char *)user;
 	rq.client_label = (char *)label;
 	rq.days = (uint32_t)days;
+	rq.dialect = crust ? DIALECT_CRUST : DIALECT_HOUSE;
 	ctx = ctl_context(ctl, true);
 	if (api_create_token(api, ctl->mem, &ctx, &rq, &reply, &outcome) != STATUS_OK)
 		return ctl_fail_account(ctl, user, &outcome);
@@ -156,12 +160,33 @@ enum ctl_exit token_create_command(struct ctl *ctl, int argc, char **argv)
 	return CTL_OK;
 }
 
+/* What a fresh installation of crust has. The system's: they are nobody's own. */
+static enum ctl_exit make_first_channels(struct ctl *ctl, uint64_t team_id)
+{
+	static const char *const names[] = {"General", "Random"};
+	struct rpc_client *messaging = ctl_peer(ctl, "messaging");
+	pb_CreateChannelRequest rq = {.team_id = team_id, .kind = CHANNEL_TEXT};
+	pb_MessagingReply_call_create_channel_MSGTYPE reply;
+	struct rpc_outcome outcome;
+
+	if (messaging == NULL)
+		return CTL_FAILED;
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		struct rpc_context ctx = ctl_context(ctl, true);
+		rq.name = (char *)names[i];
+		if (messaging_create_channel(messaging, ctl->mem, &ctx, &rq, &reply, &outcome) != STATUS_OK)
+			return ctl_fail_call(ctl, "messaging", names[i], &outcome);
+	}
+	return CTL_OK;
+}
+
 enum ctl_exit team_create_command(struct ctl *ctl, int argc, char **argv)
 {
-	const char *name = NULL, *owner_name = NULL, *joining = "invite";
+	const char *name = NULL, *owner_name = NULL, *joining = NULL, *template = "standard";
 	const struct ctl_option options[] = {
 		{"--joining", CTL_TEXT, &joining, 0, 0},
 		{"--owner", CTL_TEXT, &owner_name, 0, 0},
+		{"--template", CTL_TEXT, &template, 0, 0},
 	};
 	pb_CreateTeamRequest rq = pb_CreateTeamRequest_init_zero;
 	pb_TeamReply reply;
@@ -172,12 +197,17 @@ enum ctl_exit team_create_command(struct ctl *ctl, int argc, char **argv)
 	struct json_writer w;
 	char uuid[IDS_UUID_SIZE];
 	uint64_t epoch = 0;
-	enum ctl_exit rc = ctl_arguments(ctl, argc, argv, options, 2, 1, 1, &name, NULL);
+	enum ctl_exit rc = ctl_arguments(ctl, argc, argv, options, 3, 1, 1, &name, NULL);
 
 	if (rc != CTL_OK)
 		return rc;
 	if (owner_name == NULL)
 		return ctl_misuse(ctl, "who owns it? --owner USER");
+	bool crust = strcmp(template, "crust") == 0;
+	if (!crust && strcmp(template, "standard") != 0)
+		return ctl_misuse(ctl, "--template is standard or crust");
+	if (joining == NULL)
+		joining = crust ? "open" : "invite";
 	if (!joining_from_word(joining, &rq.joining) || rq.joining == JOINING_APPLICATION)
 		return ctl_misuse(ctl, "--joining is open or invite");
 	rc = ctl_find_account(ctl, owner_name, &owner, &epoch);
@@ -187,12 +217,17 @@ enum ctl_exit team_create_command(struct ctl *ctl, int argc, char **argv)
 	if (moderation == NULL)
 		return CTL_FAILED;
 	rq.name = (char *)name;
+	rq.template = (char *)template;
 	ctx = ctl_context(ctl, true);
 	ctx.actor_id = owner.id;
 	ctx.actor_epoch = epoch;
 	ctx.actor = &owner;
 	if (moderation_create_team(moderation, ctl->mem, &ctx, &rq, &reply, &outcome) != STATUS_OK)
 		return ctl_fail_call(ctl, "moderation", name, &outcome);
+	if (crust)
+		rc = make_first_channels(ctl, reply.team.id);
+	if (rc != CTL_OK)
+		return rc;
 	if (!ctl->json) {
 		ids_to_uuid(reply.team.id, uuid);
 		printf("team %s made, id %s, owner %s\n", reply.team.name, uuid, owner.username);

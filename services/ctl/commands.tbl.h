@@ -32,17 +32,20 @@ COMMAND(user_disable_command, "user disable", "NAME [--enable]", "lock an accoun
 	"  --enable   let it in again\n"
 	"\n"
 	"Every session and token of the account ends at once; its sockets are closed.\n")
-COMMAND(token_create_command, "token create", "--user NAME [--label TEXT] [--days N] [--dialect house]", "make a token for an account",
+COMMAND(token_create_command, "token create", "--user NAME [--label TEXT] [--days N] [--dialect house|crust]", "make a token for an account",
 	"  --user NAME       whose token it is\n"
 	"  --label TEXT      what it is for; shown where sessions are listed\n"
-	"  --days N          its life, 0 to 3650; 0 and default: without an end\n"
-	"  --dialect house   the client language it is for; only house so far\n"
+	"  --days N          its life, 0 to 3650; 0 and the default for house: without an end; for crust the default is\n"
+	"                    GUILDHALL_CRUST_SESSION_DAYS\n"
+	"  --dialect NAME    the client language it is for, house (default) or crust: crust's clients want long tokens\n"
 	"\n"
 	"The token is written to stdout, alone on its line, and is not shown again.\n")
-COMMAND(team_create_command, "team create", "NAME --owner USER [--joining open|invite]", "make a team",
-	"  NAME             1 to 64 characters\n"
-	"  --owner USER     name of the account that owns it\n"
-	"  --joining open   anyone may join; default: invite\n")
+COMMAND(team_create_command, "team create", "NAME --owner USER [--joining open|invite] [--template crust]", "make a team",
+	"  NAME               1 to 64 characters\n"
+	"  --owner USER       name of the account that owns it\n"
+	"  --joining open     anyone may join; default: invite, with --template crust: open\n"
+	"  --template crust   for clients of crust: everybody makes channels and pins, a role admins, the channels General\n"
+	"                     and Random\n")
 COMMAND(announce_command, "announce", "--title TEXT --text TEXT [--until TIME]", "tell everybody who is signed in",
 	"  --title TEXT   1 to 256 characters\n"
 	"  --text TEXT    1 to 4000 characters, Markdown\n"

@@ -41,7 +41,7 @@ static inline struct fixture *fixture_create(void)
 	fx->mem = mem;
 	pg_database_create(fx->url);
 	fx->config =
-		(struct config){.db_url = fx->url, .db_read_url = "", .db_readers = 4, .session_days = 90};
+		(struct config){.db_url = fx->url, .db_read_url = "", .db_readers = 4, .session_days = 90, .crust_session_days = 30};
 	fx->api = (struct api){.config = &fx->config, .ids = &fx->ids, .peers = 1, .owner_share = 8};
 	ids_init(&fx->ids);
 	ids_lease(&fx->ids, 1, 0, clock_mono_ms() + 600000);

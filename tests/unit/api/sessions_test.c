@@ -220,13 +220,69 @@ START_TEST(the_system_opens_a_session_without_a_password)
 
 	register_as(fx, "alice", NULL, &account);
 	ck_assert_int_eq(
-		sessions_open_for(&fx->api, fx->mem, &ctx, "alice", "ctl", 0, &session, &fx->outcome),
+		sessions_open_for(&fx->api, fx->mem, &ctx, &(struct session_for){.username = "alice", .client_label = "ctl"},
+			&session, &fx->outcome),
 		STATUS_OK);
 	ck_assert_int_eq(session.expires_at_ms, 0);
 	ck_assert_int_eq(resolve(fx, session.token, &answer), STATUS_OK);
 	ck_assert_int_eq(
-		sessions_open_for(&fx->api, fx->mem, &ctx, "nobody", "ctl", 0, &session, &fx->outcome),
+		sessions_open_for(&fx->api, fx->mem, &ctx, &(struct session_for){.username = "nobody", .client_label = "ctl"},
+			&session, &fx->outcome),
 		STATUS_NOT_FOUND);
+	fixture_destroy(fx);
+}
+END_TEST
+
+START_TEST(a_session_of_crust_has_a_token_that_its_clients_take_and_lives_thirty_days)
+{
+	struct fixture *fx = fixture_create();
+	struct rpc_context ctx = by_system(fx);
+	struct session_opened session;
+	struct token_answer answer;
+	pb_UserView account;
+
+	register_as(fx, "alice", NULL, &account);
+	struct session_new fields = {.login = "alice", .password = PASSWORD, .dialect = DIALECT_CRUST};
+	ck_assert_int_eq(sessions_open(&fx->api, fx->mem, &ctx, &fields, &session, &fx->outcome), STATUS_OK);
+	ck_assert_uint_ge(strlen(session.token), 101);
+	int64_t life_ms = session.expires_at_ms - clock_wall_ms();
+	ck_assert(life_ms > INT64_C(29) * 86400000 && life_ms <= INT64_C(30) * 86400000);
+	ck_assert_int_eq(resolve(fx, session.token, &answer), STATUS_OK);
+	ck_assert_uint_eq(answer.session_id, session.session_id);
+	ctx = by(fx, &answer);
+	ck_assert_int_eq(sessions_revoke(&fx->api, fx->mem, &ctx, answer.session_id, &fx->outcome), STATUS_OK);
+	ck_assert_int_eq(resolve(fx, session.token, &answer), STATUS_UNAUTHENTICATED);
+	fixture_destroy(fx);
+}
+END_TEST
+
+START_TEST(a_web_token_is_good_for_as_long_as_its_session_lives)
+{
+	struct fixture *fx = fixture_create();
+	struct rpc_context ctx = by_system(fx);
+	struct session_opened session;
+	struct token_answer answer;
+	pb_UserView account;
+	char forged[JWT_TEXT_SIZE];
+	static const char secret[] = "a secret of more than thirty-two bytes";
+
+	tokens_set_jwt_secret(fx->api.tokens, secret);
+	register_as(fx, "alice", NULL, &account);
+	struct session_for fields = {.username = "alice", .days = 7, .dialect = DIALECT_CRUST};
+	ck_assert_int_eq(sessions_open_for(&fx->api, fx->mem, &ctx, &fields, &session, &fx->outcome), STATUS_OK);
+	ck_assert_int_eq(strncmp(session.token, "eyJ", 3), 0);
+	ck_assert(jwt_holds(fx->mem, secret, session.token, clock_wall_ms()));
+	ck_assert_int_eq(resolve(fx, session.token, &answer), STATUS_OK);
+	ck_assert_uint_eq(answer.account.id, account.id);
+	/* who knows the secret can sign, but there is no session behind it */
+	jwt_make(fx->mem, secret, account.id, 0, "2", forged);
+	ck_assert_int_eq(resolve(fx, forged, &answer), STATUS_UNAUTHENTICATED);
+	tokens_set_jwt_secret(fx->api.tokens, "another secret of more than thirty-two bytes");
+	ck_assert_int_eq(resolve(fx, session.token, &answer), STATUS_UNAUTHENTICATED);
+	tokens_set_jwt_secret(fx->api.tokens, secret);
+	pg_exec(fx->url, "UPDATE auth.sessions SET revoked_at_ms = 1");
+	tokens_drop_account(fx->api.tokens, account.id);
+	ck_assert_int_eq(resolve(fx, session.token, &answer), STATUS_UNAUTHENTICATED);
 	fixture_destroy(fx);
 }
 END_TEST
@@ -254,4 +310,6 @@ TESTS("sessions", a_token_resolves_to_its_account_and_session, the_database_neve
 	a_revoked_session_is_over_at_once_and_raises_the_epoch, nobody_revokes_a_strangers_session,
 	an_expired_session_is_over, an_answer_is_kept_and_dropped_with_the_account,
 	a_fresh_answer_does_not_come_from_memory, a_kept_answer_of_a_lost_history_is_not_given, living_sessions_are_listed_newest_first,
-	the_system_opens_a_session_without_a_password, sessions_that_ended_long_ago_are_thrown_away)
+	the_system_opens_a_session_without_a_password,
+	a_session_of_crust_has_a_token_that_its_clients_take_and_lives_thirty_days,
+	a_web_token_is_good_for_as_long_as_its_session_lives, sessions_that_ended_long_ago_are_thrown_away)

@@ -4,6 +4,9 @@
  */
 FAILS(crypto_pwhash, (unsigned char *out, unsigned long long size, const char *pw, unsigned long long n, const unsigned char *salt, unsigned long long ops, size_t mem, int alg), (out, size, pw, n, salt, ops, mem, alg))
 FAILS(crypto_pwhash_str_alg, (char *out, const char *pw, unsigned long long n, unsigned long long ops, size_t mem, int alg), (out, pw, n, ops, mem, alg))
+CANNOT(crypto_auth_hmacsha256_final)
+CANNOT(crypto_auth_hmacsha256_init)
+CANNOT(crypto_auth_hmacsha256_update)
 CANNOT(crypto_generichash)        /* fails for sizes only, and ours are constants; so do the next three */
 CANNOT(crypto_generichash_final)
 CANNOT(crypto_generichash_init)
