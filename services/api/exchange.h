@@ -34,6 +34,9 @@ struct mount_cors {
 struct mount {
 	const char *name;
 	const char *path; /* "/v1" */
+	/* The host that is its own, "" when none is set, and where it lies there, "" being the root; host NULL: it has none. */
+	const char *(*host)(const struct config *config);
+	const char *host_path;
 	const struct route *routes;
 	size_t route_count;
 	unsigned bodies;               /* enum mount_body, or-ed */

@@ -9,6 +9,7 @@
 #include "common/db/db.h"
 #include "common/ops/ops.h"
 #include "services/api/exchange.h"
+#include "services/api/mounts.h"
 #include "services/api/scopes.h"
 #include "services/api/tokens.h"
 
@@ -39,21 +40,6 @@ static const char *bodies_text(const struct exchange *x)
 		if (x->mount->bodies & body_kinds[i].kind)
 			text = text == NULL ? body_kinds[i].type : arena_printf(x->mem, "%s or %s", text, body_kinds[i].type);
 	return arena_printf(x->mem, "the body must be %s", text);
-}
-
-/* The mount the path lies below; the first dialect answers what is nobody's. */
-static const struct mount *mount_of(const struct api *api, const char *path, const char **out_below)
-{
-	for (size_t i = 0; api->mounts[i] != NULL; i++) {
-		size_t length = strlen(api->mounts[i]->path);
-		if (strncmp(path, api->mounts[i]->path, length) == 0 &&
-			(path[length] == '/' || path[length] == '\0')) {
-			*out_below = path + length;
-			return api->mounts[i];
-		}
-	}
-	*out_below = "";
-	return api->mounts[0];
 }
 
 static enum status check_body(struct exchange *x)
@@ -306,7 +292,7 @@ void serve_request(void *arg, const struct http_request *rq, struct http_respons
 	x->deadline_mono_ms = clock_mono_ms() + SERVE_DEADLINE_MS;
 	ids_trace(x->trace);
 	log_set_trace(x->trace);
-	x->mount = mount_of(api, rq->path, &x->path);
+	x->mount = mount_find(api->mounts, api->config, http_request_header(rq, "Host"), rq->path, &x->path);
 
 	enum status st = answer(x);
 	if (st != STATUS_OK) {
