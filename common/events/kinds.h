@@ -127,10 +127,6 @@ static inline struct bits bits_minus(struct bits a, struct bits b)
 {
 	return (struct bits){a.low & ~b.low, a.high & ~b.high};
 }
-static inline struct bits bits_and(struct bits a, struct bits b)
-{
-	return (struct bits){a.low & b.low, a.high & b.high};
-}
 /* What is in one of them only. */
 static inline struct bits bits_xor(struct bits a, struct bits b)
 {
