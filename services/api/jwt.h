@@ -12,8 +12,8 @@
 
 #include "common/base/arena.h"
 
-#define JWT_TEXT_SIZE       1024
-#define JWT_MEMBER_OF_BYTES 400 /* more roles are left out: nobody reads them from the token */
+#define JWT_TEXT_SIZE       512 /* what gateways take for a token */
+#define JWT_MEMBER_OF_BYTES 200 /* more roles are left out: nobody reads them from the token */
 
 /* expires_at_ms 0: none, which the token says as the end of the year 9999. member_of: role ids with a blank in between, or
  * NULL. */
