@@ -110,6 +110,9 @@ enum status log_tx_create_stream(struct log_tx *tx, struct stream s);
 /* Queues an event; it gets the next seq of its stream at once. ev->event_id is given here when 0; copies that should share it
  * pass it on. The audience event of a change comes first. */
 enum status log_tx_append(struct log_tx *tx, struct stream s, const char *audience, pb_Event *ev, uint64_t *out_seq);
+/* Behind the payload of the event that this op appended last when it is published, not in the log: what may be told now and would
+ * have to be blanked later. Protobuf merges the two. Whoever reads the event from the log has to find it elsewhere. */
+void log_tx_beside(struct log_tx *tx, const uint8_t *bytes, size_t length);
 /* Those of the teams, in their order, in which the person is a member now, under the lock. The op holds their streams. */
 enum status log_tx_member_teams(struct log_tx *tx, uint64_t user_id, const uint64_t *team_ids, size_t count,
 	uint64_t **out_team_ids, size_t *out_count);
@@ -218,6 +221,9 @@ enum commit_verdict {
  * COMMIT_SET_RESULTS. */
 #define COMMIT_SET_RESULTS 6
 #define COMMIT_SET_COLUMNS "i, fate, old_reply, old_object, seq, floor(extract(epoch FROM at) * 1000)::int8"
+/* The same of `numbered` as n, where it is joined. */
+#define COMMIT_SET_COLUMNS_OF_N                                                                                    \
+	"n.i, n.fate, n.old_reply, n.old_object, n.seq, floor(extract(epoch FROM n.at) * 1000)::int8"
 
 struct commit_set {
 	struct db_stmt stmt;

@@ -111,6 +111,7 @@ void log_tx_op_undo(struct log_tx *tx)
 		struct logged_event *ev = &tx->events[tx->overwrites->event].ev;
 		ev->payload = tx->overwrites->payload;
 		ev->payload_length = tx->overwrites->length;
+		tx->events[tx->overwrites->event].beside_length = tx->overwrites->beside_length;
 	}
 	tx->stream_count = tx->saved_stream_count;
 	tx->event_count = tx->saved_event_count;
@@ -219,6 +220,13 @@ enum status log_tx_append(
 	return STATUS_OK;
 }
 
+void log_tx_beside(struct log_tx *tx, const uint8_t *bytes, size_t length)
+{
+	assert(tx->event_count > tx->saved_event_count);
+	tx->events[tx->event_count - 1].beside = bytes;
+	tx->events[tx->event_count - 1].beside_length = length;
+}
+
 void log_tx_raise_epoch(struct log_tx *tx, struct stream s)
 {
 	struct tx_stream *t = own_stream(tx, s);
@@ -256,7 +264,9 @@ static void overwrite(struct log_tx *tx, size_t event, const uint8_t *payload, s
 	struct tx_overwrite *undo = ARENA_NEW(tx->mem, struct tx_overwrite);
 	struct logged_event *ev = &tx->events[event].ev;
 
-	*undo = (struct tx_overwrite){tx->overwrites, event, ev->payload, ev->payload_length};
+	*undo = (struct tx_overwrite){
+		tx->overwrites, event, ev->payload, ev->payload_length, tx->events[event].beside_length};
+	tx->events[event].beside_length = 0;
 	tx->overwrites = undo;
 	ev->payload = payload;
 	ev->payload_length = length;

@@ -19,6 +19,8 @@ struct tx_stream {
 struct tx_event {
 	struct logged_event ev;
 	int64_t at_us;
+	const uint8_t *beside; /* published behind the payload, and not stored */
+	size_t beside_length;
 };
 
 /* A queued event of an earlier op that the present one made a tombstone: to put it back. */
@@ -26,7 +28,7 @@ struct tx_overwrite {
 	struct tx_overwrite *next;
 	size_t event;
 	const uint8_t *payload;
-	size_t length;
+	size_t length, beside_length;
 };
 
 struct log_tx {

@@ -523,8 +523,17 @@ static void lane_publish(struct lane *lane)
 {
 	struct logged_event *events = ARENA_ARRAY(lane->mem, lane->tx.event_count, struct logged_event);
 
-	for (size_t i = 0; i < lane->tx.event_count; i++)
-		events[i] = lane->tx.events[i].ev;
+	for (size_t i = 0; i < lane->tx.event_count; i++) {
+		const struct tx_event *e = &lane->tx.events[i];
+		events[i] = e->ev;
+		if (e->beside_length == 0)
+			continue;
+		uint8_t *both = arena_alloc(lane->mem, e->ev.payload_length + e->beside_length);
+		memcpy(both, e->ev.payload, e->ev.payload_length);
+		memcpy(both + e->ev.payload_length, e->beside, e->beside_length);
+		events[i].payload = both;
+		events[i].payload_length += e->beside_length;
+	}
 	writer_publish(lane->w, events, lane->tx.event_count);
 }
 

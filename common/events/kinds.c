@@ -75,6 +75,40 @@ static const struct word webhook_kinds[] = {
 	{WEBHOOK_OUTGOING, "outgoing"},
 	{0, NULL},
 };
+static const struct word channel_flags[] = {
+	{FLAG_NONE, "none"},
+	{FLAG_PINNED, "pinned"},
+	{FLAG_HIDDEN, "hidden"},
+	{FLAG_IGNORED, "ignored"},
+	{0, NULL},
+};
+static const struct word channel_notifies[] = {
+	{NOTIFY_ALL, "all"},
+	{NOTIFY_MENTIONS, "mentions"},
+	{NOTIFY_NONE, "none"},
+	{0, NULL},
+};
+static const struct word policies[] = {
+	{POLICY_NONE, "none"},
+	{POLICY_FEATURED, "featured"},
+	{POLICY_FORCED, "forced"},
+	{0, NULL},
+};
+static const struct word system_templates[] = {
+	{SYSTEM_CREATED, "created"},
+	{SYSTEM_RENAMED, "renamed"},
+	{SYSTEM_TOPIC, "topic"},
+	{SYSTEM_ARCHIVED, "archived"},
+	{SYSTEM_UNARCHIVED, "unarchived"},
+	{SYSTEM_DELETED, "deleted"},
+	{SYSTEM_UNDELETED, "undeleted"},
+	{SYSTEM_JOINED, "joined"},
+	{SYSTEM_ADDED, "added"},
+	{SYSTEM_INVITED, "invited"},
+	{SYSTEM_LEFT, "left"},
+	{SYSTEM_REMOVED, "removed"},
+	{0, NULL},
+};
 
 static const struct word override_scopes[] = {
 	{OVERRIDE_TEAM, "team"},
@@ -126,6 +160,46 @@ const char *presence_word(uint32_t state)
 const char *message_kind_word(uint32_t kind)
 {
 	return word_of(message_kinds, kind);
+}
+
+const char *channel_flag_word(uint32_t flag)
+{
+	return word_of(channel_flags, flag);
+}
+
+const char *channel_notify_word(uint32_t notify)
+{
+	return word_of(channel_notifies, notify);
+}
+
+const char *membership_policy_word(uint32_t policy)
+{
+	return word_of(policies, policy);
+}
+
+const char *system_template_word(uint32_t system_template)
+{
+	return word_of(system_templates, system_template);
+}
+
+size_t system_template_ids(uint32_t system_template)
+{
+	return system_template == SYSTEM_ADDED || system_template == SYSTEM_INVITED || system_template == SYSTEM_REMOVED ? 2 : 1;
+}
+
+bool channel_flag_from_word(const char *word, uint32_t *out_flag)
+{
+	return number_of(channel_flags, word, out_flag);
+}
+
+bool channel_notify_from_word(const char *word, uint32_t *out_notify)
+{
+	return number_of(channel_notifies, word, out_notify);
+}
+
+bool membership_policy_from_word(const char *word, uint32_t *out_policy)
+{
+	return number_of(policies, word, out_policy);
 }
 
 const char *override_scope_word(uint32_t scope)

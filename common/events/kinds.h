@@ -6,6 +6,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "proto/events.pb.h"
@@ -56,12 +57,34 @@ enum channel_kind {
 enum channel_role { CHANNEL_ROLE_NONE = 0, CHANNEL_ROLE_OWNER = 1, CHANNEL_ROLE_MODERATOR = 2, CHANNEL_ROLE_MEMBER = 3, CHANNEL_ROLE_INVITEE = 4 };
 /* What set_channel_state does. REOPEN: whichever of RESTORE and UNDELETE the channel is in need of. OPEN: the last step of
  * cloning, by who cloned it. */
-enum channel_change { CHANNEL_ARCHIVE = 1, CHANNEL_RESTORE = 2, CHANNEL_UNDELETE = 3, CHANNEL_REOPEN = 4, CHANNEL_OPEN = 5 };
+enum channel_change { CHANNEL_ARCHIVE = 1, CHANNEL_RESTORE = 2, CHANNEL_UNDELETE = 3, CHANNEL_REOPEN = 4, CHANNEL_OPEN = 5, CHANNEL_DELETE = 6 };
 enum joining { JOINING_OPEN = 1, JOINING_APPLICATION = 2, JOINING_INVITE = 3 };
 /* Why a message concerns somebody. One direct mention outweighs a reply to the same person, everyone outweighs here. */
 enum mention_kind { MENTION_USER = 1, MENTION_ROLE = 2, MENTION_EVERYONE = 3, MENTION_HERE = 4, MENTION_REPLY = 5 };
 enum message_kind { MESSAGE_TEXT = 1, MESSAGE_ME = 2, MESSAGE_SYSTEM = 3 };
 enum webhook_kind { WEBHOOK_INCOMING = 1, WEBHOOK_OUTGOING = 2 };
+/* What a message is by its only attachment, when it has no text of its own. */
+enum message_media { MEDIA_ATTACHMENT = 1, MEDIA_IMAGE = 2 };
+/* What a line of the system tells, and its args (ids in decimal; "0": nobody known). type is "public", "private" or "group". */
+enum system_template {
+	SYSTEM_CREATED = 1,    /* actor, type, name, topic */
+	SYSTEM_RENAMED = 2,    /* actor, name, name before */
+	SYSTEM_TOPIC = 3,      /* actor, topic, topic before */
+	SYSTEM_ARCHIVED = 4,   /* actor */
+	SYSTEM_UNARCHIVED = 5, /* actor */
+	SYSTEM_DELETED = 6,    /* actor */
+	SYSTEM_UNDELETED = 7,  /* actor */
+	SYSTEM_JOINED = 8,     /* person */
+	SYSTEM_ADDED = 9,      /* actor, person */
+	SYSTEM_INVITED = 10,   /* actor, person */
+	SYSTEM_LEFT = 11,      /* person */
+	SYSTEM_REMOVED = 12,   /* actor, person */
+};
+/* What a person set for a channel. 0 where it says what to change: as it is. */
+enum channel_flag { FLAG_NONE = 1, FLAG_PINNED = 2, FLAG_HIDDEN = 3, FLAG_IGNORED = 4 };
+enum channel_notify { NOTIFY_ALL = 1, NOTIFY_MENTIONS = 2, NOTIFY_NONE = 3 };
+/* Kept and shown; nobody is made a member by it. */
+enum membership_policy { POLICY_NONE = 0, POLICY_FEATURED = 1, POLICY_FORCED = 2 };
 enum removal { REMOVAL_LEFT = 1, REMOVAL_KICKED = 2, REMOVAL_BANNED = 3 };
 enum close_why { CLOSE_WHY_DISABLED = 1, CLOSE_WHY_ERASED = 2, CLOSE_WHY_REVOKED = 3, CLOSE_WHY_CHANGED = 4 };
 enum override_scope { OVERRIDE_TEAM = 1, OVERRIDE_CATEGORY = 2, OVERRIDE_CHANNEL = 3 };
@@ -75,6 +98,11 @@ const char *channel_role_word(uint32_t role);
 const char *joining_word(uint32_t joining);
 const char *presence_word(uint32_t state);
 const char *message_kind_word(uint32_t kind);
+const char *channel_flag_word(uint32_t flag);
+const char *channel_notify_word(uint32_t notify);
+const char *membership_policy_word(uint32_t policy);
+const char *system_template_word(uint32_t system_template);
+size_t system_template_ids(uint32_t system_template); /* how many of its first args are ids */
 const char *override_scope_word(uint32_t scope);
 const char *webhook_kind_word(uint32_t kind);
 /* The other way: false when the word is none of them. */
@@ -84,6 +112,9 @@ bool joining_from_word(const char *word, uint32_t *out_joining);
 bool presence_from_word(const char *word, uint32_t *out_state);
 bool message_kind_from_word(const char *word, uint32_t *out_kind);
 bool webhook_kind_from_word(const char *word, uint32_t *out_kind);
+bool channel_flag_from_word(const char *word, uint32_t *out_flag);
+bool channel_notify_from_word(const char *word, uint32_t *out_notify);
+bool membership_policy_from_word(const char *word, uint32_t *out_policy);
 
 /* Permissions: a set is 128 bits. */
 enum permission {

@@ -218,6 +218,42 @@ enum status typing_set(struct exchange *x, uint64_t channel_id, bool is_typing)
 		&nothing);
 }
 
+enum status activity_send(
+	struct exchange *x, uint64_t team_id, uint64_t channel_id, const char *kind, uint64_t message_id)
+{
+	pb_JudgeReply judged;
+	pb_Empty nothing;
+
+	enum status st = ASK(x, moderation, judge, channel_id != 0 ? channel_id : team_id,
+		&((pb_JudgeRequest){.user_id = x->actor.id,
+			.channel_id = channel_id,
+			.team_id = channel_id != 0 ? 0 : team_id}),
+		&judged);
+	if (st != STATUS_OK)
+		return st;
+	const pb_Rights *r = &judged.rights;
+	st = status_from_number(r->status);
+	if (st != STATUS_OK)
+		return exchange_fail(x, st, r->why, NULL, NULL);
+	struct bits bits = {r->bits.low, r->bits.high};
+	if (channel_id != 0 && !bits_has(bits, PERMISSION_read_history))
+		return exchange_fail(x, STATUS_FORBIDDEN, r->why != NULL ? r->why : "read_history", NULL, NULL);
+	return CALL(x, presence, send_activity, x->actor.id,
+		&((pb_SendActivityRequest){
+			.has_channel = channel_id != 0,
+			.channel = {.id = r->channel.id,
+				.team_id = r->channel.team_id,
+				.kind = r->channel.kind,
+				.name = r->channel.name,
+				.private = r->channel.private},
+			.has_target = true,
+			.target = {.rank = r->rank, .stream_id = r->stream_id, .audience = r->audience},
+			.kind = (char *)kind,
+			.message_id = message_id,
+		}),
+		&nothing);
+}
+
 enum status status_set(struct exchange *x, const struct status_fields *fields, pb_PresenceViewReply *out)
 {
 	pb_TeamIdsReply teams;

@@ -36,6 +36,10 @@ enum status conversation_open(struct exchange *x, const uint64_t *user_ids, size
 /* Tells those who read the channel, if the actor may write there. */
 enum status typing_set(struct exchange *x, uint64_t channel_id, bool is_typing);
 
+/* Tells who reads the channel (0: the whole team) what the actor is doing, if he reads it (is in it). */
+enum status activity_send(
+	struct exchange *x, uint64_t team_id, uint64_t channel_id, const char *kind, uint64_t message_id);
+
 /* Custom status: shown in all of the actor's teams. text and emoji NULL: cleared. */
 struct status_fields {
 	const char *text, *emoji;

@@ -95,10 +95,12 @@ static bool has_copies(uint32_t kind)
 	case EVENT_KIND_webhook_created:
 	case EVENT_KIND_webhook_updated:
 	case EVENT_KIND_webhook_deleted:
+	case EVENT_KIND_channel_pref_changed:
 	case EVENT_KIND_operator_announced:
 	case EVENT_KIND_team_setting_changed:
 	case EVENT_KIND_canary:
 	case EVENT_KIND_typing_changed:
+	case EVENT_KIND_activity_reported:
 	case EVENT_KIND_presence_changed:
 		return false;
 	}

@@ -2,6 +2,7 @@
 
 #include "services/messaging/guard.h"
 #include "services/messaging/lists.h"
+#include "services/messaging/messages.h"
 #include "services/messaging/views.h"
 #include "services/messaging/visible.h"
 
@@ -71,9 +72,13 @@ static enum status marking_work(struct log_tx *tx, void *arg)
 
 void set_bookmark(void *service, struct rpc_call *call, const void *request, void *reply)
 {
-	struct marking m = {.rq = request};
+	pb_SetBookmarkRequest *rq = (pb_SetBookmarkRequest *)request;
+	struct marking m = {.rq = rq};
 	enum status st = STATUS_FORBIDDEN;
 	bool replayed = false;
+
+	if (!message_settle(service, call, rq->message_id, &rq->channel_id))
+		return;
 
 	m.change = (struct change){.channel_id = m.rq->channel_id,
 		.own_stream = true,

@@ -2,12 +2,15 @@
 
 #include "common/db/log.h"
 #include "common/rpc/stubs.h"
+#include "services/messaging/beside.h"
 #include "services/messaging/bookmarks.h"
+#include "services/messaging/channel_prefs.h"
 #include "services/messaging/channel_states.h"
 #include "services/messaging/channels.h"
 #include "services/messaging/clone.h"
 #include "services/messaging/commands.h"
 #include "services/messaging/conversations.h"
+#include "services/messaging/find.h"
 #include "services/messaging/lists.h"
 #include "services/messaging/messages.h"
 #include "services/messaging/people.h"
@@ -17,6 +20,7 @@
 #include "services/messaging/read_state.h"
 #include "services/messaging/search.h"
 #include "services/messaging/service.h"
+#include "services/messaging/unread.h"
 #include "services/messaging/webhook_posts.h"
 #include "services/messaging/webhook_rows.h"
 #include "services/messaging/webhooks.h"
@@ -25,8 +29,20 @@ static void fetch_events(void *service, struct rpc_call *call, const void *reque
 {
 	struct service *s = service;
 
+	const pb_FetchEventsRequest *rq = request;
+	struct db_conn *conn = NULL;
+
 	/* The primary: whoever asks has heard of events that a replica may not have yet. */
-	log_serve_fetch_events(s->db, call, request, reply);
+	enum status st = db_acquire(s->db, call->deadline_mono_ms, &conn);
+	if (st == STATUS_OK)
+		st = log_fetch(conn, call->mem, rq, reply);
+	if (st == STATUS_OK && rq->beside)
+		st = beside_fetched(conn, call->mem, reply);
+	db_release(conn);
+	if (st == STATUS_OK)
+		rpc_finish(call);
+	else
+		rpc_fail(call, st, NULL, NULL, NULL);
 }
 
 static void stream_heads(void *service, struct rpc_call *call, const void *request, void *reply)
@@ -66,6 +82,9 @@ const struct rpc_binding messaging_bindings[] = {
 	{&rpc_messaging_search_messages, search_messages},
 	{&rpc_messaging_open_conversation, open_conversation},
 	{&rpc_messaging_list_conversations, list_conversations},
+	{&rpc_messaging_find_messages, find_messages},
+	{&rpc_messaging_search_threads, search_threads},
+	{&rpc_messaging_set_channel_pref, set_channel_pref},
 	{&rpc_messaging_create_webhook, create_webhook},
 	{&rpc_messaging_update_webhook, update_webhook},
 	{&rpc_messaging_delete_webhook, delete_webhook},

@@ -73,6 +73,8 @@ static enum status state_allowed(struct change *c)
 		return undelete_allowed(c);
 	case CHANNEL_OPEN: /* his own draft, or the row says that it is none */
 		return rights_deleted(&c->rights) ? STATUS_OK : undelete_allowed(c);
+	case CHANNEL_DELETE: /* channel_delete */
+		break;
 	}
 	return STATUS_FIELD_INVALID;
 }
@@ -214,6 +216,8 @@ static enum status state_work(struct log_tx *tx, void *arg)
 		return appear(tx, s, false);
 	case CHANNEL_OPEN:
 		return appear(tx, s, true);
+	case CHANNEL_DELETE:
+		break;
 	}
 	return STATUS_FIELD_INVALID;
 }
@@ -223,6 +227,10 @@ void set_channel_state(void *service, struct rpc_call *call, const void *request
 	struct state_change s = {.rq = request, .reply = reply};
 	bool replayed = false;
 
+	if (s.rq->change == CHANNEL_DELETE) {
+		channel_delete(service, call, s.rq->channel_id, reply);
+		return;
+	}
 	s.change = (struct change){.channel_id = s.rq->channel_id,
 		.deleted_too = s.rq->change == CHANNEL_UNDELETE || s.rq->change == CHANNEL_REOPEN ||
 			       s.rq->change == CHANNEL_OPEN,

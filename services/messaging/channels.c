@@ -7,7 +7,6 @@
 #include "services/messaging/guard.h"
 #include "services/messaging/people.h"
 #include "services/messaging/views.h"
-#include "services/messaging/webhooks.h"
 
 /* ---- create */
 
@@ -44,6 +43,11 @@ static enum status creation_allowed(struct change *c)
 {
 	const struct creation *cr = (const struct creation *)c;
 
+	if (cr->rq->policy != POLICY_NONE) {
+		enum status st = rights_need(&c->rights, PERMISSION_manage_roles, &c->no.why);
+		if (st != STATUS_OK)
+			return st;
+	}
 	if (bits_has(c->rights.bits, PERMISSION_manage_channels))
 		return STATUS_OK;
 	return rights_need(&c->rights,
@@ -61,7 +65,7 @@ static const struct db_stmt creation_insert_stmt = {
 	"messaging_channel_insert",
 	"INSERT INTO messaging.channels AS c (id, rank, stream_id, team_id, kind, name, topic, position, "
 	"private, own,"
-	" created_at_ms, created_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) "
+	" created_at_ms, created_by, policy) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) "
 	"RETURNING " CHANNEL_COLUMNS,
 };
 
@@ -136,6 +140,7 @@ static enum status creation_work(struct log_tx *tx, void *arg)
 	db_put_bool(&params, cr->rq->own);
 	db_put_i64(&params, log_tx_now_ms(tx));
 	db_put_id(&params, c->call->header->actor_id);
+	db_put_i16(&params, (int16_t)cr->rq->policy);
 	st = log_tx_query(tx, &creation_insert_stmt, &params, &rows);
 	if (st != STATUS_OK)
 		return st;
@@ -171,6 +176,8 @@ static const char *creation_wrong_field(const pb_CreateChannelRequest *rq)
 		return "name";
 	if (rq->topic != NULL && !text_fits(rq->topic, 0, CHANNEL_TOPIC_MAX))
 		return "topic";
+	if (rq->policy > POLICY_FORCED)
+		return "policy";
 	if (rq->category_id != 0) /* there are no categories to name */
 		return "category_id";
 	return NULL;
@@ -236,33 +243,14 @@ void get_channel(void *service, struct rpc_call *call, const void *request, void
 	guard_answer(call, st, &no);
 }
 
-/* ---- update */
-
-struct update {
-	struct change change;
-	const pb_UpdateChannelRequest *rq;
-	pb_ChannelReply *reply;
-};
-
-static enum status update_allowed(struct change *c)
-{
-	if (bits_has(c->rights.bits, PERMISSION_manage_channels) && !c->rights.channel_archived)
-		return STATUS_OK;
-	return rights_need(&c->rights, PERMISSION_update_channel, &c->no.why);
-}
+/* ---- the row, under the lock */
 
 static const struct db_stmt row_stmt = {
 	"messaging_channel_row",
 	"SELECT " CHANNEL_COLUMNS " FROM messaging.channels c WHERE c.id = $1",
 };
-static const struct db_stmt update_stmt = {
-	"messaging_channel_update",
-	"UPDATE messaging.channels SET name = $2, topic = $3, private = $4, slow_mode_s = $5, position = $6,"
-	" updated_at_ms = $7, updated_by = $8, rights_seq = CASE WHEN $9 = 0 THEN rights_seq ELSE $9 END "
-	"WHERE id = $1",
-};
 
-static enum status live_row(struct log_tx *tx, struct arena *mem, uint64_t id, pb_ChannelView *out)
+enum status channel_live_row(struct log_tx *tx, struct arena *mem, uint64_t id, pb_ChannelView *out)
 {
 	struct db_params params;
 	struct db_rows rows = {0};
@@ -276,219 +264,4 @@ static enum status live_row(struct log_tx *tx, struct arena *mem, uint64_t id, p
 		return STATUS_NOT_FOUND;
 	channel_from_row(mem, &rows, 0, 0, out);
 	return out->deleted_at_ms != 0 ? STATUS_NOT_FOUND : STATUS_OK;
-}
-
-static bool text_same(const char *a, const char *b)
-{
-	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
-}
-
-enum { UPDATE_FIELDS = 5 };
-
-/* The row as the request wants it; returns how many names went to `changed`, in the order of the model. */
-static size_t update_apply(
-	const pb_UpdateChannelRequest *rq, pb_ChannelView *view, char *changed[UPDATE_FIELDS])
-{
-	const char *topic = rq->topic != NULL && *rq->topic != '\0' ? rq->topic : NULL;
-	size_t count = 0;
-
-	if (rq->name != NULL && !text_same(view->name, rq->name)) {
-		view->name = rq->name;
-		changed[count++] = (char *)"name";
-	}
-	if ((rq->topic != NULL || rq->cleared_count > 0) && !text_same(view->topic, topic)) {
-		view->topic = (char *)topic;
-		changed[count++] = (char *)"topic";
-	}
-	if (rq->has_private && view->private != rq->private) {
-		view->private = rq->private;
-		changed[count++] = (char *)"private";
-	}
-	if (rq->has_slow_mode_s && view->slow_mode_s != rq->slow_mode_s) {
-		view->slow_mode_s = rq->slow_mode_s;
-		changed[count++] = (char *)"slow_mode_s";
-	}
-	if (rq->has_position && view->position != rq->position) {
-		view->position = rq->position;
-		changed[count++] = (char *)"position";
-	}
-	return count;
-}
-
-static enum status update_write(
-	struct log_tx *tx, const struct change *c, const pb_ChannelView *view, uint64_t rights_seq)
-{
-	struct db_params params;
-
-	db_params_begin(&params, log_tx_mem(tx));
-	db_put_id(&params, view->id);
-	db_put_text(&params, view->name);
-	db_put_text(&params, view->topic);
-	db_put_bool(&params, view->private);
-	db_put_i32(&params, (int32_t)view->slow_mode_s);
-	db_put_i32(&params, view->position);
-	db_put_i64(&params, log_tx_now_ms(tx));
-	db_put_id_or_null(&params, c->call->header->actor_id);
-	db_put_id(&params, rights_seq);
-	return log_tx_query(tx, &update_stmt, &params, NULL);
-}
-
-/* A conversation has a name, which may be empty, and a topic, and nothing else that could be set. */
-static const char *update_unfit(const pb_UpdateChannelRequest *rq, const pb_ChannelView *view)
-{
-	if (view->team_id != 0)
-		return rq->name != NULL && *rq->name == '\0' ? "name" : NULL;
-	return rq->has_private ? "private" : rq->has_slow_mode_s ? "slow_mode_s" : rq->has_position ? "position" : NULL;
-}
-
-static enum status update_work(struct log_tx *tx, void *arg)
-{
-	struct update *u = arg;
-	struct change *c = &u->change;
-	pb_ChannelView *view = &u->reply->channel;
-	char *changed[UPDATE_FIELDS], key[AUDIENCE_SIZE];
-	uint64_t rights_seq = 0;
-	pb_Event event;
-
-	enum status st = live_row(tx, c->call->mem, u->rq->channel_id, view);
-	if (st != STATUS_OK)
-		return st;
-	const char *unfit = update_unfit(u->rq, view);
-	if (unfit != NULL)
-		return guard_refuse(tx, STATUS_FIELD_INVALID, NULL, unfit);
-	u->reply->has_channel = true;
-	const char *old_name = view->name;
-	bool was_private = view->private;
-	size_t count = update_apply(u->rq, view, changed);
-	if (count == 0) {
-		guard_store(tx, c, u->reply);
-		return STATUS_OK;
-	}
-	memcpy(key, c->rights.audience, sizeof key);
-	if (view->private != was_private) {
-		guard_event(c, EVENT_KIND_audience_recheck, &event);
-		event.body.audience_recheck = (pb_AudienceRecheck){.all = true, .why = (char *)"private"};
-		st = log_tx_append(tx, c->rights.stream, "", &event, &rights_seq);
-		if (st != STATUS_OK)
-			return st;
-		if (view->private)
-			audience_key(key, "channel", view->id);
-		else
-			memcpy(key, c->rights.open_audience, sizeof key);
-	}
-	/* Cached rights carry the name for the references inside events: it may not be older than the
-	 * channel's. */
-	if (view->private != was_private || view->name != old_name)
-		log_tx_raise_epoch(tx, c->rights.stream);
-	st = update_write(tx, c, view, rights_seq);
-	if (st != STATUS_OK)
-		return st;
-	guard_event(c, EVENT_KIND_channel_updated, &event);
-	event.body.channel_updated = (pb_ChannelUpdated){
-		.has_channel = true, .channel = *view, .changed_count = (pb_size_t)count, .changed = changed};
-	st = log_tx_append(tx, c->rights.stream, key, &event, NULL);
-	if (st == STATUS_OK)
-		guard_store(tx, c, u->reply);
-	return st;
-}
-
-static const char *update_wrong_field(const pb_UpdateChannelRequest *rq)
-{
-	if (rq->name != NULL && !text_fits(rq->name, 0, CHANNEL_NAME_MAX))
-		return "name";
-	if (rq->topic != NULL && !text_fits(rq->topic, 0, CHANNEL_TOPIC_MAX))
-		return "topic";
-	if (rq->has_slow_mode_s && rq->slow_mode_s > CHANNEL_SLOW_MAX_S)
-		return "slow_mode_s";
-	for (pb_size_t i = 0; i < rq->cleared_count; i++)
-		if (rq->cleared[i] == NULL || strcmp(rq->cleared[i], "topic") != 0)
-			return rq->cleared[i] != NULL ? rq->cleared[i] : "cleared";
-	return NULL;
-}
-
-void update_channel(void *service, struct rpc_call *call, const void *request, void *reply)
-{
-	struct update u = {.rq = request, .reply = reply};
-	bool replayed = false;
-
-	u.change = (struct change){
-		.channel_id = u.rq->channel_id, .allowed = update_allowed, .work = update_work, .call = call};
-	u.change.no.field = update_wrong_field(u.rq);
-	enum status st = u.change.no.field != NULL ? STATUS_FIELD_INVALID
-						   : guard_change(service, &u.change, reply, &replayed);
-	if (st == STATUS_OK)
-		st = conversations_fill(service, call, &u.reply->channel, 1);
-	guard_answer_change(call, st, &u.change.no, replayed);
-}
-
-/* ---- delete */
-
-struct deletion {
-	struct change change;
-	uint64_t channel_id;
-	pb_ChannelReply *reply;
-};
-
-static enum status deletion_allowed(struct change *c)
-{
-	return rights_need(&c->rights, PERMISSION_delete_channel, &c->no.why);
-}
-
-static const struct db_stmt delete_stmt = {
-	"messaging_channel_delete",
-	"UPDATE messaging.channels SET deleted_at_ms = $2, deleted_by = $3, rights_seq = CASE WHEN $4 = 0 "
-	"THEN rights_seq ELSE $4 END"
-	" WHERE id = $1",
-};
-
-static enum status deletion_work(struct log_tx *tx, void *arg)
-{
-	struct deletion *d = arg;
-	struct change *c = &d->change;
-	struct db_params params;
-	pb_ChannelView view;
-	pb_Event event;
-	uint64_t seq = 0;
-
-	enum status st = live_row(tx, c->call->mem, d->channel_id, &view);
-	if (st != STATUS_OK)
-		return st;
-	view.deleted_at_ms = (uint64_t)log_tx_now_ms(tx);
-	/* The event has the channel's key, which its readers still hold; afterwards no event will need it, so
-	 * none tells the gateways to give it up. */
-	guard_event(c, EVENT_KIND_channel_deleted, &event);
-	event.body.channel_deleted = (pb_ChannelDeleted){.has_channel = true, .channel = view};
-	st = log_tx_append(tx, c->rights.stream, c->rights.audience, &event, &seq);
-	if (st == STATUS_OK)
-		st = webhooks_drop(tx, d->channel_id);
-	if (st != STATUS_OK)
-		return st;
-	/* Who resumes from before gets no key of a deleted channel any more and would miss its last events
-	 * without a word; with the team's key nothing is missed. */
-	db_params_begin(&params, log_tx_mem(tx));
-	db_put_id(&params, d->channel_id);
-	db_put_i64(&params, (int64_t)view.deleted_at_ms);
-	db_put_id_or_null(&params, c->call->header->actor_id);
-	db_put_id(&params, channel_has_own_key(&c->rights) ? seq : 0);
-	log_tx_raise_epoch(tx, c->rights.stream);
-	st = log_tx_query(tx, &delete_stmt, &params, NULL);
-	if (st != STATUS_OK)
-		return st;
-	*d->reply = (pb_ChannelReply){.has_channel = true, .channel = view};
-	guard_store(tx, c, d->reply);
-	return STATUS_OK;
-}
-
-void delete_channel(void *service, struct rpc_call *call, const void *request, void *reply)
-{
-	const pb_DeleteChannelRequest *rq = request;
-	struct deletion d = {.channel_id = rq->channel_id, .reply = reply};
-	bool replayed = false;
-
-	d.change = (struct change){.channel_id = rq->channel_id,
-		.allowed = deletion_allowed,
-		.work = deletion_work,
-		.call = call};
-	enum status st = guard_change(service, &d.change, reply, &replayed);
-	guard_answer_change(call, st, &d.change.no, replayed);
 }

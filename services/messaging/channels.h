@@ -13,6 +13,11 @@
 
 rpc_handler create_channel, get_channel, update_channel, delete_channel;
 
+/* set_channel_state's deletion: answers with the channel as it was. Ends the call. */
+void channel_delete(struct service *s, struct rpc_call *call, uint64_t channel_id, pb_ChannelReply *reply);
+/* For `work`: the row of a channel that is not deleted. */
+enum status channel_live_row(struct log_tx *tx, struct arena *mem, uint64_t id, pb_ChannelView *out);
+
 /* ---- for `work` of whatever makes a channel appear */
 
 /* Is there room for one more in the team? Behind which position: out_position, which may be NULL. AT_LIMIT. */

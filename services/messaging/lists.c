@@ -26,7 +26,7 @@ void list_take(struct arena *mem, const struct db_rows *rows, int first, uint32_
 	}
 }
 
-/* ---- messages. $4 channel, $5 limit, $6 before, $7 after; 0: none. Beside the page every row has what the
+/* ---- messages. $4 channel, $5 limit, $6 before, $7 after; 0: none. $8 lines of the system too. Beside the page every row has what the
  * cursors are. */
 
 /* clang-format off */
@@ -39,17 +39,17 @@ void list_take(struct arena *mem, const struct db_rows *rows, int first, uint32_
 	" SELECT " EPOCHS_COLUMNS ", e.before_seq, e.after_seq, e.root_id, " MESSAGE_COLUMNS ", "                    \
 	MESSAGE_MARKS("$3")                                                                                          \
 	" FROM e LEFT JOIN LATERAL (SELECT m.* FROM messaging.messages m WHERE " page " AND m.deleted_at_ms IS NULL" \
-	"  AND m.seq > e.after_seq AND m.seq < coalesce(nullif(e.before_seq, 0), 9223372036854775807)"               \
+	"  AND ($8 OR m.kind <> 3) AND m.seq > e.after_seq AND m.seq < coalesce(nullif(e.before_seq, 0), 9223372036854775807)"               \
 	"  ORDER BY m.seq " order " LIMIT $5) m ON true"                                                             \
 	" LEFT JOIN messaging.people p ON p.id = m.author_id ORDER BY m.seq " order
 #define PAGE_COLUMNS (EPOCHS_COUNT + 3)
 
 #define NO_ROOT ", 0::int8 AS root_id"
 #define ROOT                                                                                                         \
-	", (SELECT coalesce(x.root_id, x.id) FROM messaging.messages x WHERE x.id = $8 AND x.channel_id = $4"        \
+	", (SELECT coalesce(x.root_id, x.id) FROM messaging.messages x WHERE x.id = $9 AND x.channel_id = $4"        \
 	" AND x.deleted_at_ms IS NULL) AS root_id"
 #define IN_CHANNEL "m.channel_id = $4"
-#define IN_CHAIN   "m.root_id = e.root_id AND (e.root_id = $8 OR m.parent_id = $8)"
+#define IN_CHAIN   "m.root_id = e.root_id AND (e.root_id = $9 OR m.parent_id = $9)"
 /* clang-format on */
 
 /* [replies][oldest first] */
@@ -81,6 +81,7 @@ static enum status page_read(struct db_conn *conn, struct rpc_call *call, const 
 	db_put_i64(&params, (int64_t)limit + 1);
 	db_put_id(&params, rq->before);
 	db_put_id(&params, rq->after);
+	db_put_bool(&params, rq->system);
 	if (page->replies)
 		db_put_id(&params, rq->parent_id);
 	enum status st =

@@ -27,6 +27,7 @@
 #include "services/messaging/rights.h"
 #include "services/messaging/search_index.h"
 #include "services/messaging/service.h"
+#include "services/messaging/system_lines.h"
 #include "services/messaging/webhook_ends.h"
 
 #define EXIT_FAILED       1
@@ -35,8 +36,8 @@
 #define PEOPLE_SLOTS      65536 /* fingerprints kept, 8 bytes each */
 #define FOLLOWUP_THREADS  4
 #define CONTEXTS          1024 /* calls in flight: posts wait for their commit without a thread */
-/* Of the primary when reads go elsewhere: people, purge, copies, upkeep, replies, search index, canary, ends of webhooks, deliveries. */
-#define WRITE_CONNECTIONS 9
+/* Of the primary when reads go elsewhere: people, purge, copies, upkeep, replies, search index, lines, canary, ends of webhooks, deliveries. */
+#define WRITE_CONNECTIONS 10
 #define WATERMARK_WAIT_MS 500
 
 struct process {
@@ -51,6 +52,7 @@ struct process {
 	struct purge *purge;
 	struct copies *copies;
 	struct search_index *search;
+	struct log_follower *lines;
 	struct webhook_ends *webhook_ends;
 	struct deliveries *deliveries;
 	struct canary *canary;
@@ -119,6 +121,7 @@ static void committed(void *arg, const struct logged_event *events, size_t count
 	struct process *p = arg;
 
 	search_index_note(p->search, events, count);
+	log_follower_note(p->lines, events, count);
 	webhook_ends_note(p->webhook_ends, events, count);
 }
 
@@ -145,6 +148,7 @@ static enum status start(struct process *p)
 		st = rpc_client_create("moderation", config->rpc_moderation, insecure, &s->moderation);
 	if (st == STATUS_OK) {
 		search_index_create(s, &p->search);
+		system_lines_create(s, &p->lines);
 		webhook_ends_create(s, &p->webhook_ends);
 		st = committer_create(&(struct committer_options){.config = config,
 					      .service = "guildhall-messaging",
@@ -173,6 +177,8 @@ static enum status start(struct process *p)
 	if (st == STATUS_OK)
 		search_index_start(p->search);
 	if (st == STATUS_OK)
+		log_follower_start(p->lines);
+	if (st == STATUS_OK)
 		webhook_ends_start(p->webhook_ends);
 	if (st == STATUS_OK)
 		st = deliveries_start(s, &p->deliveries);
@@ -190,6 +196,7 @@ static void stop(struct process *p)
 	copies_stop(p->copies);
 	purge_stop(p->purge);
 	search_index_stop(p->search);
+	log_follower_stop(p->lines);
 	webhook_ends_stop(p->webhook_ends);
 	deliveries_stop(p->deliveries);
 	notices_stop(s->notices);
@@ -201,6 +208,7 @@ static void stop(struct process *p)
 	followup_destroy(s->followup); /* a commit that ends late still hands its call over */
 	if (s->committer != NULL)
 		committer_destroy(s->committer); /* until its threads have ended it publishes */
+	log_follower_destroy(p->lines);
 	search_index_destroy(p->search); /* the committer's threads told it what they wrote */
 	webhook_ends_destroy(p->webhook_ends);
 	notices_destroy(s->notices);             /* what they commit names messages until then */

@@ -6,75 +6,43 @@
 #include "services/messaging/mentions.h"
 #include "services/messaging/notices.h"
 #include "services/messaging/people.h"
-#include "services/messaging/reactions.h"
+#include "services/messaging/touch.h"
 #include "services/messaging/views.h"
 
-/* ---- what edit and deletion share */
+/* ---- where it is */
 
-struct touch {
-	struct change change;
-	uint64_t channel_id, message_id;
-	const char *content;      /* edit only */
-	struct mention_names *names;  /* edit only: in the new content; NULL: none */
-	struct mention_answer answer; /* what moderation says of them */
-	bool tells;                   /* somebody may have to be told */
-	pb_MessageReply *reply;       /* edit only */
-	enum permission own, any; /* what one's own message takes, and what everybody's */
-	/* -- the row, read under the lock */
-	pb_MessageView message;
-	uint64_t *seqs; /* of every event that carries its content */
-	size_t seq_count, edits;
+static const struct db_stmt home_stmt = {
+	"messaging_message_home",
+	"SELECT channel_id FROM messaging.messages WHERE id = $1",
 };
 
-static enum status touch_allowed(struct change *c)
+enum status message_home(struct service *s, struct rpc_call *call, uint64_t id, uint64_t *out_channel)
 {
-	const struct touch *t = (const struct touch *)c;
-
-	if (bits_has(c->rights.bits, t->any))
-		return STATUS_OK;
-	return rights_need(&c->rights, t->own, &c->no.why);
-}
-
-static const struct db_stmt touch_stmt = {
-	"messaging_message_row",
-	"SELECT m.event_seqs || m.pin_seqs, cardinality(m.event_seqs), " MESSAGE_COLUMNS ", " MESSAGE_MARKS("$3")
-	" FROM messaging.messages m LEFT JOIN messaging.people p ON p.id = m.author_id"
-	" WHERE m.id = $1 AND m.channel_id = $2 AND m.deleted_at_ms IS NULL",
-};
-
-/* The row as it stands, and whether the actor may touch this one. Under the lock of the channel's stream. */
-static enum status touch_load(struct log_tx *tx, struct touch *t)
-{
-	struct change *c = &t->change;
+	struct db_conn *conn = NULL;
 	struct db_params params;
 	struct db_rows rows = {0};
-	int64_t *later = NULL;
 
-	db_params_begin(&params, log_tx_mem(tx));
-	db_put_id(&params, t->message_id);
-	db_put_id(&params, t->channel_id);
-	db_put_id(&params, c->call->header->actor_id);
-	enum status st = log_tx_query(tx, &touch_stmt, &params, &rows);
+	enum status st = db_acquire(s->db, call->deadline_mono_ms, &conn);
 	if (st != STATUS_OK)
 		return st;
-	if (rows.count == 0)
+	db_params_begin(&params, call->mem);
+	db_put_id(&params, id);
+	st = db_query(conn, call->mem, &home_stmt, &params, &rows);
+	db_release(conn);
+	if (st == STATUS_OK && rows.count == 0)
 		return STATUS_NOT_FOUND;
-	size_t count = db_i64s(&rows, 0, 0, log_tx_mem(tx), &later);
-	t->edits = db_id(&rows, 0, 1);
-	message_from_row(c->call->mem, &rows, 0, 2, &t->message);
-	message_marks_from_row(c->call->mem, &rows, 0, 2 + MESSAGE_COLUMN_COUNT, &t->message);
-	t->seqs = ARENA_ARRAY(log_tx_mem(tx), count + 1, uint64_t);
-	t->seqs[0] = t->message.seq;
-	for (size_t i = 0; i < count; i++)
-		t->seqs[i + 1] = (uint64_t)later[i];
-	t->seq_count = count + 1;
+	if (st == STATUS_OK)
+		*out_channel = db_id(&rows, 0, 0);
+	return st;
+}
 
-	bool own = t->message.has_author && t->message.author.id == c->call->header->actor_id;
-	if (own && bits_has(c->rights.bits, t->own))
-		return STATUS_OK;
-	const char *why = NULL;
-	st = rights_need(&c->rights, t->any, &why);
-	return st == STATUS_OK ? STATUS_OK : guard_refuse(tx, st, why, NULL);
+bool message_settle(struct service *s, struct rpc_call *call, uint64_t id, uint64_t *channel_id)
+{
+	enum status st = *channel_id == 0 && id != 0 ? message_home(s, call, id, channel_id) : STATUS_OK;
+
+	if (st != STATUS_OK)
+		rpc_fail(call, st, NULL, NULL, NULL);
+	return st == STATUS_OK;
 }
 
 /* ---- edit */
@@ -138,6 +106,7 @@ static enum status edit_work(struct log_tx *tx, void *arg)
 	if (st != STATUS_OK)
 		return st;
 	*t->reply = (pb_MessageReply){.has_message = true, .message = t->message, .has_channel = true};
+	t->reply->message.bookmarked_by_count = 0; /* for events alone */
 	rights_channel_ref(&c->rights, &t->reply->channel);
 	log_tx_object(tx, t->message_id); /* no reply is stored: it would outlive the content by a day */
 	if (same)
@@ -165,122 +134,6 @@ static enum status edit_work(struct log_tx *tx, void *arg)
 	db_put_id(&params, seq);
 	db_put_bytea(&params, mentions, mentions_length);
 	return log_tx_query(tx, &edit_stmt, &params, NULL);
-}
-
-/* ---- delete */
-
-static const struct db_stmt blank_stmt = {
-	"messaging_message_blank",
-	"WITH gone AS (DELETE FROM messaging.message_edits WHERE message_id = $1),"
-	" mentioned AS (DELETE FROM messaging.mentions WHERE message_id = $1 RETURNING subject_id, notice_seq),"
-	" blank AS (UPDATE messaging.messages SET content = '', mentions = NULL, event_seqs = '{}', deleted_at_ms = $2,"
-	"  deleted_by = $3 WHERE id = $1)"
-	" SELECT subject_id, notice_seq FROM mentioned WHERE notice_seq IS NOT NULL",
-};
-/* The top of its chain and, where that is another, what it answered. */
-static const struct db_stmt uncount_replied_stmt = {
-	"messaging_message_uncount",
-	"UPDATE messaging.messages SET reply_count = greatest(reply_count - 1, 0) WHERE id IN ($1, $2)",
-};
-/* Its own statement, after blank_stmt: it must not see the message any more. System messages were never counted. `place`
- * of the newest messages, with and without the deleted ones, follows the counter. */
-static const struct db_stmt uncount_stmt = {
-	"messaging_channel_uncount",
-	"WITH c AS (UPDATE messaging.channels c SET message_count = greatest(c.message_count - 1, 0), counted = "
-	"greatest(c.counted - $2, 0),"
-	" last_message_id = CASE WHEN c.last_message_id = $3 THEN (SELECT m.id FROM messaging.messages m"
-	"  WHERE m.channel_id = $1 AND m.deleted_at_ms IS NULL ORDER BY m.seq DESC LIMIT 1) ELSE "
-	"c.last_message_id END"
-	" WHERE c.id = $1 RETURNING c.last_message_id, c.counted),"
-	" places AS (UPDATE messaging.messages m SET place = c.counted FROM c WHERE m.place IS NOT NULL"
-	"  AND m.id = ANY (ARRAY[c.last_message_id, (SELECT n.id FROM messaging.messages n WHERE n.channel_id = $1"
-	"   AND n.place IS NOT NULL ORDER BY n.seq DESC LIMIT 1)]))"
-	" SELECT last_message_id FROM c",
-};
-
-static enum status deletion_rows(struct log_tx *tx, struct touch *t, uint64_t *out_last)
-{
-	struct db_params params;
-	struct db_rows rows = {0};
-
-	db_params_begin(&params, log_tx_mem(tx));
-	db_put_id(&params, t->message_id);
-	db_put_i64(&params, log_tx_now_ms(tx));
-	db_put_id_or_null(&params, t->change.call->header->actor_id);
-	enum status st = log_tx_query(tx, &blank_stmt, &params, &rows);
-	uint64_t *told = ARENA_ARRAY(log_tx_mem(tx), (size_t)rows.count, uint64_t);
-	uint64_t *notices = ARENA_ARRAY(log_tx_mem(tx), (size_t)rows.count, uint64_t);
-	for (int i = 0; i < rows.count; i++) {
-		told[i] = db_id(&rows, i, 0);
-		notices[i] = db_id(&rows, i, 1);
-	}
-	if (st == STATUS_OK) /* who was told of it keeps a number without its words */
-		st = log_tx_tombstone_users(tx, told, notices, (size_t)rows.count);
-	if (st == STATUS_OK && t->message.root_id != 0) {
-		db_params_begin(&params, log_tx_mem(tx));
-		db_put_id(&params, t->message.root_id);
-		db_put_id(&params, t->message.parent_id);
-		st = log_tx_query(tx, &uncount_replied_stmt, &params, NULL);
-	}
-	if (st != STATUS_OK)
-		return st;
-	db_params_begin(&params, log_tx_mem(tx));
-	db_put_id(&params, t->channel_id);
-	db_put_i64(&params, t->message.kind == MESSAGE_SYSTEM ? 0 : 1);
-	db_put_id(&params, t->message_id);
-	st = log_tx_query(tx, &uncount_stmt, &params, &rows);
-	if (st == STATUS_OK)
-		*out_last = rows.count > 0 ? db_id(&rows, 0, 0) : 0;
-	return st;
-}
-
-static enum status deletion_work(struct log_tx *tx, void *arg)
-{
-	struct touch *t = arg;
-	struct change *c = &t->change;
-	uint64_t last_id = 0;
-	pb_Event event;
-
-	enum status st = touch_load(tx, t);
-	if (st != STATUS_OK)
-		return st;
-	st = deletion_rows(tx, t, &last_id);
-	if (st == STATUS_OK)
-		st = reactions_drop(tx, t->channel_id, t->message_id);
-	if (st != STATUS_OK)
-		return st;
-	/* Jobs that were behind still learn who did what to which message: the audit log of moderation. */
-	st = log_tx_tombstone(tx, c->rights.stream, t->seqs, t->seq_count,
-		&(pb_Remains){.id = t->message_id,
-			.channel_id = t->channel_id,
-			.author_id = t->message.has_author ? t->message.author.id : 0});
-	if (st != STATUS_OK)
-		return st;
-	t->message.content = NULL;
-	t->message.reactions_count = 0;
-	t->message.bookmarked = false;
-	t->message.has_mentions = false;
-	t->message.deleted_at_ms = (uint64_t)log_tx_now_ms(tx);
-	guard_event(c, EVENT_KIND_message_deleted, &event);
-	event.body.message_deleted = (pb_MessageDeleted){
-		.has_channel = true, .has_message = true, .message = t->message, .new_last_id = last_id};
-	rights_channel_ref(&c->rights, &event.body.message_deleted.channel);
-	return log_tx_append(tx, c->rights.stream, c->rights.audience, &event, NULL);
-}
-
-void delete_message(void *service, struct rpc_call *call, const void *request, void *reply)
-{
-	const pb_MessageRequest *rq = request;
-	struct touch t = {.channel_id = rq->channel_id,
-		.message_id = rq->message_id,
-		.own = PERMISSION_delete_own_messages,
-		.any = PERMISSION_delete_any_message};
-	bool replayed = false;
-
-	t.change = (struct change){
-		.channel_id = rq->channel_id, .allowed = touch_allowed, .work = deletion_work, .call = call};
-	enum status st = guard_change(service, &t.change, reply, &replayed);
-	guard_answer_change(call, st, &t.change.no, replayed);
 }
 
 /* ---- read */
@@ -412,7 +265,9 @@ static enum status edit_again(struct service *s, struct rpc_call *call, const pb
 void update_message(void *service, struct rpc_call *call, const void *request, void *reply)
 {
 	struct service *s = service;
-	const pb_UpdateMessageRequest *rq = request;
+	pb_UpdateMessageRequest *rq = (pb_UpdateMessageRequest *)request;
+	if (!message_settle(s, call, rq->message_id, &rq->channel_id))
+		return;
 	struct touch t = {.channel_id = rq->channel_id,
 		.message_id = rq->message_id,
 		.content = rq->content,

@@ -12,4 +12,10 @@
 enum status message_written(
 	struct service *s, struct rpc_call *call, uint64_t id, const char *first, pb_MessageView *out);
 
+/* The channel of a message that stands or was deleted; from the primary. NOT_FOUND, BUSY. Says nothing of rights: who may not know of
+ * the channel is told so by what comes next. */
+enum status message_home(struct service *s, struct rpc_call *call, uint64_t id, uint64_t *out_channel);
+/* A request that names a message and no channel (0) is of the message's own: written into it. False: the call has ended. */
+bool message_settle(struct service *s, struct rpc_call *call, uint64_t id, uint64_t *channel_id);
+
 rpc_handler update_message, delete_message, get_message, list_edits;

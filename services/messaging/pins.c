@@ -2,6 +2,7 @@
 
 #include "services/messaging/guard.h"
 #include "services/messaging/lists.h"
+#include "services/messaging/messages.h"
 #include "services/messaging/views.h"
 
 /* ---- pinning */
@@ -24,7 +25,7 @@ static const struct db_stmt look_stmt = {
 	"messaging_pin_look",
 	"SELECT (SELECT count(*) FROM messaging.pins q WHERE q.channel_id = $2), "
 	"cardinality(m.pin_seqs), " MESSAGE_COLUMNS ", " MESSAGE_MARKS(
-		"0") " FROM messaging.messages m LEFT JOIN messaging.people p ON p.id = m.author_id"
+		"0") ", " MESSAGE_BOOKMARKERS " FROM messaging.messages m LEFT JOIN messaging.people p ON p.id = m.author_id"
 		     " WHERE m.id = $1 AND m.channel_id = $2 AND m.deleted_at_ms IS NULL",
 };
 static const struct db_stmt pin_stmt = {
@@ -42,6 +43,7 @@ static const struct db_stmt unpin_stmt = {
 
 static enum status pinning_look(struct log_tx *tx, struct pinning *p)
 {
+	const int marks = 2 + MESSAGE_COLUMN_COUNT;
 	struct db_params params;
 	struct db_rows rows = {0};
 
@@ -56,7 +58,8 @@ static enum status pinning_look(struct log_tx *tx, struct pinning *p)
 	p->pins = db_id(&rows, 0, 0);
 	p->changes = db_id(&rows, 0, 1);
 	message_from_row(log_tx_mem(tx), &rows, 0, 2, &p->message);
-	message_marks_from_row(log_tx_mem(tx), &rows, 0, 2 + MESSAGE_COLUMN_COUNT, &p->message);
+	message_marks_from_row(log_tx_mem(tx), &rows, 0, marks, &p->message);
+	message_bookmarkers_from_row(log_tx_mem(tx), &rows, 0, marks + MESSAGE_MARKS_COUNT, &p->message);
 	return STATUS_OK;
 }
 
@@ -100,10 +103,13 @@ static enum status pinning_work(struct log_tx *tx, void *arg)
 	return st == STATUS_OK ? pinning_write(tx, p, seq) : st;
 }
 
-static void pin(void *service, struct rpc_call *call, const pb_MessageRequest *rq, void *reply, bool on)
+static void pin(void *service, struct rpc_call *call, pb_MessageRequest *rq, void *reply, bool on)
 {
 	struct pinning p = {.rq = rq, .on = on};
 	bool replayed = false;
+
+	if (!message_settle(service, call, rq->message_id, &rq->channel_id))
+		return;
 
 	p.change = (struct change){.channel_id = rq->channel_id,
 		.keeps_rights = true,
@@ -116,12 +122,12 @@ static void pin(void *service, struct rpc_call *call, const pb_MessageRequest *r
 
 void pin_message(void *service, struct rpc_call *call, const void *request, void *reply)
 {
-	pin(service, call, request, reply, true);
+	pin(service, call, (pb_MessageRequest *)request, reply, true);
 }
 
 void unpin_message(void *service, struct rpc_call *call, const void *request, void *reply)
 {
-	pin(service, call, request, reply, false);
+	pin(service, call, (pb_MessageRequest *)request, reply, false);
 }
 
 /* ---- list: a channel's pins are few, all are sorted. $4 channel, $5 limit, $6 before, $7 after */

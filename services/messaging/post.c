@@ -122,13 +122,14 @@ static void post_submit(struct post *p)
 
 static const struct db_stmt parent_stmt = {
 	"messaging_post_parent",
-	"SELECT coalesce(root_id, id), author_id FROM messaging.messages WHERE id = $1 AND channel_id = $2 AND "
+	"SELECT coalesce(root_id, id), author_id, kind FROM messaging.messages WHERE id = $1 AND channel_id = $2 AND "
 	"deleted_at_ms IS NULL",
 };
 
-/* The top of the chain that a reply joins, and whom it answers. Neither changes; whether the parent still stands is asked again
+/* The top of the chain that a reply joins, and whom it answers. What somebody does and what the system says is not answered: CONFLICT,
+ * with the kind. None of this changes; whether the parent still stands is asked again
  * under the lock. */
-static enum status post_find_root(struct post *p)
+static enum status post_find_root(struct post *p, const char **out_detail)
 {
 	struct db_conn *conn = NULL;
 	struct db_params params;
@@ -139,21 +140,25 @@ static enum status post_find_root(struct post *p)
 		return st;
 	db_params_begin(&params, p->call->mem);
 	db_put_id(&params, p->rq->parent_id);
-	db_put_id(&params, p->rq->channel_id);
+	db_put_id(&params, p->row.channel_id);
 	st = db_query(conn, p->call->mem, &parent_stmt, &params, &rows);
 	db_release(conn);
 	if (st == STATUS_OK && rows.count == 0)
 		return STATUS_NOT_FOUND;
-	if (st == STATUS_OK) {
-		p->row.root_id = db_id(&rows, 0, 0);
-		p->replied_to = db_id(&rows, 0, 1);
+	if (st != STATUS_OK)
+		return st;
+	if (db_i64(&rows, 0, 2) != MESSAGE_TEXT) {
+		*out_detail = message_kind_word((uint32_t)db_i64(&rows, 0, 2));
+		return STATUS_CONFLICT;
 	}
-	return st;
+	p->row.root_id = db_id(&rows, 0, 0);
+	p->replied_to = db_id(&rows, 0, 1);
+	return STATUS_OK;
 }
 
 static enum status post_rights(struct post *p, enum rights_from from, const char **out_why)
 {
-	enum status st = rights_of_channel(p->service, p->call, p->rq->channel_id, from, &p->rights);
+	enum status st = rights_of_channel(p->service, p->call, p->row.channel_id, from, &p->rights);
 
 	if (st == STATUS_OK)
 		st = rights_need_post(&p->rights, p->rq->parent_id != 0, out_why);
@@ -213,17 +218,17 @@ static void post_earlier(void *arg)
 	struct rights now;
 
 	log_set_trace(p->call->header->trace_id);
-	enum status st = rights_of_channel(p->service, p->call, p->rq->channel_id, RIGHTS_FRESH, &now);
+	enum status st = rights_of_channel(p->service, p->call, p->row.channel_id, RIGHTS_FRESH, &now);
 	bool sees = st == STATUS_OK && now.status == STATUS_OK;
 	post_answer_earlier(p, sees ? NULL : p->rq->content);
 	log_set_trace(NULL);
 }
 
 /* Not judged, or refused: then it may still be the repeat of a post that was written. */
-static void post_refuse(struct post *p, enum status st, const char *why, const char *field)
+static void post_refuse(struct post *p, enum status st, const struct refusal *because)
 {
 	struct commit_result result = {0};
-	struct refusal no = {.why = why, .field = field};
+	struct refusal no = *because;
 
 	if (guard_refuses(st))
 		st = guard_repeated(p->service, p->call, st, &result, &no);
@@ -242,7 +247,7 @@ static void post_refuse(struct post *p, enum status st, const char *why, const c
 static void post_go(struct post *p, enum rights_from from)
 {
 	struct service *s = p->service;
-	const char *why = NULL, *field = NULL;
+	const char *why = NULL, *field = NULL, *detail = NULL;
 
 	enum status st = post_rights(p, from, &why);
 	if (st != STATUS_OK && p->rights.cached) {
@@ -254,8 +259,9 @@ static void post_go(struct post *p, enum rights_from from)
 		st = people_see(s, p->call->mem, &p->call->header->actor, p->call->deadline_mono_ms);
 	/* Not before the rights: whether a message exists is not for everybody to know. */
 	if (st == STATUS_OK && p->rq->parent_id != 0 && p->row.root_id == 0) {
-		st = post_find_root(p);
-		field = st == STATUS_NOT_FOUND ? "parent_id" : NULL;
+		st = post_find_root(p, &detail);
+		field = st == STATUS_NOT_FOUND || st == STATUS_CONFLICT ? "parent_id" : NULL;
+		why = st == STATUS_CONFLICT ? "kind" : NULL;
 	}
 	if (st == STATUS_OK && p->names != NULL)
 		st = post_mentions(p, &why);
@@ -266,7 +272,7 @@ static void post_go(struct post *p, enum rights_from from)
 	if (st == STATUS_STALE) /* moderation's word for an ended session */
 		why = "session";
 	if (st != STATUS_OK)
-		post_refuse(p, st, why, field);
+		post_refuse(p, st, &(struct refusal){.why = why, .field = field, .detail = detail});
 	else
 		post_submit(p);
 }
@@ -308,7 +314,7 @@ static void post_done(void *arg, const struct commit_result *result)
 				      .why = result->why,
 				      .retry_after_ms = (uint32_t)p->row.wait_ms});
 	} else if (result->status == STATUS_STALE && result->why == NULL) {
-		rights_cache_drop(p->service->rights, p->call->header->actor_id, p->rq->channel_id);
+		rights_cache_drop(p->service->rights, p->call->header->actor_id, p->row.channel_id);
 		if (++p->tries <= JUDGE_TRIES)
 			post_later(p, post_again);
 		else
@@ -333,6 +339,10 @@ static enum status post_check(const pb_PostMessageRequest *rq, const pb_RpcHeade
 	}
 	if (!text_fits(rq->content, 1, MESSAGE_CONTENT_MAX)) {
 		*out_field = "content";
+		return STATUS_FIELD_INVALID;
+	}
+	if (rq->kind != 0 && rq->kind != MESSAGE_TEXT && rq->kind != MESSAGE_ME) {
+		*out_field = "kind";
 		return STATUS_FIELD_INVALID;
 	}
 	if (rq->nonce != NULL && !text_fits(rq->nonce, 0, MESSAGE_NONCE_MAX)) {
@@ -364,6 +374,8 @@ void post_start(struct service *s, const struct posting *what)
 	p->row.at_ms = clock_wall_ms();
 	p->names = mentions_find(call->mem, what->rq->content);
 	enum status st = service_next_id(s, &p->row.id);
+	if (st == STATUS_OK && what->rq->channel_id == 0 && what->rq->parent_id != 0)
+		st = message_home(s, call, what->rq->parent_id, &p->row.channel_id);
 	if (st == STATUS_OK && what->author == NULL)
 		st = people_see(s, call->mem, &call->header->actor, call->deadline_mono_ms);
 	if (st != STATUS_OK)
@@ -381,5 +393,5 @@ void post_message(void *service, struct rpc_call *call, const void *request, voi
 	if (st != STATUS_OK)
 		rpc_fail(call, st, why, field, NULL);
 	else
-		post_start(service, &(struct posting){.call = call, .rq = rq, .reply = reply});
+		post_start(service, &(struct posting){.call = call, .rq = rq, .reply = reply, .kind = rq->kind});
 }

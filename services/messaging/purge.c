@@ -46,6 +46,7 @@ static const struct db_stmt channel_messages_stmt = {
 	" pins AS (DELETE FROM messaging.pins p USING gone g WHERE p.channel_id = $1 AND p.message_id = g.id),"
 	" bookmarks AS (DELETE FROM messaging.bookmarks b USING gone g WHERE b.message_id = g.id),"
 	" mentioned AS (DELETE FROM messaging.mentions x USING gone g WHERE x.message_id = g.id),"
+	" threads AS (DELETE FROM messaging.thread_read t USING gone g WHERE t.root_id = g.id),"
 	" found AS (DELETE FROM messaging.search s USING gone g WHERE s.message_id = g.id RETURNING s.segment),"
 	" segments AS (UPDATE messaging.search_segments t SET rows = t.rows - f.n"
 	"  FROM (SELECT segment, count(*)::int4 AS n FROM found GROUP BY segment) f WHERE t.id = f.segment)"
@@ -64,7 +65,8 @@ static const struct db_stmt marks_stmt = {
 };
 static const struct db_stmt channels_gone_stmt = {
 	"messaging_purge_channel_rows",
-	"DELETE FROM messaging.channels WHERE id = ANY ($1::int8[])",
+	"WITH prefs AS (DELETE FROM messaging.channel_prefs WHERE channel_id = ANY ($1::int8[]))"
+	" DELETE FROM messaging.channels WHERE id = ANY ($1::int8[])",
 };
 
 struct purge {

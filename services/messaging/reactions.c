@@ -5,6 +5,7 @@
 #include "services/messaging/emoji.h"
 #include "services/messaging/guard.h"
 #include "services/messaging/lists.h"
+#include "services/messaging/messages.h"
 #include "services/messaging/people.h"
 #include "services/messaging/views.h"
 
@@ -182,16 +183,20 @@ static uint64_t whose(const struct rpc_call *call, const pb_ReactionRequest *rq)
 
 void add_reaction(void *service, struct rpc_call *call, const void *request, void *reply)
 {
-	struct reacting r = {.rq = request, .reply = reply, .user_id = whose(call, request)};
+	pb_ReactionRequest *rq = (pb_ReactionRequest *)request;
+	struct reacting r = {.rq = rq, .reply = reply, .user_id = whose(call, rq)};
 
-	react(service, call, &r, reply, add_work);
+	if (message_settle(service, call, rq->message_id, &rq->channel_id))
+		react(service, call, &r, reply, add_work);
 }
 
 void remove_reaction(void *service, struct rpc_call *call, const void *request, void *reply)
 {
-	struct reacting r = {.rq = request, .user_id = whose(call, request)};
+	pb_ReactionRequest *rq = (pb_ReactionRequest *)request;
+	struct reacting r = {.rq = rq, .user_id = whose(call, rq)};
 
-	react(service, call, &r, reply, remove_work);
+	if (message_settle(service, call, rq->message_id, &rq->channel_id))
+		react(service, call, &r, reply, remove_work);
 }
 
 /* ---- who reacted */

@@ -2,13 +2,9 @@
 
 #include <string.h>
 
+#include "services/messaging/guard.h"
 #include "services/messaging/mentions.h"
-#include "services/messaging/visible.h"
-
-static uint64_t unread_of(uint64_t counted, uint64_t read)
-{
-	return counted > read ? counted - read : 0;
-}
+#include "services/messaging/unread.h"
 
 /* ---- mark */
 
@@ -17,104 +13,256 @@ struct mark {
 	const pb_MarkReadRequest *rq;
 	pb_UnreadReply *reply;
 	/* -- read before the commit, from one snapshot */
-	uint64_t message_id, message_seq, last_message_id;
-	uint64_t mentions; /* of the actor, by others, after the message */
-	uint64_t counted; /* the channel's counter when message_id was its newest */
-	uint64_t unread;  /* what has come since */
+	uint64_t message_id, message_seq; /* where the mark will stand; 0: nothing was ever posted */
+	uint64_t after;                   /* of a thread: its replies behind that message */
+	uint64_t replies, old_read;       /* of the thread: how many there are, how many were read */
+	bool followed;
+	pb_UnreadView view;               /* the channel's, as it will be; threads_before as it was */
 };
 
-/* What came after the message is counted here and not under the lock: it may be much. The sum is right
- * whatever is posted in between, because it says where the counter stood at the message. */
+/* Columns: c.id, c.counted, c.replies_counted, c.last_message_id, and what he has unread in threads. $4 channel, $5 message, $6 his
+ * subjects. */
+#define THREADS_JOIN UNREAD_THREADS_JOIN("$3", "$4::int8")
+
+/* What came after the message is counted here and not under the lock: it may be much. The sums are right
+ * whatever is posted in between, because they say where the counters stood at the message. */
 static const struct db_stmt mark_look_stmt = {
 	"messaging_mark_look",
-	"WITH e AS (" EPOCHS_SQL ") SELECT " EPOCHS_COLUMNS ", c.id, c.counted, c.last_message_id, m.id,"
-	" CASE WHEN m.id = c.last_message_id THEN 0 ELSE (SELECT count(*) FROM messaging.messages l"
-	"  WHERE l.channel_id = $4 AND l.seq > m.seq AND l.deleted_at_ms IS NULL AND l.kind <> 3) END,"
-	" m.seq, CASE WHEN m.id = c.last_message_id THEN 0 ELSE " MENTIONS_SINCE_SQL("$4", "m.seq", "$3", "$6::int8[]") " END"
+	"WITH e AS (" EPOCHS_SQL ") SELECT " EPOCHS_COLUMNS ", c.id, c.counted, c.replies_counted, c.last_message_id, t.unread, t.threads,"
+	" m.id, m.seq, a.every, a.main,"
+	" CASE WHEN m.id = c.last_message_id THEN 0 ELSE " MENTIONS_SINCE_SQL("$4", "m.seq", "$3", "$6::int8[]") " END"
 	" FROM e LEFT JOIN messaging.channels c ON c.id = $4 AND c.deleted_at_ms IS NULL"
 	" LEFT JOIN messaging.messages m ON m.id = coalesce(nullif($5, 0), c.last_message_id) AND "
-	"m.channel_id = $4",
+	"m.channel_id = $4"
+	" LEFT JOIN LATERAL (SELECT count(*) AS every, count(*) FILTER (WHERE l.root_id IS NULL) AS main FROM messaging.messages l"
+	"  WHERE m.id <> c.last_message_id AND l.channel_id = $4 AND l.seq > m.seq AND l.deleted_at_ms IS NULL AND l.kind <> 3) a ON true"
+	THREADS_JOIN,
+};
+/* $7 the root. Its newest reply counts as where the mark stands when no message is named, before there is one the root itself. */
+static const struct db_stmt thread_look_stmt = {
+	"messaging_mark_thread_look",
+	"WITH e AS (" EPOCHS_SQL ") SELECT " EPOCHS_COLUMNS ", c.id, c.counted, c.replies_counted, c.last_message_id, t.unread, t.threads,"
+	" x.id, x.reply_count, f.read_count, m.id, m.channel_id, m.root_id, m.seq,"
+	" (SELECT count(*) FROM messaging.messages l WHERE m.id IS NOT NULL AND l.root_id = $7 AND l.seq > m.seq AND l.deleted_at_ms IS NULL),"
+	" r.last_read_id, r.counted, r.replies_counted,"
+	" CASE WHEN r.last_read_id = c.last_message_id THEN 0 ELSE " MENTIONS_SINCE_SQL("$4", "r.last_read_seq", "$3", "$6::int8[]") " END"
+	" FROM e LEFT JOIN messaging.channels c ON c.id = $4 AND c.deleted_at_ms IS NULL"
+	" LEFT JOIN messaging.messages x ON x.id = $7 AND x.channel_id = $4 AND x.deleted_at_ms IS NULL AND x.root_id IS NULL"
+	" LEFT JOIN messaging.thread_read f ON f.user_id = $3 AND f.channel_id = $4 AND f.root_id = $7"
+	" LEFT JOIN messaging.messages m ON m.id = coalesce(nullif($5, 0), (SELECT l.id FROM messaging.messages l WHERE l.root_id = $7"
+	"  AND l.deleted_at_ms IS NULL ORDER BY l.seq DESC LIMIT 1), $7)"
+	" LEFT JOIN messaging.read_state r ON r.user_id = $3 AND r.channel_id = $4"
+	THREADS_JOIN,
 };
 
-static enum status mark_look(struct db_conn *conn, struct rpc_call *call, const struct rights *r, void *arg,
-	struct epochs *out_found, struct refusal *out_no)
+static enum status look(struct db_conn *conn, struct rpc_call *call, const struct rights *r, const struct mark *mark,
+	const struct db_stmt *stmt, struct db_rows *rows)
 {
-	struct mark *mark = arg;
 	struct db_params params;
-	struct db_rows rows = {0};
+	uint64_t *subjects;
 
 	db_params_begin(&params, call->mem);
 	guard_put(&params, r, call);
 	db_put_id(&params, mark->rq->channel_id);
 	db_put_id(&params, mark->rq->message_id);
-	uint64_t *subjects;
 	size_t subject_count = mentions_subjects(call->mem, call->header->actor_id, r, &subjects);
 	db_put_ids(&params, subjects, subject_count);
-	enum status st = db_query(conn, call->mem, &mark_look_stmt, &params, &rows);
+	if (stmt == &thread_look_stmt)
+		db_put_id(&params, mark->rq->root_id);
+	return db_query(conn, call->mem, stmt, &params, rows);
+}
+
+/* The columns that both have. */
+static void look_channel(struct mark *mark, const struct rights *r, const struct db_rows *rows)
+{
+	mark->view = (pb_UnreadView){.channel_id = mark->rq->channel_id,
+		.team_id = r->team_id,
+		.last_message_id = db_id(rows, 0, EPOCHS_COUNT + 3),
+		.thread_unread = db_id(rows, 0, EPOCHS_COUNT + 4),
+		.threads_before = db_id(rows, 0, EPOCHS_COUNT + 4),
+		.thread_total = db_id(rows, 0, EPOCHS_COUNT + 5),
+		.recorded = true};
+}
+
+static enum status mark_look(struct db_conn *conn, struct rpc_call *call, const struct rights *r, void *arg,
+	struct epochs *out_found, struct refusal *out_no)
+{
+	const int first = EPOCHS_COUNT + 6;
+	struct mark *mark = arg;
+	struct db_rows rows = {0};
+
+	enum status st = look(conn, call, r, mark, &mark_look_stmt, &rows);
 	if (st != STATUS_OK || rows.count == 0) /* no row: judged again */
 		return st;
 	*out_found = guard_epochs(&rows, 0);
 	if (db_is_null(&rows, 0, EPOCHS_COUNT))
 		return STATUS_NOT_FOUND;
-	if (mark->rq->message_id != 0 && db_is_null(&rows, 0, EPOCHS_COUNT + 3)) {
-		out_no->field = "message_id";
+	if (mark->rq->message_id != 0 && db_is_null(&rows, 0, first)) {
+		*out_no = (struct refusal){.field = "message_id", .why = "channel"};
 		return STATUS_NOT_FOUND;
 	}
-	uint64_t counted = db_id(&rows, 0, EPOCHS_COUNT + 1);
-	mark->last_message_id = db_id(&rows, 0, EPOCHS_COUNT + 2);
-	mark->message_id = db_id(&rows, 0, EPOCHS_COUNT + 3); /* 0: nothing was ever posted */
-	mark->unread = mark->message_id == 0 ? 0 : db_id(&rows, 0, EPOCHS_COUNT + 4);
-	mark->message_seq = db_id(&rows, 0, EPOCHS_COUNT + 5);
-	mark->mentions = mark->message_id == 0 ? 0 : db_id(&rows, 0, EPOCHS_COUNT + 6);
-	mark->counted = unread_of(counted, mark->unread);
+	uint64_t counted = db_id(&rows, 0, EPOCHS_COUNT + 1), replies = db_id(&rows, 0, EPOCHS_COUNT + 2);
+	look_channel(mark, r, &rows);
+	mark->message_id = db_id(&rows, 0, first);
+	mark->message_seq = db_id(&rows, 0, first + 1);
+	if (mark->message_id != 0) {
+		mark->view.unread = db_id(&rows, 0, first + 2);
+		mark->view.main_unread = db_id(&rows, 0, first + 3);
+		mark->view.mentions = db_id(&rows, 0, first + 4);
+	}
+	mark->view.last_read_id = mark->message_id;
+	mark->view.counted_mark = unread_of(counted, mark->view.unread);
+	mark->view.replies_mark = unread_of(
+		mark->view.counted_mark, unread_of(unread_of(counted, replies), mark->view.main_unread));
+	if (mark->rq->clear_all)
+		mark->view.thread_unread = mark->view.thread_total = 0;
+	return STATUS_OK;
+}
+
+static enum status thread_wrong(const struct mark *mark, const struct db_rows *rows, struct refusal *out_no)
+{
+	const int first = EPOCHS_COUNT + 6;
+
+	if (db_is_null(rows, 0, first)) {
+		out_no->field = "root_id";
+		return STATUS_NOT_FOUND;
+	}
+	if (mark->rq->message_id == 0)
+		return STATUS_OK;
+	out_no->field = "message_id";
+	if (db_is_null(rows, 0, first + 3) || db_id(rows, 0, first + 4) != mark->rq->channel_id)
+		out_no->why = "channel";
+	else if (db_id(rows, 0, first + 5) != mark->rq->root_id && mark->rq->message_id != mark->rq->root_id)
+		out_no->why = "thread";
+	else
+		out_no->field = NULL;
+	return out_no->field != NULL ? STATUS_NOT_FOUND : STATUS_OK;
+}
+
+static enum status thread_look(struct db_conn *conn, struct rpc_call *call, const struct rights *r, void *arg,
+	struct epochs *out_found, struct refusal *out_no)
+{
+	const int first = EPOCHS_COUNT + 6;
+	struct mark *mark = arg;
+	struct db_rows rows = {0};
+
+	enum status st = look(conn, call, r, mark, &thread_look_stmt, &rows);
+	if (st != STATUS_OK || rows.count == 0) /* no row: judged again */
+		return st;
+	*out_found = guard_epochs(&rows, 0);
+	if (db_is_null(&rows, 0, EPOCHS_COUNT))
+		return STATUS_NOT_FOUND;
+	st = thread_wrong(mark, &rows, out_no);
+	if (st != STATUS_OK)
+		return st;
+	uint64_t counted = db_id(&rows, 0, EPOCHS_COUNT + 1), mains = unread_of(counted, db_id(&rows, 0, EPOCHS_COUNT + 2));
+	look_channel(mark, r, &rows);
+	mark->replies = db_id(&rows, 0, first + 1);
+	mark->followed = !db_is_null(&rows, 0, first + 2);
+	mark->old_read = mark->followed ? db_id(&rows, 0, first + 2) : mark->replies;
+	mark->message_id = db_id(&rows, 0, first + 3);
+	mark->after = db_id(&rows, 0, first + 7);
+	/* His mark in the channel stays where it is; who has none has nothing unread there that anybody counts. */
+	bool marked = !db_is_null(&rows, 0, first + 9);
+	mark->view.recorded = marked || r->channel_role != CHANNEL_ROLE_NONE;
+	mark->view.counted_mark = marked ? db_id(&rows, 0, first + 9) : counted;
+	mark->view.replies_mark = marked ? db_id(&rows, 0, first + 10) : counted - mains;
+	mark->view.unread = unread_of(counted, mark->view.counted_mark);
+	mark->view.main_unread = unread_of(mains, unread_of(mark->view.counted_mark, mark->view.replies_mark));
+	mark->view.mentions = marked ? db_id(&rows, 0, first + 11) : 0;
+	uint64_t old = unread_of(mark->replies, mark->old_read);
+	mark->view.root_id = mark->rq->root_id;
+	mark->view.last_read_id = mark->message_id;
+	mark->view.thread_root_unread = mark->after;
+	mark->view.thread_unread = unread_of(mark->view.thread_unread, old) + mark->after;
+	mark->view.thread_total = unread_of(mark->view.thread_total, old > 0) + (mark->after > 0);
 	return STATUS_OK;
 }
 
 /* No row comes back when the mark stands there already. */
 static const struct db_stmt mark_stmt = {
 	"messaging_mark",
-	"INSERT INTO messaging.read_state AS r (user_id, channel_id, last_read_id, counted, last_read_seq)"
-	" VALUES ($1, $2, $3, $4, $5)"
+	"INSERT INTO messaging.read_state AS r (user_id, channel_id, last_read_id, counted, last_read_seq, replies_counted)"
+	" VALUES ($1, $2, $3, $4, $5, $6)"
 	" ON CONFLICT (user_id, channel_id) DO UPDATE SET last_read_id = EXCLUDED.last_read_id, counted = "
-	"EXCLUDED.counted, last_read_seq = EXCLUDED.last_read_seq"
-	" WHERE (r.last_read_id, r.counted) <> (EXCLUDED.last_read_id, EXCLUDED.counted) RETURNING r.user_id",
+	"EXCLUDED.counted, last_read_seq = EXCLUDED.last_read_seq, replies_counted = EXCLUDED.replies_counted"
+	" WHERE (r.last_read_id, r.counted, r.replies_counted) <> (EXCLUDED.last_read_id, EXCLUDED.counted, EXCLUDED.replies_counted)"
+	" RETURNING r.user_id",
 };
+static const struct db_stmt thread_stmt = {
+	"messaging_mark_thread",
+	"INSERT INTO messaging.thread_read AS t (user_id, channel_id, root_id, last_read_id, read_count) VALUES ($1, $2, $3, $4, $5)"
+	" ON CONFLICT (user_id, channel_id, root_id) DO UPDATE SET last_read_id = EXCLUDED.last_read_id, read_count = EXCLUDED.read_count"
+	" WHERE (t.last_read_id, t.read_count) <> (EXCLUDED.last_read_id, EXCLUDED.read_count) RETURNING t.user_id",
+};
+static const struct db_stmt clear_stmt = {
+	"messaging_mark_clear",
+	"UPDATE messaging.thread_read t SET read_count = w.replies FROM (SELECT q.ctid AS place, r.reply_count AS replies"
+	"  FROM messaging.thread_read q CROSS JOIN LATERAL (SELECT x.reply_count FROM messaging.messages x WHERE x.id = q.root_id OFFSET 0) r"
+	"  WHERE q.user_id = $1 AND q.channel_id = $2 AND q.read_count < r.reply_count) w WHERE t.ctid = w.place RETURNING t.user_id",
+};
+
+static enum status mark_write(struct log_tx *tx, const struct mark *mark, bool *out_changed)
+{
+	const pb_UnreadView *view = &mark->view;
+	struct db_params params;
+	struct db_rows rows = {0}, cleared = {0};
+
+	db_params_begin(&params, log_tx_mem(tx));
+	db_put_id(&params, mark->change.call->header->actor_id);
+	db_put_id(&params, view->channel_id);
+	if (view->root_id != 0) {
+		db_put_id(&params, view->root_id);
+		db_put_id(&params, mark->message_id);
+		db_put_id(&params, unread_of(mark->replies, mark->after));
+	} else {
+		db_put_id(&params, mark->message_id);
+		db_put_id(&params, view->counted_mark);
+		db_put_id(&params, mark->message_seq);
+		db_put_id(&params, view->replies_mark);
+	}
+	enum status st = log_tx_query(tx, view->root_id != 0 ? &thread_stmt : &mark_stmt, &params, &rows);
+	if (st == STATUS_OK && view->root_id == 0 && mark->rq->clear_all) {
+		db_params_begin(&params, log_tx_mem(tx));
+		db_put_id(&params, mark->change.call->header->actor_id);
+		db_put_id(&params, view->channel_id);
+		st = log_tx_query(tx, &clear_stmt, &params, &cleared);
+	}
+	*out_changed = rows.count > 0 || cleared.count > 0;
+	return st;
+}
 
 static enum status mark_work(struct log_tx *tx, void *arg)
 {
 	struct mark *mark = arg;
 	struct change *c = &mark->change;
+	const pb_UnreadView *view = &mark->view;
 	uint64_t user = c->call->header->actor_id;
-	struct db_params params;
-	struct db_rows rows = {0};
 	char key[AUDIENCE_SIZE];
+	bool changed = false;
 	pb_Event event;
 
-	db_params_begin(&params, log_tx_mem(tx));
-	db_put_id(&params, user);
-	db_put_id(&params, mark->rq->channel_id);
-	db_put_id(&params, mark->message_id);
-	db_put_id(&params, mark->counted);
-	db_put_id(&params, mark->message_seq);
-	enum status st = log_tx_query(tx, &mark_stmt, &params, &rows);
+	enum status st = mark_write(tx, mark, &changed);
 	if (st != STATUS_OK)
 		return st;
-	*mark->reply = (pb_UnreadReply){.has_unread = true,
-		.unread = {.channel_id = mark->rq->channel_id,
-			.team_id = c->rights.team_id,
-			.unread = mark->unread,
-			.mentions = mark->mentions,
-			.last_read_id = mark->message_id,
-			.last_message_id = mark->last_message_id}};
+	*mark->reply = (pb_UnreadReply){.has_unread = true, .unread = *view};
 	guard_store(tx, c, mark->reply);
-	if (rows.count == 0)
+	if (!changed)
 		return STATUS_OK;
 	guard_event(c, EVENT_KIND_read_state_changed, &event);
 	event.body.read_state_changed = (pb_ReadStateChanged){.has_channel = true,
 		.user_id = user,
-		.last_read_id = mark->message_id,
-		.unread = mark->unread,
-		.mentions = mark->mentions};
+		.last_read_id = view->last_read_id,
+		.unread = view->unread,
+		.mentions = view->mentions,
+		.root_id = view->root_id,
+		.main_unread = view->main_unread,
+		.counted = view->counted_mark,
+		.replies_counted = view->replies_mark,
+		.thread_unread = view->thread_root_unread,
+		.thread_count = view->thread_unread,
+		.thread_total = view->thread_total,
+		.clear_all = mark->rq->clear_all};
 	rights_channel_ref(&c->rights, &event.body.read_state_changed.channel);
 	audience_key(key, "user", user);
 	return log_tx_append(tx, STREAM_USER(user), key, &event, NULL);
@@ -132,96 +280,11 @@ void mark_read(void *service, struct rpc_call *call, const void *request, void *
 	if (call->header->actor_id == 0)
 		mark.change.no.why = "actor"; /* the system reads nothing */
 	else                                  /* the primary: what was read may have come a moment ago */
-		st = guard_read(
-			s, call, s->db, mark.rq->channel_id, GUARD_VIEW, mark_look, &mark, &mark.change.no);
+		st = guard_read(s, call, s->db, mark.rq->channel_id, GUARD_VIEW,
+			mark.rq->root_id != 0 ? thread_look : mark_look, &mark, &mark.change.no);
 	if (st == STATUS_OK)
 		st = guard_change(s, &mark.change, reply, &replayed);
 	else if (guard_refuses(st))
 		st = guard_refused(s, &mark.change, st, reply, &replayed);
 	guard_answer_change(call, st, &mark.change.no, replayed);
-}
-
-/* ---- list */
-
-/*
- * One row a channel, from one statement. Who has no mark in a channel has read what was there when he joined: `place` of the
- * last message until then is where the counter stood.
- */
-static const struct db_stmt unread_stmt = {
-	"messaging_unread",
-	"SELECT " VISIBLE_EPOCHS_COLUMNS ", c.id, c.team_id, c.counted, c.last_message_id,"
-	" coalesce(r.counted, b.place), r.last_read_id, CASE WHEN r.last_read_id = c.last_message_id THEN 0 ELSE"
-	" " MENTIONS_SINCE_SQL("c.id", "coalesce(r.last_read_seq, v.joined_seq)", "$1", "v.subjects::int8[]") " END"
-	" FROM unnest($2::int8[], $3::int8[], $4::text[]) AS v(channel_id, joined_seq, subjects)"
-	" CROSS JOIN LATERAL (SELECT * FROM messaging.channels c WHERE c.id = v.channel_id OFFSET 0) c"
-	" " VISIBLE_EPOCHS_JOINS
-	" LEFT JOIN LATERAL (SELECT r.counted, r.last_read_id, r.last_read_seq FROM messaging.read_state r"
-	"  WHERE r.user_id = $1 AND r.channel_id = v.channel_id OFFSET 0) r ON true"
-	" LEFT JOIN LATERAL (SELECT m.place FROM messaging.messages m WHERE r.counted IS NULL AND m.channel_id = v.channel_id"
-	"  AND m.seq <= v.joined_seq AND m.place IS NOT NULL ORDER BY m.seq DESC LIMIT 1) b ON true"
-	" WHERE c.deleted_at_ms IS NULL ORDER BY c.id",
-};
-
-/* Parameters 3 and 4. Channels of one team have the same roles beside each other's: their text is made once. */
-static void unread_put(struct db_params *params, const struct visible *v, struct arena *mem, uint64_t user)
-{
-	int64_t *joined = ARENA_ARRAY(mem, v->count, int64_t);
-	const char **subjects = ARENA_ARRAY(mem, v->count, const char *);
-
-	for (size_t i = 0; i < v->count; i++) {
-		const struct rights *r = &v->rights[i], *before = i > 0 ? r - 1 : NULL;
-		uint64_t *ids;
-		joined[i] = (int64_t)r->joined_seq;
-		if (before != NULL && before->team_id == r->team_id && before->role_count == r->role_count &&
-			(r->role_count == 0 ||
-				memcmp(before->role_ids, r->role_ids, r->role_count * sizeof(uint64_t)) == 0)) {
-			subjects[i] = subjects[i - 1];
-			continue;
-		}
-		size_t count = mentions_subjects(mem, user, r, &ids);
-		subjects[i] = mentions_array(mem, ids, count);
-	}
-	db_put_i64s(params, joined, v->count);
-	db_put_texts(params, subjects, v->count);
-}
-
-static enum status unread_read(
-	struct db_conn *conn, struct rpc_call *call, struct visible *v, void *arg, struct refusal *out_no)
-{
-	pb_ListUnreadReply *reply = arg;
-	struct db_params params;
-	struct db_rows rows = {0};
-	const int first = VISIBLE_EPOCHS_COUNT;
-
-	db_params_begin(&params, call->mem);
-	visible_put(&params, v, call);
-	unread_put(&params, v, call->mem, call->header->actor_id);
-	enum status st = db_query(conn, call->mem, &unread_stmt, &params, &rows);
-	if (st != STATUS_OK)
-		return st;
-	*reply = (pb_ListUnreadReply){.unread = ARENA_ARRAY(call->mem, (size_t)rows.count, pb_UnreadView)};
-	for (int i = 0; i < rows.count; i++) {
-		pb_UnreadView *view = &reply->unread[reply->unread_count++];
-		*view = (pb_UnreadView){
-			.channel_id = db_id(&rows, i, first),
-			.team_id = db_id(&rows, i, first + 1),
-			.unread = unread_of(db_id(&rows, i, first + 2), db_id(&rows, i, first + 4)),
-			.last_message_id = db_id(&rows, i, first + 3),
-			.last_read_id = db_id(&rows, i, first + 5),
-			.mentions = db_id(&rows, i, first + 6),
-		};
-		st = visible_compare(v, call, &rows, i, view->channel_id, out_no);
-		if (st != STATUS_OK)
-			return st;
-	}
-	return STATUS_OK;
-}
-
-void list_unread(void *service, struct rpc_call *call, const void *request, void *reply)
-{
-	struct service *s = service;
-	struct refusal no = {0};
-
-	enum status st = visible_read(s, call, s->reads, VISIBLE_EVERYTHING, unread_read, reply, &no);
-	guard_answer(call, st, &no);
 }

@@ -183,6 +183,7 @@ void rights_from_answer(const pb_Rights *answer, bool is_system, struct rights *
 		.channel_archived = answer->channel.archived_at_ms != 0,
 		.new_restricted = answer->new_restricted,
 		.joined_seq = answer->joined_seq,
+		.channel_role = answer->channel_role,
 		.role_ids = answer->role_ids,
 		.role_count = answer->role_ids_count,
 	};

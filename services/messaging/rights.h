@@ -29,6 +29,7 @@ struct rights {
 	uint32_t channel_kind;             /* 0 for a team */
 	bool channel_private, channel_archived;
 	bool new_restricted; /* of a team: a new open channel of the kind asked for has a key of its own */
+	uint32_t channel_role;             /* enum channel_role: his membership; none in a channel that he sees without one */
 	uint64_t joined_seq;               /* head of the stream when the actor joined; 0: not known */
 	const uint64_t *role_ids;          /* that he holds, without the base role */
 	size_t role_count;

@@ -34,6 +34,10 @@ void channel_from_row(struct arena *mem, const struct db_rows *rows, int row, in
 	out->own = db_bool(rows, row, c++);
 	out->message_count = db_id(rows, row, c++);
 	out->parent_channel_id = db_id(rows, row, c++);
+	out->policy = (uint32_t)db_i64(rows, row, c++);
+	out->counted = db_id(rows, row, c++);
+	out->replies_counted = db_id(rows, row, c++);
+	out->updated_at_ms = db_id(rows, row, c++);
 }
 
 void person_from_row(struct arena *mem, const struct db_rows *rows, int row, int first, pb_UserView *out)
@@ -64,6 +68,27 @@ bool mentions_from_row(
 	return pb_decode_arena(mem, pb_MentionsView_fields, out, bytes, length) == STATUS_OK;
 }
 
+static bool line_from_row(struct arena *mem, const struct db_rows *rows, int row, int column, pb_SystemLineView *out)
+{
+	size_t length = 0;
+
+	if (db_is_null(rows, row, column))
+		return false;
+	const uint8_t *bytes = db_bytea(rows, row, column, &length);
+	return pb_decode_arena(mem, pb_SystemLineView_fields, out, bytes, length) == STATUS_OK;
+}
+
+static size_t ids_from_row(struct arena *mem, const struct db_rows *rows, int row, int column, uint64_t **out)
+{
+	int64_t *ids = NULL;
+
+	if (db_is_null(rows, row, column))
+		return 0;
+	size_t count = db_i64s(rows, row, column, mem, &ids);
+	*out = (uint64_t *)ids;
+	return count;
+}
+
 void message_from_row(struct arena *mem, const struct db_rows *rows, int row, int first, pb_MessageView *out)
 {
 	int c = first;
@@ -89,6 +114,8 @@ void message_from_row(struct arena *mem, const struct db_rows *rows, int row, in
 	out->webhook_id = db_id(rows, row, c++);
 	out->shown_name = copied(mem, rows, row, c++);
 	out->shown_avatar = copied(mem, rows, row, c++);
+	out->reply_authors_count = (pb_size_t)ids_from_row(mem, rows, row, c++, &out->reply_authors);
+	out->has_line = line_from_row(mem, rows, row, c++, &out->line);
 	if (!out->has_author)
 		return;
 	person_from_row(mem, rows, row, c, &out->author);
@@ -129,6 +156,12 @@ void message_marks_from_row(
 	out->reactions = ARENA_ARRAY(mem, most, pb_ReactionView);
 	for (char *line = strtok_r(text, "\n", &rest); line != NULL; line = strtok_r(NULL, "\n", &rest))
 		reaction_from_line(mem, line, &out->reactions[out->reactions_count++]);
+}
+
+void message_bookmarkers_from_row(
+	struct arena *mem, const struct db_rows *rows, int row, int column, pb_MessageView *out)
+{
+	out->bookmarked_by_count = (pb_size_t)ids_from_row(mem, rows, row, column, &out->bookmarked_by);
 }
 
 pb_MessageView message_for_all(struct arena *mem, const pb_MessageView *view)

@@ -11,8 +11,8 @@
 #define CHANNEL_COLUMNS                                                                                              \
 	"c.id, c.team_id, c.group_id, c.kind, c.name, c.topic, c.category_id, c.position, c.private, c.public_read,"  \
 	" c.slow_mode_s, c.last_message_id, c.archived_at_ms, c.deleted_at_ms, c.created_at_ms, c.created_by, c.own," \
-	" c.message_count, c.parent_channel_id"
-#define CHANNEL_COLUMN_COUNT 19
+	" c.message_count, c.parent_channel_id, c.policy, c.counted, c.replies_counted, c.updated_at_ms"
+#define CHANNEL_COLUMN_COUNT 23
 /* clang-format on */
 /* first: the column of c.id. Strings are copied into mem. */
 void channel_from_row(struct arena *mem, const struct db_rows *rows, int row, int first, pb_ChannelView *out);
@@ -22,9 +22,9 @@ void channel_from_row(struct arena *mem, const struct db_rows *rows, int row, in
 #define MESSAGE_COLUMNS                                                                                              \
 	"m.id, m.channel_id, m.author_id, m.kind, m.content, m.parent_id, m.root_id, m.reply_count, m.pinned_at_ms,"  \
 	" m.nonce, m.created_at_ms, m.edited_at_ms, m.seq, m.deleted_at_ms, m.silent, m.mentions,"                    \
-	" m.webhook_id, m.shown_name, m.shown_avatar,"                                                                \
+	" m.webhook_id, m.shown_name, m.shown_avatar, m.reply_authors, m.line,"                                       \
 	" p.username, p.display_name, p.avatar, p.bot, p.system, p.erased, p.created_at_ms"
-#define MESSAGE_COLUMN_COUNT 26
+#define MESSAGE_COLUMN_COUNT 28
 /* clang-format on */
 void message_from_row(struct arena *mem, const struct db_rows *rows, int row, int first, pb_MessageView *out);
 
@@ -43,6 +43,11 @@ void message_from_row(struct arena *mem, const struct db_rows *rows, int row, in
 /* Into the view of the same row. */
 void message_marks_from_row(
 	struct arena *mem, const struct db_rows *rows, int row, int first, pb_MessageView *out);
+/* Beside MESSAGE_MARKS("0") where an event is made: who bookmarked it. */
+#define MESSAGE_BOOKMARKERS                                                                                          \
+	"ARRAY(SELECT b.user_id FROM messaging.bookmarks b WHERE b.message_id = m.id LIMIT 64)"
+void message_bookmarkers_from_row(
+	struct arena *mem, const struct db_rows *rows, int row, int column, pb_MessageView *out);
 /* The view as everybody may have it: without what is its reader's own. */
 pb_MessageView message_for_all(struct arena *mem, const pb_MessageView *view);
 

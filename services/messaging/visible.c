@@ -103,14 +103,18 @@ void visible_put(struct db_params *params, const struct visible *v, const struct
 	db_put_ids(params, v->channel_ids, v->count);
 }
 
+const struct rights *visible_of(const struct visible *v, uint64_t channel)
+{
+	return bsearch(&(struct rights){.channel_id = channel}, v->rights, v->count, sizeof *v->rights, by_channel);
+}
+
 enum status visible_compare(const struct visible *v, const struct rpc_call *call, const struct db_rows *rows,
 	int row, uint64_t channel, struct refusal *out_no)
 {
 	struct epochs found = guard_epochs(rows, row);
 
 	found.generation = v->generation;
-	const struct rights *r = bsearch(
-		&(struct rights){.channel_id = channel}, v->rights, v->count, sizeof *v->rights, by_channel);
+	const struct rights *r = visible_of(v, channel);
 
 	return r == NULL ? STATUS_INTERNAL : guard_compare(r, call, &found, out_no);
 }
@@ -136,6 +140,7 @@ void visible_keep(struct visible *v, enum permission needed)
 /* What a reading is over: a team (0: every team of the actor), or what `list` names. */
 struct over {
 	uint64_t team;
+	bool and_conversations;
 	visible_list_fn *list;
 	void *arg;
 };
@@ -147,8 +152,10 @@ static enum status gather_over(struct service *s, struct rpc_call *call, struct 
 	uint64_t *channels = NULL;
 	size_t count = 0;
 
-	if (over->list == NULL)
-		return gather(s, call, over->team, v);
+	if (over->list == NULL) {
+		enum status team = gather(s, call, over->team, v);
+		return team == STATUS_OK && over->and_conversations ? gather_team(s, call, VISIBLE_CONVERSATIONS, v) : team;
+	}
 	*v = (struct visible){0};
 	enum status st = db_acquire(db, call->deadline_mono_ms, &conn);
 	if (st != STATUS_OK)
@@ -193,6 +200,12 @@ enum status visible_read(struct service *s, struct rpc_call *call, struct db *db
 	visible_read_fn *fn, void *arg, struct refusal *out_no)
 {
 	return read_over(s, call, db, &(struct over){.team = team}, fn, arg, out_no);
+}
+
+enum status visible_read_with_conversations(struct service *s, struct rpc_call *call, struct db *db, uint64_t team,
+	visible_read_fn *fn, void *arg, struct refusal *out_no)
+{
+	return read_over(s, call, db, &(struct over){.team = team, .and_conversations = true}, fn, arg, out_no);
 }
 
 enum status visible_read_listed(struct service *s, struct rpc_call *call, struct db *db, visible_list_fn *list,

@@ -28,6 +28,9 @@ void visible_put(struct db_params *params, const struct visible *v, const struct
 enum status visible_compare(const struct visible *v, const struct rpc_call *call, const struct db_rows *rows,
 	int row, uint64_t channel, struct refusal *out_no);
 
+/* The judgement of one channel, or NULL. */
+const struct rights *visible_of(const struct visible *v, uint64_t channel);
+
 /* Runs one statement; returns STALE when a row does not fit the judgement it was asked by. */
 typedef enum status visible_read_fn(
 	struct db_conn *conn, struct rpc_call *call, struct visible *v, void *arg, struct refusal *out_no);
@@ -37,6 +40,10 @@ typedef enum status visible_read_fn(
 /* Judges and reads, again while STALE, JUDGE_TRIES times at most, then
  * BUSY. */
 enum status visible_read(struct service *s, struct rpc_call *call, struct db *db, uint64_t team,
+	visible_read_fn *fn, void *arg, struct refusal *out_no);
+
+/* Of one team, and his conversations. */
+enum status visible_read_with_conversations(struct service *s, struct rpc_call *call, struct db *db, uint64_t team,
 	visible_read_fn *fn, void *arg, struct refusal *out_no);
 
 /* Only the channels in which the right is held. */

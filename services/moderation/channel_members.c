@@ -53,7 +53,7 @@ enum status channel_place_change(struct change *c, struct facts *f, uint32_t rol
 	return change_audience(c, f->stream, f->person.id, after ? key : NULL, after ? NULL : key, out_seq);
 }
 
-enum status channel_tell_joined(struct change *c, const struct facts *f, uint32_t role, bool promoted)
+enum status channel_tell_joined(struct change *c, const struct facts *f, uint32_t role, bool promoted, bool seeded)
 {
 	char key[AUDIENCE_SIZE];
 
@@ -65,7 +65,8 @@ enum status channel_tell_joined(struct change *c, const struct facts *f, uint32_
 		.role = role,
 		.by = change_actor_id(c) == f->person.id ? 0 : change_actor_id(c),
 		.promoted = promoted,
-		.invited = role == CHANNEL_ROLE_INVITEE};
+		.invited = role == CHANNEL_ROLE_INVITEE,
+		.seeded = seeded};
 	facts_audience(f, key);
 	enum status st = change_append(c, f->stream, key, ev, NULL);
 	return st == STATUS_OK ? change_append_user(c, f->person.id, ev) : st;
@@ -177,7 +178,7 @@ static enum status work_join_channel(struct change *c, struct log_tx *tx)
 	f->place_added_by = change_actor_id(c) == f->person.id ? 0 : change_actor_id(c);
 	channel_member_view(f, as.role, &reply->member);
 	reply->created = true;
-	st = channel_tell_joined(c, f, as.role, as.promoted);
+	st = channel_tell_joined(c, f, as.role, as.promoted, false);
 	return st == STATUS_OK ? channel_record_member(c, f, AUDIT_channel_member_added, as.role) : st;
 }
 #define work_add_channel_member work_join_channel

@@ -87,7 +87,7 @@ static enum status work_seed(struct change *c, struct log_tx *tx)
 	}
 	for (size_t i = 0; i < seed->count && st == STATUS_OK; i++)
 		if (seed->wanted[i])
-			st = channel_tell_joined(c, change_target(c, i), roles[i], false);
+			st = channel_tell_joined(c, change_target(c, i), roles[i], false, true);
 	return st;
 }
 

@@ -104,3 +104,23 @@ void announce_typing(struct bus_publisher *publisher, const struct typing_subjec
 		publish(publisher, mem, &event, &target, 1, at_ms);
 	arena_destroy(mem);
 }
+
+void announce_activity(struct bus_publisher *publisher, const struct activity *activity, int64_t at_ms)
+{
+	struct arena *mem = arena_create();
+	struct logged_event target = {.stream = activity->stream};
+	pb_Event event = {.has_actor = true, .actor = *activity->user, .which_body = EVENT_KIND_activity_reported};
+	pb_ActivityReported *body = &event.body.activity_reported;
+
+	strcpy(target.audience, activity->audience); /* length checked by the caller */
+	event.actor.has_status = false;
+	body->has_user = true;
+	body->user = event.actor;
+	body->kind = (char *)activity->kind;
+	body->message_id = activity->message_id;
+	body->has_channel = activity->channel != NULL;
+	if (activity->channel != NULL)
+		body->channel = *activity->channel;
+	publish(publisher, mem, &event, &target, 1, at_ms);
+	arena_destroy(mem);
+}

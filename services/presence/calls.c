@@ -7,6 +7,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/text.h"
 #include "common/db/log.h"
 #include "common/rpc/stubs.h"
 #include "services/presence/announce.h"
@@ -297,6 +298,67 @@ static void serve_set_typing(void *service, struct rpc_call *call, const void *r
 		rpc_fail(call, st, NULL, NULL, NULL);
 }
 
+/* ---- activity */
+static bool target_fits(const pb_Target *target)
+{
+	return target->audience != NULL && target->audience[0] != '\0' && strlen(target->audience) < AUDIENCE_SIZE;
+}
+
+static void serve_send_activity(void *service, struct rpc_call *call, const void *request, void *reply)
+{
+	struct presence *p = service;
+	const pb_SendActivityRequest *rq = request;
+	const struct activity activity = {.user = &call->header->actor,
+		.channel = rq->has_channel && rq->channel.id != 0 ? &rq->channel : NULL,
+		.stream = {rq->target.rank, rq->target.stream_id},
+		.audience = rq->target.audience,
+		.kind = rq->kind,
+		.message_id = rq->message_id};
+
+	(void)reply;
+	if (!is_person(call))
+		return;
+	if (!rq->has_target || !target_fits(&rq->target)) {
+		rpc_fail(call, STATUS_FIELD_INVALID, NULL, "channel", "a channel or team and its audience");
+		return;
+	}
+	size_t length = rq->kind == NULL ? 0 : strlen(rq->kind);
+	if (length == 0 || length > 4 * ACTIVITY_KIND_MOST || !text_is_utf8(rq->kind, length) ||
+		text_code_points(rq->kind, length) > ACTIVITY_KIND_MOST) {
+		rpc_fail(call, STATUS_FIELD_INVALID, NULL, "kind", "1 to 64 characters");
+		return;
+	}
+	pthread_mutex_lock(&p->lock);
+	announce_activity(p->publisher, &activity, clock_wall_ms());
+	pthread_mutex_unlock(&p->lock);
+	keeper_active(p->keeper, call->header->actor_id);
+	keeper_wake_jobs(p->keeper);
+	rpc_finish(call);
+}
+
+static void serve_list_online(void *service, struct rpc_call *call, const void *request, void *reply)
+{
+	struct presence *p = service;
+	const pb_ListOnlineRequest *rq = request;
+	pb_ListOnlineReply *rs = reply;
+	size_t most = rq->limit == 0 || rq->limit > ONLINE_MOST ? ONLINE_MOST : rq->limit;
+	uint64_t *ids = ARENA_ARRAY(call->mem, most, uint64_t);
+	bool more = false;
+
+	pthread_mutex_lock(&p->lock);
+	size_t count = sockets_online(p->sockets, rq->team_id, rq->after, ids, most, &more);
+	pthread_mutex_unlock(&p->lock);
+	rs->presences = ARENA_ARRAY(call->mem, count, pb_PresenceView);
+	rs->presences_count = (pb_size_t)count;
+	rs->more = more;
+	bool *known = ARENA_ARRAY(call->mem, count, bool);
+	for (size_t i = 0; i < count; i++)
+		known[i] = fill_now(p, ids[i], ids[i] == call->header->actor_id, &rs->presences[i]);
+	if (count > 0)
+		(void)add_stored(p, call, rs->presences, known, count); /* the views say status_unknown then */
+	rpc_finish(call);
+}
+
 /* ---- statuses */
 static const char *filled(const char *text)
 {
@@ -408,6 +470,8 @@ const struct rpc_binding *presence_bindings(size_t *out_count)
 		BIND(fetch_events),
 		BIND(forget_person),
 		BIND(get_presence),
+		BIND(list_online),
+		BIND(send_activity),
 		BIND(set_presence),
 		BIND(set_status),
 		BIND(set_typing),

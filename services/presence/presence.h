@@ -38,4 +38,6 @@ void presence_finish(struct presence *p);
 const struct rpc_binding *presence_bindings(size_t *out_count);
 
 #define PRESENCE_GET_MOST   200  /* people of one get_presence */
+#define ONLINE_MOST         1000 /* people of one list_online */
+#define ACTIVITY_KIND_MOST  64   /* code points */
 #define PRESENCE_TEAMS_MOST 1000 /* team ids of one status */

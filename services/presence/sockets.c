@@ -530,6 +530,50 @@ const uint64_t *sockets_teams(const struct sockets *s, uint64_t user_id, size_t 
 	return p == NULL ? NULL : p->teams.list;
 }
 
+static bool is_told_in(const struct person *p, uint64_t team_id)
+{
+	for (size_t i = 0; i < p->teams.count; i++)
+		if (p->teams.list[i] == team_id)
+			return true;
+	return false;
+}
+
+/* The place of the first id that is not below. */
+static size_t place_of(const uint64_t *ids, size_t count, uint64_t id)
+{
+	size_t low = 0, high = count;
+
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+		if (ids[mid] < id)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+size_t sockets_online(const struct sockets *s, uint64_t team_id, uint64_t after, uint64_t *out_ids, size_t most, bool *out_more)
+{
+	size_t count = 0;
+
+	*out_more = false;
+	for (const struct person *p = s->people; p != NULL; p = p->hh.next) {
+		if (p->id <= after || !p->loaded || p->shown == PRESENCE_OFFLINE || !is_told_in(p, team_id))
+			continue;
+		size_t at = place_of(out_ids, count, p->id);
+		*out_more = *out_more || count == most;
+		if (at == most)
+			continue;
+		if (count == most)
+			count--;
+		memmove(out_ids + at + 1, out_ids + at, (count - at) * sizeof *out_ids);
+		out_ids[at] = p->id;
+		count++;
+	}
+	return count;
+}
+
 bool sockets_warm(const struct sockets *s, int64_t now_mono_ms)
 {
 	return now_mono_ms >= s->warm_at_mono_ms;

@@ -99,6 +99,9 @@ const uint8_t *sockets_view(const struct sockets *s, uint64_t user_id, size_t *o
 /* Team ids of a connected person, borrowed until the next call. */
 const uint64_t *sockets_teams(const struct sockets *s, uint64_t user_id, size_t *out_count);
 
+/* Who is shown as present in a team, ids ascending, above `after`; at most `most`. *out_more: there are others. Returns the count. */
+size_t sockets_online(const struct sockets *s, uint64_t team_id, uint64_t after, uint64_t *out_ids, size_t most, bool *out_more);
+
 bool sockets_warm(const struct sockets *s, int64_t now_mono_ms); /* the first lease period is over */
 size_t sockets_people(const struct sockets *s);                  /* with a connection, lingering ones included */
 size_t sockets_count(const struct sockets *s);

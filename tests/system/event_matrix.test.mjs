@@ -212,6 +212,11 @@ const table = {
     return of({ channel_id: place.id, user_id: p.owner.id });
   } },
   bookmark_updated: { only: ['owner'], in: true, act: by('PUT', '/bookmark') },
+  channel_pref_updated: { only: ['owner'], in: true, act: async (place) => {
+    const notify = (await owner().ok('GET', `/v1/channels/${place.id}/preferences`)).notify === 'all' ? 'mentions' : 'all';
+    await owner().ok('PUT', `/v1/channels/${place.id}/preferences`, { notify });
+    return of({ channel_id: place.id, notify });
+  } },
   unread_updated: { only: ['owner'], in: true, act: async (place) => {
     const { id } = await p.rest.member.ok('POST', `/v1/channels/${place.id}/messages`, { content: 'unread' });
     await owner().ok('PUT', `/v1/channels/${place.id}/read`, { message_id: id });

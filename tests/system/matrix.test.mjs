@@ -225,6 +225,8 @@ const table = {
     },
     unchanged: () => `${channel()}/overrides`,
   },
+  'GET /channels/{channel}/preferences': { policy: inChannel, call: () => ({ path: `${channel()}/preferences` }) },
+  'PUT /channels/{channel}/preferences': { policy: scoped(inChannel), call: () => ({ path: `${channel()}/preferences`, body: { flag: 'pinned' } }) },
   'GET /channels/{channel}/permissions': { policy: inChannel, call: () => ({ path: `${channel()}/permissions?explain=1` }) },
 
   'POST /channels': { policy: scoped(only(inTeam, 'owner')), call: () => ({ path: '/v1/channels', body: { name: 'new', team_id: p.team.id } }) },

@@ -634,12 +634,25 @@ static void render_user_mentioned(struct frame *f)
 static void render_unread_updated(struct frame *f)
 {
 	const pb_ReadStateChanged *e = &f->body->body.read_state_changed;
+
+	if (e->root_id != 0) /* threads have no marks of their own here */
+		return;
 	struct json_writer *w = frame_open(f);
 	jw_kv(w, uuid, "channel_id", e->channel.id);
 	jw_kv(w, uuid, "team_id", e->channel.team_id);
 	jw_kv(w, u64, "unread", e->unread);
 	jw_kv(w, u64, "mentions", e->mentions);
 	jw_kv(w, uuid, "last_read_id", e->last_read_id);
+}
+
+static void render_channel_pref_updated(struct frame *f)
+{
+	const pb_ChannelPrefChanged *e = &f->body->body.channel_pref_changed;
+	struct json_writer *w = frame_open(f);
+
+	jw_kv(w, uuid, "channel_id", e->channel.id);
+	jw_kv(w, str, "flag", channel_flag_word(e->flag));
+	jw_kv(w, str, "notify", channel_notify_word(e->notify));
 }
 
 static void render_operator_announcement(struct frame *f)

@@ -3,7 +3,8 @@
  * EVENT            its place, if it has one, is its stream (a team)
  * EVENT_IN_CHANNEL its place is body.<event>.channel, a ChannelRef or ChannelView
  * EVENT_SOMEWHERE  the same where it has one, else its stream
- * EVENT_NOT_SENT   with the reason: [private] between servers or for moderators only, [refetch] clients ask by REST
+ * EVENT_NOT_SENT   with the reason: [private] between servers or for moderators only, [refetch] clients ask by REST,
+ *                  [absent] the dialect has no such thing
  *
  * topics: PLACE_CHANNEL, PLACE_TEAM and PLACE_GLOBAL show the copy in the stream of the team or conversation, OWN the copy in
  * a user's stream on that user's topic. What PLACE_CHANNEL or PLACE_TEAM shows of a conversation is also on the topics of its
@@ -62,9 +63,11 @@ EVENT_IN_CHANNEL(read_state_changed,       "unread_updated",       OWN,         
 EVENT_IN_CHANNEL(webhook_created,          "webhook_created",      PLACE_CHANNEL | PLACE_TEAM,  house_render_webhook_created)
 EVENT_IN_CHANNEL(webhook_updated,          "webhook_updated",      PLACE_CHANNEL | PLACE_TEAM,  house_render_webhook_updated)
 EVENT_IN_CHANNEL(webhook_deleted,          "webhook_deleted",      PLACE_CHANNEL | PLACE_TEAM,  house_render_webhook_deleted)
+EVENT_IN_CHANNEL(channel_pref_changed,     "channel_pref_updated", OWN,                         render_channel_pref_updated)
 EVENT(           operator_announced,       "operator_announcement", PLACE_GLOBAL,               render_operator_announcement)
 EVENT(           team_setting_changed,     "team_setting_updated", PLACE_TEAM,                  render_team_setting_updated)
 EVENT_NOT_SENT(  canary,                                                                        "[private] gateways measure the delay of events by it")
 EVENT(           status_changed,           "status_updated",       PLACE_TEAM | OWN,            render_status_updated)
 EVENT_IN_CHANNEL(typing_changed,           "user_typing",          PLACE_CHANNEL | PLACE_TEAM,  render_user_typing)
+EVENT_NOT_SENT(  activity_reported,                                                             "[absent] typing and presence have events of their own")
 EVENT(           presence_changed,         "presence_updated",     PLACE_TEAM | OWN,            render_presence_updated)

@@ -1,5 +1,6 @@
 #include "common/dialects/house/shapes.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/dialects/house/markup.h"
@@ -316,6 +317,23 @@ static void mentions_object(struct json_writer *w, const pb_MentionsView *mentio
 	jw_object_end(w);
 }
 
+static void line_object(struct json_writer *w, const pb_SystemLineView *line)
+{
+	size_t ids = system_template_ids(line->template);
+
+	jw_object(w);
+	jw_kv(w, str, "template", system_template_word(line->template));
+	jw_key(w, "args");
+	jw_array(w);
+	for (size_t i = 0; i < line->args_count; i++)
+		if (i < ids)
+			jw_uuid(w, strtoull(line->args[i], NULL, 10));
+		else
+			jw_str(w, line->args[i]);
+	jw_array_end(w);
+	jw_object_end(w);
+}
+
 static void message_object(struct json_writer *w, const pb_MessageView *message, uint64_t seq, bool own)
 {
 	jw_object(w);
@@ -323,7 +341,12 @@ static void message_object(struct json_writer *w, const pb_MessageView *message,
 	jw_kv(w, uuid, "channel_id", message->channel_id);
 	jw_key(w, "author");
 	house_author(w, message->has_author ? &message->author : NULL);
+	jw_kv(w, str, "kind", message_kind_word(message->kind));
 	jw_kv(w, str, "content", house_content(w->mem, message));
+	if (message->has_line) {
+		jw_key(w, "line");
+		line_object(w, &message->line);
+	}
 	jw_kv(w, uuid, "parent_message_id", message->parent_id);
 	jw_kv(w, uuid, "root_message_id", message->root_id);
 	jw_kv(w, u64, "reply_count", message->reply_count);
@@ -538,6 +561,17 @@ void house_unread(struct json_writer *w, const pb_UnreadView *unread)
 	jw_kv(w, u64, "mentions", unread->mentions);
 	jw_kv(w, uuid, "last_read_id", unread->last_read_id);
 	jw_kv(w, uuid, "last_message_id", unread->last_message_id);
+	jw_kv(w, u64, "thread_unread", unread->thread_unread);
+	jw_kv(w, u64, "threads", unread->thread_total);
+	jw_object_end(w);
+}
+
+void house_channel_preferences(struct json_writer *w, const pb_UnreadView *unread)
+{
+	jw_object(w);
+	jw_kv(w, uuid, "channel_id", unread->channel_id);
+	jw_kv(w, str, "flag", channel_flag_word(unread->flag));
+	jw_kv(w, str, "notify", channel_notify_word(unread->notify));
 	jw_object_end(w);
 }
 

@@ -85,6 +85,7 @@ void house_audit(struct json_writer *w, const pb_AuditView *entry);
 void house_audit_target(struct json_writer *w, const pb_AuditView *entry);
 void house_presence(struct json_writer *w, const pb_PresenceView *presence);
 void house_unread(struct json_writer *w, const pb_UnreadView *unread);
+void house_channel_preferences(struct json_writer *w, const pb_UnreadView *unread);
 
 /* RFC 9457. */
 struct house_problem {

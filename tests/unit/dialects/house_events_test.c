@@ -578,6 +578,11 @@ static void read_state_changed(pb_Event *e)
 		.unread = 4,
 		.mentions = 1};
 }
+static void channel_pref_changed(pb_Event *e)
+{
+	e->body.channel_pref_changed = (pb_ChannelPrefChanged){
+		.has_channel = true, .channel = ref, .user_id = ALICE, .flag = FLAG_PINNED, .notify = NOTIFY_MENTIONS};
+}
 static void status_changed(pb_Event *e)
 {
 	e->body.status_changed = (pb_StatusChanged){.has_user = true, .user = alice};
@@ -704,6 +709,7 @@ static const struct sample samples[] = {
 	SAMPLE("user_mentioned", user_mentioned, user_mentioned, TO_USER),
 	SAMPLE("user_mentioned.reply.detail", user_mentioned, user_mentioned_reply, TO_USER, .detail = true),
 	SAMPLE("unread_updated", read_state_changed, read_state_changed, TO_USER),
+	SAMPLE("channel_pref_updated", channel_pref_changed, channel_pref_changed, TO_USER),
 	SAMPLE("operator_announcement", operator_announced, operator_announced, STREAM_GLOBAL),
 	SAMPLE("status_updated", status_changed, status_changed, IN_TEAM),
 	SAMPLE("user_typing", typing_changed, typing_changed, IN_TEAM),

@@ -1115,11 +1115,11 @@ START_TEST(unread_is_what_came_after_the_mark)
 	uint64_t channel = made_channel(&fx, false);
 	for (int i = 0; i < 5; i++)
 		ids[i] = posted(&fx, channel, "m", 0).id;
-	ck_assert_int_eq(DO(&fx, false, list_unread, pb_Empty, &list), STATUS_OK);
+	ck_assert_int_eq(DO(&fx, false, list_unread, pb_ListUnreadRequest, &list), STATUS_OK);
 	ck_assert_uint_eq(list.unread_count, 1);
 	ck_assert_uint_eq(list.unread[0].unread, 0); /* who posts has read */
 	fx.user = 6;
-	ck_assert_int_eq(DO(&fx, false, list_unread, pb_Empty, &list), STATUS_OK);
+	ck_assert_int_eq(DO(&fx, false, list_unread, pb_ListUnreadRequest, &list), STATUS_OK);
 	ck_assert_uint_eq(list.unread[0].unread, 5);
 	ck_assert_uint_eq(list.unread[0].last_message_id, ids[4]);
 	ck_assert_int_eq(DO(&fx, true, mark_read, pb_MarkReadRequest, &reply, .channel_id = channel,
@@ -1131,7 +1131,7 @@ START_TEST(unread_is_what_came_after_the_mark)
 	ck_assert_int_eq(event.which_body, EVENT_KIND_read_state_changed);
 	ck_assert_str_eq(audience, "user:6");
 	ck_assert_uint_eq(event.body.read_state_changed.unread, 3);
-	ck_assert_int_eq(DO(&fx, false, list_unread, pb_Empty, &list), STATUS_OK);
+	ck_assert_int_eq(DO(&fx, false, list_unread, pb_ListUnreadRequest, &list), STATUS_OK);
 	ck_assert_uint_eq(list.unread[0].unread, 3);
 	ck_assert_int_eq(
 		DO(&fx, true, mark_read, pb_MarkReadRequest, &reply, .channel_id = channel), STATUS_OK);

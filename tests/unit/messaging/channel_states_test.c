@@ -143,7 +143,7 @@ START_TEST(a_change_of_state_that_nobody_knows_is_refused)
 	fixture_create(&fx);
 	uint64_t channel = made_channel(&fx, false);
 	ck_assert_int_eq(set_state(&fx, channel, (enum channel_change)0), STATUS_FIELD_INVALID);
-	ck_assert_int_eq(set_state(&fx, channel, (enum channel_change)6), STATUS_FIELD_INVALID);
+	ck_assert_int_eq(set_state(&fx, channel, (enum channel_change)7), STATUS_FIELD_INVALID);
 	ck_assert_str_eq(fx.outcome.field, "change");
 	ck_assert_int_eq(set_state(&fx, channel + 1, CHANNEL_ARCHIVE), STATUS_NOT_FOUND);
 	fixture_destroy(&fx);

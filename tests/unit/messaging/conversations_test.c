@@ -324,7 +324,7 @@ START_TEST(lists_of_everything_have_the_conversations_in_them)
 		ck_assert_uint_eq(list.channels[i].users_count, list.channels[i].id == open ? 0 : 2);
 	ck_assert_int_eq(DO(&fx, false, list_channels, pb_ListChannelsRequest, &list, .team_id = TEAM), STATUS_OK);
 	ck_assert_uint_eq(list.channels_count, 1);
-	ck_assert_int_eq(DO(&fx, false, list_unread, pb_Empty, &unread, 0), STATUS_OK);
+	ck_assert_int_eq(DO(&fx, false, list_unread, pb_ListUnreadRequest, &unread, 0), STATUS_OK);
 	ck_assert_uint_eq(unread.unread_count, 2);
 	for (size_t i = 0; i < 2; i++) {
 		ck_assert_uint_eq(unread.unread[i].unread, unread.unread[i].channel_id == direct);

@@ -290,7 +290,7 @@ static pb_UnreadView unread_of(struct fixture *fx, uint64_t user, uint64_t chann
 	pb_ListUnreadReply reply;
 
 	fx->user = user;
-	ck_assert_int_eq(DO(fx, false, list_unread, pb_Empty, &reply), STATUS_OK);
+	ck_assert_int_eq(DO(fx, false, list_unread, pb_ListUnreadRequest, &reply), STATUS_OK);
 	fx->user = before;
 	for (size_t i = 0; i < reply.unread_count; i++)
 		if (reply.unread[i].channel_id == channel)

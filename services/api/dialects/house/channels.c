@@ -83,7 +83,7 @@ enum status house_channels_get(struct exchange *x)
 	enum status st = house_path_id(x, "channel", &channel);
 
 	if (st == STATUS_OK)
-		st = ASK(x, messaging, get_channel, channel, &((pb_GetChannelRequest){channel}), &reply);
+		st = ASK(x, messaging, get_channel, channel, &((pb_GetChannelRequest){.channel_id = channel}), &reply);
 	return st == STATUS_OK ? HOUSE_OBJECT(x, 200, house_channel, &reply.channel) : st;
 }
 
@@ -200,6 +200,7 @@ enum status house_channels_read(struct exchange *x)
 		return st;
 	house_body(x, &r);
 	json_uuid(&r, "message_id", JSON_OPTIONAL, &request.message_id);
+	request.clear_all = request.message_id == 0;
 	st = house_body_end(x, &r);
 	if (st == STATUS_OK)
 		st = CALL(x, messaging, mark_read, request.channel_id, &request, &reply);
@@ -215,11 +216,58 @@ enum status house_unread_list(struct exchange *x)
 {
 	struct house_page all = {0};
 	pb_ListUnreadReply reply;
-	pb_Empty nothing = {0};
-	enum status st = ASK(x, messaging, list_unread, x->actor.id, &nothing, &reply);
+	pb_ListUnreadRequest request = {0};
+	enum status st = ASK(x, messaging, list_unread, x->actor.id, &request, &reply);
 
 	if (st != STATUS_OK)
 		return st;
 	return house_finish_list(x, &all,
 		&(struct house_list){reply.unread_count, false, false, reply.unread, write_unread, NULL});
+}
+
+/* ---- preferences */
+
+enum status house_preferences_get(struct exchange *x)
+{
+	pb_ListUnreadRequest request = {.channel_ids_count = 1};
+	pb_ListUnreadReply reply;
+	uint64_t channel;
+	enum status st = house_path_id(x, "channel", &channel);
+
+	if (st != STATUS_OK)
+		return st;
+	request.channel_ids = &channel;
+	st = ASK(x, messaging, list_unread, channel, &request, &reply);
+	if (st == STATUS_OK && reply.unread_count == 0)
+		return exchange_fail(x, STATUS_NOT_FOUND, NULL, NULL, NULL);
+	return st == STATUS_OK ? HOUSE_OBJECT(x, 200, house_channel_preferences, &reply.unread[0]) : st;
+}
+
+enum status house_preferences_put(struct exchange *x)
+{
+	static const char *const flags[] = {"none", "pinned", "hidden", "ignored", NULL};
+	static const char *const notifies[] = {"all", "mentions", "none", NULL};
+	pb_SetChannelPrefRequest request = {0};
+	pb_ChannelPrefReply reply;
+	int flag = -1, notify = -1;
+	struct json_reader r;
+	enum status st = house_path_id(x, "channel", &request.channel_id);
+
+	if (st != STATUS_OK)
+		return st;
+	house_body(x, &r);
+	json_choice(&r, "flag", JSON_OPTIONAL, flags, &flag);
+	json_choice(&r, "notify", JSON_OPTIONAL, notifies, &notify);
+	st = house_body_end(x, &r);
+	if (st != STATUS_OK)
+		return st;
+	if (flag >= 0)
+		channel_flag_from_word(flags[flag], &request.flag);
+	if (notify >= 0)
+		channel_notify_from_word(notifies[notify], &request.notify);
+	st = CALL(x, messaging, set_channel_pref, request.channel_id, &request, &reply);
+	if (st != STATUS_OK)
+		return st;
+	pb_UnreadView view = {.channel_id = request.channel_id, .flag = reply.flag, .notify = reply.notify};
+	return HOUSE_OBJECT(x, 200, house_channel_preferences, &view);
 }

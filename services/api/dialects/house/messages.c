@@ -102,17 +102,21 @@ enum status house_messages_list(struct exchange *x)
 {
 	pb_ListMessagesReply reply;
 	struct house_page page;
+	bool system = false;
 	uint64_t channel;
 	enum status st = house_path_id(x, "channel", &channel);
 
 	if (st == STATUS_OK)
 		st = house_page(x, &page);
 	if (st == STATUS_OK)
+		st = house_query_flag(x, "system", &system);
+	if (st == STATUS_OK)
 		st = ASK(x, messaging, list_messages, channel,
 			&((pb_ListMessagesRequest){.channel_id = channel,
 				.before = page.before,
 				.after = page.after,
-				.limit = page.limit}),
+				.limit = page.limit,
+				.system = system}),
 			&reply);
 	return st == STATUS_OK ? finish_messages(x, &page, &reply) : st;
 }

@@ -78,6 +78,8 @@ ROUTE("GET",    "/channels/{channel}/overrides",                            SESS
 ROUTE("GET",    "/channels/{channel}/overrides/{subject}",                  SESSION, READ,     READ,  overrides_get)
 ROUTE("PUT",    "/channels/{channel}/overrides/{subject}",                  SESSION, CHANNELS, WRITE, overrides_put)
 ROUTE("DELETE", "/channels/{channel}/overrides/{subject}",                  SESSION, CHANNELS, WRITE, overrides_delete)
+ROUTE("GET",    "/channels/{channel}/preferences",                          SESSION, READ,     READ,  preferences_get)
+ROUTE("PUT",    "/channels/{channel}/preferences",                          SESSION, WRITE,    WRITE, preferences_put)
 ROUTE("GET",    "/channels/{channel}/permissions",                          SESSION, READ,     READ,  permissions_get)
 
 ROUTE("POST",   "/direct",                                                  SESSION, CHANNELS, WRITE, direct_create)
