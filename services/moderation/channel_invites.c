@@ -90,7 +90,7 @@ static enum status work_invite(struct change *c, struct log_tx *tx)
 	}
 	for (size_t i = 0; i < inviting->count && st == STATUS_OK; i++)
 		if (invited[i])
-			st = channel_tell_joined(c, change_target(c, i), CHANNEL_ROLE_INVITEE, false);
+			st = channel_tell_joined(c, change_target(c, i), CHANNEL_ROLE_INVITEE, false, false);
 	for (size_t i = 0; i < inviting->count && st == STATUS_OK; i++)
 		if (invited[i])
 			st = channel_record_member(

@@ -261,7 +261,6 @@ START_TEST(a_deleted_channel_is_gone_for_every_call)
 {
 	struct fixture fx;
 	char audience[AUDIENCE_SIZE];
-	pb_Empty empty;
 	pb_ChannelReply channel_reply;
 	pb_MessageReply message_reply;
 	pb_ListMessagesReply page;
@@ -271,14 +270,14 @@ START_TEST(a_deleted_channel_is_gone_for_every_call)
 	uint64_t channel = made_channel(&fx, false);
 	posted(&fx, channel, "one", 0);
 	ck_assert_int_eq(
-		DO(&fx, true, delete_channel, pb_DeleteChannelRequest, &empty, .channel_id = channel),
+		DO(&fx, true, delete_channel, pb_DeleteChannelRequest, &(pb_ChannelReply){0}, .channel_id = channel),
 		STATUS_OK);
 	pb_Event event = event_back(&fx, STREAM_TEAM(TEAM), 0, audience);
 	ck_assert_int_eq(event.which_body, EVENT_KIND_channel_deleted);
 	ck_assert_uint_ne(event.body.channel_deleted.channel.deleted_at_ms, 0);
 	ck_assert_int_eq(number(&fx, "SELECT authz_epoch FROM log.streams WHERE rank = 1"), 1);
 	ck_assert_int_eq(
-		DO(&fx, true, delete_channel, pb_DeleteChannelRequest, &empty, .channel_id = channel),
+		DO(&fx, true, delete_channel, pb_DeleteChannelRequest, &(pb_ChannelReply){0}, .channel_id = channel),
 		STATUS_NOT_FOUND);
 	ck_assert_int_eq(
 		DO(&fx, false, get_channel, pb_GetChannelRequest, &channel_reply, .channel_id = channel),
@@ -298,21 +297,20 @@ END_TEST
 START_TEST(a_repeated_deletion_of_a_channel_is_answered_by_a_copy_that_never_saw_it)
 {
 	struct fixture fx;
-	pb_Empty empty;
 
 	fixture_create(&fx);
 	uint64_t channel = made_channel(&fx, false);
 	ck_assert_int_eq(
-		DO(&fx, true, delete_channel, pb_DeleteChannelRequest, &empty, .channel_id = channel),
+		DO(&fx, true, delete_channel, pb_DeleteChannelRequest, &(pb_ChannelReply){0}, .channel_id = channel),
 		STATUS_OK);
 	rights_cache_drop(fx.service.rights, 5, channel);
 	fx.same_request = true;
 	ck_assert_int_eq(
-		DO(&fx, true, delete_channel, pb_DeleteChannelRequest, &empty, .channel_id = channel),
+		DO(&fx, true, delete_channel, pb_DeleteChannelRequest, &(pb_ChannelReply){0}, .channel_id = channel),
 		STATUS_OK);
 	ck_assert(fx.outcome.replayed);
 	ck_assert_int_eq(
-		DO(&fx, true, delete_channel, pb_DeleteChannelRequest, &empty, .channel_id = channel),
+		DO(&fx, true, delete_channel, pb_DeleteChannelRequest, &(pb_ChannelReply){0}, .channel_id = channel),
 		STATUS_NOT_FOUND);
 	assert_streams_whole(&fx);
 	fixture_destroy(&fx);
@@ -1200,7 +1198,6 @@ START_TEST(the_system_deletes_a_channel_without_being_judged)
 {
 	struct fixture fx;
 	char audience[AUDIENCE_SIZE];
-	pb_Empty empty;
 	pb_MessageReply reply;
 
 	fixture_create(&fx);
@@ -1211,7 +1208,7 @@ START_TEST(the_system_deletes_a_channel_without_being_judged)
 				 .content = (char *)"x"),
 		STATUS_FORBIDDEN);
 	ck_assert_int_eq(
-		DO(&fx, true, delete_channel, pb_DeleteChannelRequest, &empty, .channel_id = channel),
+		DO(&fx, true, delete_channel, pb_DeleteChannelRequest, &(pb_ChannelReply){0}, .channel_id = channel),
 		STATUS_OK);
 	pb_Event event = event_back(&fx, STREAM_TEAM(TEAM), 0, audience);
 	ck_assert_int_eq(event.which_body, EVENT_KIND_channel_deleted);
@@ -1261,7 +1258,7 @@ START_TEST(what_was_deleted_long_ago_goes_for_good_and_nothing_else)
 	ck_assert_int_eq(DO(&fx, true, delete_message, pb_MessageRequest, &empty, .channel_id = kept,
 				 .message_id = old.id),
 		STATUS_OK);
-	ck_assert_int_eq(DO(&fx, true, delete_channel, pb_DeleteChannelRequest, &empty, .channel_id = gone),
+	ck_assert_int_eq(DO(&fx, true, delete_channel, pb_DeleteChannelRequest, &(pb_ChannelReply){0}, .channel_id = gone),
 		STATUS_OK);
 	ck_assert_int_eq(db_acquire(fx.facts, clock_mono_ms() + PATIENCE_MS, &conn), STATUS_OK);
 	ck_assert_int_eq(purge_round(conn, fx.mem, clock_wall_ms() - 60000, &rows), STATUS_OK);

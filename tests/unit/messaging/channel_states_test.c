@@ -17,9 +17,8 @@ static enum status set_state(struct fixture *fx, uint64_t channel, enum channel_
 
 static void delete_it(struct fixture *fx, uint64_t channel)
 {
-	pb_Empty empty;
 
-	ck_assert_int_eq(DO(fx, true, delete_channel, pb_DeleteChannelRequest, &empty, .channel_id = channel),
+	ck_assert_int_eq(DO(fx, true, delete_channel, pb_DeleteChannelRequest, &(pb_ChannelReply){0}, .channel_id = channel),
 		STATUS_OK);
 }
 

@@ -148,8 +148,7 @@ START_TEST(cloning_takes_what_creating_takes_and_that_the_channel_is_there)
 	ck_assert_int_eq(set_state(&fx, open, CHANNEL_ARCHIVE), STATUS_OK);
 	ck_assert_int_eq(duplicate(&fx, open, NULL), STATUS_OK);
 	ck_assert_uint_eq(reply.channel.archived_at_ms, 0);
-	pb_Empty empty;
-	ck_assert_int_eq(DO(&fx, true, delete_channel, pb_DeleteChannelRequest, &empty, .channel_id = open),
+	ck_assert_int_eq(DO(&fx, true, delete_channel, pb_DeleteChannelRequest, &(pb_ChannelReply){0}, .channel_id = open),
 		STATUS_OK);
 	ck_assert_int_eq(duplicate(&fx, open, NULL), STATUS_NOT_FOUND);
 	fixture_destroy(&fx);
@@ -167,9 +166,8 @@ START_TEST(only_who_cloned_opens_the_draft)
 	fx.user = 6;
 	ck_assert_int_eq(set_state(&fx, id, CHANNEL_OPEN), STATUS_NOT_FOUND);
 	fx.user = 5;
-	pb_Empty empty;
 	ck_assert_int_eq(
-		DO(&fx, true, delete_channel, pb_DeleteChannelRequest, &empty, .channel_id = channel),
+		DO(&fx, true, delete_channel, pb_DeleteChannelRequest, &(pb_ChannelReply){0}, .channel_id = channel),
 		STATUS_OK);
 	ck_assert_int_eq(set_state(&fx, channel, CHANNEL_OPEN), STATUS_NOT_FOUND); /* deleted, but no draft */
 	ck_assert_int_eq(set_state(&fx, id, CHANNEL_OPEN), STATUS_OK);

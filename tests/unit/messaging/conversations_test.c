@@ -369,7 +369,6 @@ START_TEST(a_conversation_has_a_name_and_a_topic_to_change_and_nothing_else)
 	struct fixture fx;
 	char audience[AUDIENCE_SIZE];
 	pb_ChannelReply reply;
-	pb_Empty nothing;
 
 	fixture_create(&fx);
 	uint64_t group = conversation(&fx, 6, 2).id, open = made_channel(&fx, false);
@@ -390,7 +389,7 @@ START_TEST(a_conversation_has_a_name_and_a_topic_to_change_and_nothing_else)
 	ck_assert_int_eq(DO(&fx, true, update_channel, pb_UpdateChannelRequest, &reply, .channel_id = group, .has_slow_mode_s = true,
 				 .slow_mode_s = 5),
 		STATUS_FIELD_INVALID);
-	ck_assert_int_eq(DO(&fx, true, delete_channel, pb_DeleteChannelRequest, &nothing, .channel_id = group), STATUS_OK);
+	ck_assert_int_eq(DO(&fx, true, delete_channel, pb_DeleteChannelRequest, &(pb_ChannelReply){0}, .channel_id = group), STATUS_OK);
 	event = event_back(&fx, STREAM_TEAM(group), 0, audience);
 	ck_assert_int_eq(event.which_body, EVENT_KIND_channel_deleted);
 	ck_assert_str_eq(audience, "conversation:9001");

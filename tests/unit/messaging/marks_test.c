@@ -710,7 +710,7 @@ START_TEST(the_purge_takes_what_was_put_on_the_messages_of_a_channel)
 	ck_assert_int_eq(pin(&fx, &m, true), STATUS_OK);
 	ck_assert_int_eq(bookmark(&fx, &m, true), STATUS_OK);
 	ck_assert_int_eq(
-		DO(&fx, true, delete_channel, pb_DeleteChannelRequest, &empty, .channel_id = channel),
+		DO(&fx, true, delete_channel, pb_DeleteChannelRequest, &(pb_ChannelReply){0}, .channel_id = channel),
 		STATUS_OK);
 	ck_assert_int_eq(db_acquire(fx.facts, clock_mono_ms() + PATIENCE_MS, &conn), STATUS_OK);
 	ck_assert_int_eq(purge_round(conn, fx.mem, clock_wall_ms() + 60000, &rows), STATUS_OK);

@@ -179,7 +179,6 @@ END_TEST
 START_TEST(nobody_is_told_of_a_message_that_is_gone)
 {
 	struct fixture fx;
-	pb_Empty nothing;
 
 	fixture_create(&fx);
 	uint64_t channel = made_channel(&fx, false);
@@ -188,7 +187,7 @@ START_TEST(nobody_is_told_of_a_message_that_is_gone)
 	ck_assert_int_eq(told(&fx, m.id), STATUS_OK);
 	ck_assert_int_eq(notices_of(&fx, 6), 0);
 	ck_assert_int_eq(
-		DO(&fx, true, delete_channel, pb_DeleteChannelRequest, &nothing, .channel_id = channel),
+		DO(&fx, true, delete_channel, pb_DeleteChannelRequest, &(pb_ChannelReply){0}, .channel_id = channel),
 		STATUS_OK);
 	ck_assert_int_eq(told(&fx, left.id), STATUS_OK);
 	ck_assert_int_eq(notices_of(&fx, 6), 0);

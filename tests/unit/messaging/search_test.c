@@ -543,7 +543,6 @@ END_TEST
 START_TEST(a_deleted_channel_is_not_searched_and_its_purge_empties_the_index)
 {
 	struct fixture fx;
-	pb_Empty nothing;
 	uint64_t rows;
 
 	fixture_create(&fx);
@@ -551,14 +550,14 @@ START_TEST(a_deleted_channel_is_not_searched_and_its_purge_empties_the_index)
 	posted(&fx, channel, "apple there", 0);
 	posted(&fx, other, "apple here", 0);
 	index_all(&fx);
-	ck_assert_int_eq(DO(&fx, true, delete_channel, pb_DeleteChannelRequest, &nothing, .channel_id = channel), STATUS_OK);
+	ck_assert_int_eq(DO(&fx, true, delete_channel, pb_DeleteChannelRequest, &(pb_ChannelReply){0}, .channel_id = channel), STATUS_OK);
 	FOUND(&fx, "apple here", TEXT("apple"));
 	struct db_conn *conn = NULL;
 	ck_assert_int_eq(db_acquire(fx.service.db, clock_mono_ms() + PATIENCE_MS, &conn), STATUS_OK);
 	ck_assert_int_eq(purge_round(conn, fx.mem, clock_wall_ms() + 1000, &rows), STATUS_OK);
 	ck_assert_int_eq(number(&fx, "SELECT count(*) FROM messaging.search"), 1);
 	ck_assert_int_eq(number(&fx, "SELECT sum(rows) FROM messaging.search_segments"), 1);
-	ck_assert_int_eq(DO(&fx, true, delete_channel, pb_DeleteChannelRequest, &nothing, .channel_id = other), STATUS_OK);
+	ck_assert_int_eq(DO(&fx, true, delete_channel, pb_DeleteChannelRequest, &(pb_ChannelReply){0}, .channel_id = other), STATUS_OK);
 	ck_assert_int_eq(purge_round(conn, fx.mem, clock_wall_ms() + 1000, &rows), STATUS_OK);
 	ck_assert_int_eq(number(&fx, "SELECT count(*) FROM messaging.search_segments"), 0);
 	db_release(conn);
