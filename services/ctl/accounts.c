@@ -182,10 +182,11 @@ static enum ctl_exit make_first_channels(struct ctl *ctl, uint64_t team_id)
 
 enum ctl_exit team_create_command(struct ctl *ctl, int argc, char **argv)
 {
-	const char *name = NULL, *owner_name = NULL, *joining = NULL, *template = "standard";
+	const char *name = NULL, *owner_name = NULL, *joining = NULL, *template = "standard", *slug = NULL;
 	const struct ctl_option options[] = {
 		{"--joining", CTL_TEXT, &joining, 0, 0},
 		{"--owner", CTL_TEXT, &owner_name, 0, 0},
+		{"--slug", CTL_TEXT, &slug, 0, 0},
 		{"--template", CTL_TEXT, &template, 0, 0},
 	};
 	pb_CreateTeamRequest rq = pb_CreateTeamRequest_init_zero;
@@ -197,7 +198,7 @@ enum ctl_exit team_create_command(struct ctl *ctl, int argc, char **argv)
 	struct json_writer w;
 	char uuid[IDS_UUID_SIZE];
 	uint64_t epoch = 0;
-	enum ctl_exit rc = ctl_arguments(ctl, argc, argv, options, 3, 1, 1, &name, NULL);
+	enum ctl_exit rc = ctl_arguments(ctl, argc, argv, options, 4, 1, 1, &name, NULL);
 
 	if (rc != CTL_OK)
 		return rc;
@@ -218,6 +219,7 @@ enum ctl_exit team_create_command(struct ctl *ctl, int argc, char **argv)
 		return CTL_FAILED;
 	rq.name = (char *)name;
 	rq.template = (char *)template;
+	rq.slug = (char *)slug;
 	ctx = ctl_context(ctl, true);
 	ctx.actor_id = owner.id;
 	ctx.actor_epoch = epoch;

@@ -40,10 +40,11 @@ COMMAND(token_create_command, "token create", "--user NAME [--label TEXT] [--day
 	"  --dialect NAME    the client language it is for, house (default) or crust: crust's clients want long tokens\n"
 	"\n"
 	"The token is written to stdout, alone on its line, and is not shown again.\n")
-COMMAND(team_create_command, "team create", "NAME --owner USER [--joining open|invite] [--template crust]", "make a team",
+COMMAND(team_create_command, "team create", "NAME --owner USER [--joining open|invite] [--slug WORD] [--template crust]", "make a team",
 	"  NAME               1 to 64 characters\n"
 	"  --owner USER       name of the account that owns it\n"
 	"  --joining open     anyone may join; default: invite, with --template crust: open\n"
+	"  --slug WORD        what settings may name it by: 1 to 32 of a-z, 0-9 and -\n"
 	"  --template crust   for clients of crust: everybody makes channels and pins, a role admins, the channels General\n"
 	"                     and Random\n")
 COMMAND(announce_command, "announce", "--title TEXT --text TEXT [--until TIME]", "tell everybody who is signed in",

@@ -21,6 +21,7 @@ struct moderation {
 
 enum {
 	TEAM_NAME_MAX = 64,
+	TEAM_SLUG_MAX = 32,
 	TEAM_DESCRIPTION_MAX = 1000,
 	URL_BYTES_MAX = 2048,
 	NICKNAME_MAX = 32,

@@ -21,6 +21,15 @@ static bool template_known(const char *template, bool *out_crust)
 	return template == NULL || *out_crust || strcmp(template, "standard") == 0;
 }
 
+/* A word that a team is named by in settings; a number would be an id. */
+static bool slug_formed(const char *slug)
+{
+	size_t length = strlen(slug);
+
+	return length > 0 && length <= TEAM_SLUG_MAX && strspn(slug, "abcdefghijklmnopqrstuvwxyz0123456789-") == length &&
+	       strspn(slug, "0123456789") != length;
+}
+
 static enum status prepare_create_team(struct change *c)
 {
 	const pb_CreateTeamRequest *rq = c->request;
@@ -34,6 +43,8 @@ static enum status prepare_create_team(struct change *c)
 		return change_field(c, bad);
 	if (!template_known(rq->template, &made->crust))
 		return change_field(c, "template");
+	if (rq->slug != NULL && !slug_formed(rq->slug))
+		return change_field(c, "slug");
 	enum status st = change_load_session(c);
 	if (st != STATUS_OK)
 		return st;
@@ -46,7 +57,8 @@ static enum status prepare_create_team(struct change *c)
 static const struct db_stmt role_id_stmt = {"moderation_role_id", "SELECT nextval('log.small_ids')"};
 static const struct db_stmt insert_team_stmt = {"moderation_insert_team",
 	"INSERT INTO moderation.teams (id, name, description, icon, owner_id, joining, public_read, base_role_id,"
-	" base_group_id, created_at_ms, created_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $5)"};
+	" base_group_id, created_at_ms, created_by, slug) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $5, $11)"
+	" ON CONFLICT (lower(slug)) DO NOTHING RETURNING id"};
 static const struct db_stmt insert_role_stmt = {"moderation_insert_base_role",
 	"INSERT INTO moderation.roles (id, team_id, name, permissions_low, permissions_high, position, is_base,"
 	" created_at_ms, created_by) VALUES ($1, $2, 'everyone', $3, $4, 0, true, $5, $6)"};
@@ -56,6 +68,7 @@ static const struct db_stmt insert_group_stmt = {"moderation_insert_base_group",
 static enum status insert_team(struct change *c, const pb_TeamView *team, struct bits base)
 {
 	struct db_params p;
+	struct db_rows rows = {0};
 
 	change_params(c, &p);
 	db_put_id(&p, team->id);
@@ -68,7 +81,10 @@ static enum status insert_team(struct change *c, const pb_TeamView *team, struct
 	db_put_id(&p, team->base_role_id);
 	db_put_id(&p, team->base_group_id);
 	db_put_i64(&p, c->now_ms);
-	enum status st = change_query(c, &insert_team_stmt, &p, NULL);
+	db_put_text(&p, team->slug);
+	enum status st = change_query(c, &insert_team_stmt, &p, &rows);
+	if (st == STATUS_OK && rows.count == 0)
+		return change_refuse(c, STATUS_CONFLICT, NULL, "slug");
 	if (st != STATUS_OK)
 		return st;
 	change_params(c, &p);
@@ -139,6 +155,7 @@ static enum status work_create_team(struct change *c, struct log_tx *tx)
 	reply->team = (pb_TeamView){
 		.id = made->team_id,
 		.name = rq->name,
+		.slug = rq->slug,
 		.description = (char *)team_text(rq->description),
 		.icon = (char *)team_text(rq->icon),
 		.owner_id = owner,

@@ -51,6 +51,26 @@ START_TEST(the_oldest_team_is_shown_unless_another_is_named)
 }
 END_TEST
 
+START_TEST(a_slug_names_one_team_for_good)
+{
+	static const char *const bad[] = {"", "Kitchen", "a b", "12345", "012345678901234567890123456789xyz", "ü"};
+	struct house *h = house_open();
+	pb_UserView *ann = person(h, "ann");
+	pb_TeamReply made, none;
+
+	OK(h, ann, create_team, &made, .name = "x", .slug = "the-pantry");
+	ck_assert_str_eq(made.team.slug, "the-pantry");
+	h->config.crust_team = "the-pantry";
+	ck_assert_uint_eq(mounted(h, ann), made.team.id);
+	ck_assert_int_eq(CALL(h, ann, create_team, &none, .name = "y", .slug = "the-pantry"), STATUS_CONFLICT);
+	ck_assert_str_eq(h->outcome.field, "slug");
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+		ck_assert_msg(CALL(h, ann, create_team, &none, .name = "y", .slug = (char *)bad[i]) == STATUS_FIELD_INVALID, "%s",
+			bad[i]);
+	house_close(h);
+}
+END_TEST
+
 START_TEST(who_comes_first_joins_an_open_team_and_only_then)
 {
 	struct house *h = house_open();
@@ -152,5 +172,6 @@ START_TEST(the_template_crust_has_its_base_role_and_a_role_of_administrators)
 END_TEST
 
 TESTS("moderation mount team", the_oldest_team_is_shown_unless_another_is_named,
+	a_slug_names_one_team_for_good,
 	who_comes_first_joins_an_open_team_and_only_then, closed_teams_banned_people_and_those_without_access_are_kept_out,
 	a_timeout_keeps_nobody_out, the_template_crust_has_its_base_role_and_a_role_of_administrators)
