@@ -20,6 +20,7 @@ static const struct {
 #define KIND_ROLE    "role"
 #define KIND_CHANNEL "channel"
 #define KIND_MESSAGE "message"
+#define KIND_WEBHOOK "webhook"
 #define KIND_SCOPE   NULL
 #define AUDIT(action, target) [AUDIT_##action] = {#action, KIND_##target},
 #include "services/moderation/audit_actions.tbl.h"

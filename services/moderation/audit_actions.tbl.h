@@ -34,6 +34,9 @@ AUDIT(message_updated,           MESSAGE)  /* by another than its author: author
 AUDIT(message_deleted,           MESSAGE)  /* the same */
 AUDIT(message_pinned,            MESSAGE)  /* author_id, channel_id */
 AUDIT(message_unpinned,          MESSAGE)  /* author_id, channel_id */
+AUDIT(webhook_created,           WEBHOOK)  /* bot_id, channel_id, kind, name, trigger */
+AUDIT(webhook_updated,           WEBHOOK)  /* channel_id, and each field that changed, as it is now; never its url */
+AUDIT(webhook_deleted,           WEBHOOK)  /* channel_id, name; without an actor: by its token, or with its bot */
 AUDIT(channel_member_added,      USER)     /* channel_id, role */
 AUDIT(channel_member_removed,    USER)     /* channel_id */
 AUDIT(channel_member_kicked,     USER)     /* channel_id */

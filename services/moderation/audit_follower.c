@@ -10,7 +10,8 @@
 
 static const uint32_t kinds[] = {EVENT_KIND_channel_created, EVENT_KIND_channel_updated, EVENT_KIND_channel_deleted,
 	EVENT_KIND_channel_undeleted, EVENT_KIND_channel_archived, EVENT_KIND_channel_restored, EVENT_KIND_message_updated,
-	EVENT_KIND_message_deleted, EVENT_KIND_message_pinned, EVENT_KIND_message_unpinned};
+	EVENT_KIND_message_deleted, EVENT_KIND_message_pinned, EVENT_KIND_message_unpinned, EVENT_KIND_webhook_created,
+	EVENT_KIND_webhook_updated, EVENT_KIND_webhook_deleted};
 
 /* ---- what an event says */
 
@@ -36,12 +37,17 @@ static const char *name_said(struct arena *mem, const pb_ChannelView *channel)
 	return audit_changes_end(&a);
 }
 
-static bool named(const pb_ChannelUpdated *e, const char *name)
+static bool among(char *const *names, size_t count, const char *name)
 {
-	for (size_t i = 0; i < e->changed_count; i++)
-		if (e->changed[i] != NULL && strcmp(e->changed[i], name) == 0)
+	for (size_t i = 0; i < count; i++)
+		if (names[i] != NULL && strcmp(names[i], name) == 0)
 			return true;
 	return false;
+}
+
+static bool named(const pb_ChannelUpdated *e, const char *name)
+{
+	return among(e->changed, e->changed_count, name);
 }
 
 /* The new values; what was before, the event does not know. */
@@ -77,6 +83,29 @@ static const char *message_said(struct arena *mem, uint64_t channel_id, uint64_t
 	audit_id(&a, "author_id", author_id);
 	audit_id(&a, "channel_id", channel_id);
 	return audit_changes_end(&a);
+}
+
+static void of_webhook(struct arena *mem, enum audit_action action, const pb_WebhookEvent *e, struct audit_entry *out)
+{
+	const pb_WebhookView *w = &e->webhook;
+	bool all = action == AUDIT_webhook_created;
+	struct audit_changes a;
+
+	audit_changes_begin(&a, mem);
+	if (among(e->changed, e->changed_count, "avatar_url"))
+		audit_text(&a, "avatar_url", w->avatar);
+	if ((all && w->bot_id != 0) || among(e->changed, e->changed_count, "bot_id"))
+		audit_id(&a, "bot_id", w->bot_id);
+	audit_id(&a, "channel_id", w->channel_id);
+	if (all)
+		audit_text(&a, "kind", webhook_kind_word(w->kind));
+	if (action != AUDIT_webhook_updated || among(e->changed, e->changed_count, "name"))
+		audit_text(&a, "name", w->name);
+	if ((all && w->trigger != NULL) || among(e->changed, e->changed_count, "trigger"))
+		audit_text(&a, "trigger", w->trigger);
+	out->action = action;
+	out->target_id = w->id;
+	out->changes = audit_changes_end(&a);
 }
 
 static void of_channel(
@@ -172,6 +201,12 @@ static bool entry_of(struct arena *mem, const struct followed_event *ev, struct 
 	else if (body->which_body == EVENT_KIND_message_unpinned)
 		of_message(mem, AUDIT_message_unpinned, body->body.message_unpinned.channel.id, &body->body.message_unpinned.message,
 			out);
+	else if (body->which_body == EVENT_KIND_webhook_created)
+		of_webhook(mem, AUDIT_webhook_created, &body->body.webhook_created, out);
+	else if (body->which_body == EVENT_KIND_webhook_updated)
+		of_webhook(mem, AUDIT_webhook_updated, &body->body.webhook_updated, out);
+	else if (body->which_body == EVENT_KIND_webhook_deleted)
+		of_webhook(mem, AUDIT_webhook_deleted, &body->body.webhook_deleted, out);
 	else
 		return false;
 	return true;

@@ -229,6 +229,9 @@ describe('the audit log', () => {
     await owner.rest.ok('POST', `/v1/channels/${copy.id}/restore`, {});
     await owner.rest.ok('DELETE', `/v1/channels/${copy.id}`);
     await owner.rest.ok('POST', `/v1/channels/${copy.id}/restore`, {});
+    const hook = await owner.rest.ok('POST', `/v1/channels/${r.id}/webhooks`, { name: 'builds' });
+    await owner.rest.ok('PATCH', `/v1/webhooks/${hook.id}`, { name: 'nightly' });
+    await owner.rest.ok('DELETE', `/v1/webhooks/${hook.id}/${hook.token}`);
     await owner.rest.ok('PUT', `/v1/channels/${r.id}/bans/${person.id}`, { motive: 'no' });
     await owner.rest.ok('DELETE', `/v1/channels/${r.id}/bans/${person.id}?motive=yes`);
     await owner.rest.ok('PUT', `/v1/teams/${t.id}/bans/${person.id}`, { motive: 'out' });
@@ -238,7 +241,8 @@ describe('the audit log', () => {
       `channel_created channel ${r.id}`, `message_pinned message ${message.id}`, `message_unpinned message ${message.id}`,
       `message_deleted message ${message.id}`, `channel_updated channel ${r.id}`, `channel_created channel ${copy.id}`,
       `channel_archived channel ${copy.id}`, `channel_restored channel ${copy.id}`, `channel_deleted channel ${copy.id}`,
-      `channel_undeleted channel ${copy.id}`,
+      `channel_undeleted channel ${copy.id}`, `webhook_created webhook ${hook.id}`, `webhook_updated webhook ${hook.id}`,
+      `webhook_deleted webhook ${hook.id}`,
     ];
     await recorded(t.id, fromMessaging, 20000);
     const log = await audit(t.id);
@@ -248,6 +252,10 @@ describe('the audit log', () => {
     assert.equal(at('message_deleted')[0].actor.id, member.id);
     assert.deepEqual(at('channel_updated')[0].changes, { slow_mode_s: 5, topic: 'here' });
     assert.deepEqual(at('channel_created').find((entry) => entry.target.id === copy.id).changes, { cloned_from: r.id, kind: 'text', name: 'copy', private: false });
+    assert.deepEqual(at('webhook_created')[0].changes, { channel_id: r.id, kind: 'incoming', name: 'builds' });
+    assert.deepEqual(at('webhook_updated')[0].changes, { channel_id: r.id, name: 'nightly' });
+    assert.equal(at('webhook_deleted')[0].actor, null, 'its token did it');
+    assert.ok(!JSON.stringify(log).includes(hook.token), 'nothing to post with');
     assert.ok(!JSON.stringify(log).includes('delete me'), 'no word of a message');
     assert.ok(!JSON.stringify(log).includes(invite.code), 'nothing to come in with');
     for (const action of ['role_created', 'member_role_added', 'invite_created', 'invite_deleted', 'member_timed_out', 'channel_user_banned', 'channel_user_unbanned', 'member_banned', 'member_unbanned'])
