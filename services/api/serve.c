@@ -221,12 +221,14 @@ static enum status admit(struct exchange *x)
 	return x->match.route->auth != AUTH_SESSION || x->mount->admit == NULL ? STATUS_OK : x->mount->admit(x);
 }
 
-/* Twice when the token went stale, under the same name: a change of two steps goes on where it was. */
+/* Twice when the token went stale, under the same name: a change of two steps goes on where it was. Coming in is a call of an
+ * owner, too. */
 static enum status run_handler(struct exchange *x, const uint8_t request_id[REQUEST_ID_BYTES])
 {
 	*x->rs = (struct http_response){0};
 	memcpy(x->request_id, request_id, sizeof x->request_id);
-	return x->match.route->handler(x);
+	enum status st = admit(x);
+	return st == STATUS_OK ? x->match.route->handler(x) : st;
 }
 
 static enum status answer(struct exchange *x)
@@ -257,8 +259,6 @@ static enum status answer(struct exchange *x)
 		st = check_body(x);
 	if (st == STATUS_OK)
 		st = name_change(x);
-	if (st == STATUS_OK)
-		st = admit(x);
 	if (st != STATUS_OK)
 		return st;
 	memcpy(request_id, x->request_id, sizeof request_id);
@@ -274,8 +274,6 @@ static enum status answer(struct exchange *x)
 		st = authenticate(x, true);
 		if (st == STATUS_OK)
 			st = check_scope(x);
-		if (st == STATUS_OK)
-			st = admit(x);
 		if (st == STATUS_OK)
 			st = run_handler(x, request_id);
 	}
