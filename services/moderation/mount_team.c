@@ -11,12 +11,13 @@
 #include "services/moderation/rows.h"
 #include "services/moderation/teams.h"
 
-/* Named by id (a UUID or decimal) or slug; with neither, the oldest. */
-static const struct db_stmt find_stmt = {"moderation_mount_team",
-	"SELECT t.id, (SELECT min(r.id) FROM moderation.roles r WHERE r.team_id = t.id AND NOT r.is_base"
-	"   AND r.permissions_low & 1 = 1)"
-	" FROM moderation.teams t WHERE t.deleted_at_ms IS NULL AND ($1::text = '' OR lower(t.slug) = lower($1::text) OR t.id = $2)"
-	" ORDER BY t.created_at_ms, t.id LIMIT 1"};
+#define FIND                                                                                                 \
+	"SELECT t.id, (SELECT min(r.id) FROM moderation.roles r WHERE r.team_id = t.id AND NOT r.is_base"    \
+	" AND r.permissions_low & 1 = 1) FROM moderation.teams t WHERE t.deleted_at_ms IS NULL"
+static const struct db_stmt oldest_stmt = {"moderation_mount_team_oldest", FIND " ORDER BY t.created_at_ms, t.id LIMIT 1"};
+/* By id (a UUID or decimal) or slug. */
+static const struct db_stmt named_stmt = {
+	"moderation_mount_team", FIND " AND (lower(t.slug) = lower($1::text) OR t.id = $2) ORDER BY t.id LIMIT 1"};
 
 static uint64_t id_named(const char *team)
 {
@@ -32,13 +33,16 @@ static uint64_t id_named(const char *team)
 static enum status find(const struct moderation *m, struct db_conn *conn, struct arena *mem, uint64_t *out_team_id,
 	uint64_t *out_admins_role_id)
 {
+	const char *named = m->config->crust_team;
 	struct db_params p;
 	struct db_rows rows = {0};
 
 	db_params_begin(&p, mem);
-	db_put_text(&p, m->config->crust_team);
-	db_put_id(&p, id_named(m->config->crust_team));
-	enum status st = db_query(conn, mem, &find_stmt, &p, &rows);
+	if (named[0] != '\0') {
+		db_put_text(&p, named);
+		db_put_id(&p, id_named(named));
+	}
+	enum status st = db_query(conn, mem, named[0] != '\0' ? &named_stmt : &oldest_stmt, &p, &rows);
 	if (st != STATUS_OK)
 		return st;
 	if (rows.count == 0)
