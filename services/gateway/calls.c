@@ -55,6 +55,8 @@ static struct rpc_context acting(const struct client *client, struct arena *mem,
 		.actor_epoch = client->epoch,
 		.actor_generation = client->generation,
 		.session_id = client->session_id,
+		.served_team = client->served_team,
+		.served_kinds = client->served_kinds,
 		.actor = client_view(client, mem),
 		.deadline_mono_ms = clock_mono_ms() + CALL_MS,
 		.pick = client->user->id};
@@ -218,7 +220,8 @@ enum status calls_fetch(void *arg, struct arena *mem, struct stream s, uint64_t 
 		.stream_id = s.id,
 		.after = after,
 		.limit = limit,
-		.expect_head = expect_head};
+		.expect_head = expect_head,
+		.beside = true};
 
 	enum status st = messaging_fetch_events(shared->messaging, mem, &ctx, &request, out, &outcome);
 	if (st == STATUS_OK)
@@ -243,6 +246,53 @@ enum status calls_heads(
 		return st;
 	ctx.deadline_mono_ms = clock_mono_ms() + FETCH_MS;
 	return moderation_stream_heads(shared->moderation, mem, &ctx, &request, out, &outcome);
+}
+
+/* ---- what frames of clients ask of the owners */
+
+static void port_ask_act(void *arg, uint64_t question, const struct client *by, enum act act, const void *request)
+{
+	struct calls *calls = arg;
+	struct arena *mem = arena_create();
+	uint8_t request_id[16];
+	struct rpc_context ctx = acting(by, mem, request_id);
+
+	switch (act) {
+#define ACT(owner, call, request_type)                                                                       \
+	case ACT_##call:                                                                                     \
+		owner##_##call##_async(calls->shared->owner, &ctx, request, answered, call_of(calls, question));     \
+		break;
+#include "services/gateway/acts.tbl.h"
+#undef ACT
+	}
+	arena_destroy(mem);
+}
+
+static void port_ask_unread(void *arg, uint64_t question, const struct client *by)
+{
+	struct calls *calls = arg;
+	struct arena *mem = arena_create();
+	uint8_t request_id[16];
+	struct rpc_context ctx = acting(by, mem, request_id);
+	pb_ListUnreadRequest request = {0};
+
+	ctx.retry = true;
+	messaging_list_unread_async(calls->shared->messaging, &ctx, &request, answered, call_of(calls, question));
+	arena_destroy(mem);
+}
+
+static void port_ask_slots(void *arg, uint64_t question, const uint64_t *channels, size_t channel_count,
+	const uint64_t *users, size_t count)
+{
+	struct calls *calls = arg;
+	struct rpc_context ctx = reading();
+	pb_ListAudiencesRequest request = {.user_ids_count = (pb_size_t)count,
+		.user_ids = (uint64_t *)users,
+		.slots_of_count = (pb_size_t)channel_count,
+		.slots_of = (uint64_t *)channels};
+
+	moderation_list_audiences_async(
+		calls->shared->moderation, &ctx, &request, answered, call_of(calls, question));
 }
 
 /* ---- presence */
@@ -306,6 +356,9 @@ const struct hub_ports calls_ports = {
 	.ask_teams = port_ask_teams,
 	.ask_head = port_ask_head,
 	.ask_events = port_ask_events,
+	.ask_slots = port_ask_slots,
+	.ask_unread = port_ask_unread,
+	.ask_act = port_ask_act,
 	.ask_typing = port_ask_typing,
 	.ask_presence = port_ask_presence,
 	.presence_opened = port_presence_opened,

@@ -431,15 +431,15 @@ static void catchup_done(struct member *member)
 
 static struct frame *frame_from_ring(struct catchup *c, struct ring_entry *entry)
 {
-	struct member *member = c->member;
-	uint8_t before = entry->rendered[member->client->dialect_no];
+	const struct client *client = c->member->client; /* c may be gone afterwards */
+	uint8_t before = entry->rendered[client->dialect_no];
 	struct frame *frame = NULL;
 
 	if (entry->ev != NULL)
-		frame = stream_frame_for(member, c->keys, entry->ev, entry->frames, entry->rendered);
-	if (frame != NULL && entry->rendered[member->client->dialect_no] != before)
+		frame = stream_frame_for(c->member, c->keys, entry->ev, entry->frames, entry->rendered);
+	if (frame != NULL && entry->rendered[client->dialect_no] != before)
 		ring_grew(entry, frame);
-	member->client->hub->replayed_memory++;
+	client->hub->replayed_memory++;
 	return frame;
 }
 
@@ -457,11 +457,15 @@ static struct frame *frame_from_page(struct catchup *c)
 /* One event of the replay. False: the client is being closed, and c is gone. */
 static bool replay_one(struct catchup *c, struct ring_entry *entry)
 {
-	struct member *member = c->member;
+	struct client *client = c->member->client;
 	struct frame *frame = entry != NULL ? frame_from_ring(c, entry) : frame_from_page(c);
 
+	if (client->state != CLIENT_READY) /* closed over it: c is gone */
+		return false;
 	c->next++;
-	return frame == NULL || client_append(member->client, frame, false);
+	bool sent = frame == NULL || client_append(client, frame, false);
+	frame_unref(frame);
+	return sent;
 }
 
 void catchup_pump(struct member *member)

@@ -15,6 +15,7 @@
 #include "services/gateway/limits.h"
 #include "services/gateway/memory.h"
 #include "services/gateway/open.h"
+#include "services/gateway/slots.h"
 #include "services/gateway/subscribe.h"
 #include "services/gateway/typing.h"
 #include "services/gateway/whereabouts.h"
@@ -27,7 +28,7 @@
 const char *close_reason_name(enum close_reason reason)
 {
 	static const char *const names[] = {
-#define CLOSE(reason, house, text) #reason,
+#define CLOSE(reason, house, crust, text) #reason,
 #include "services/gateway/close.tbl.h"
 #undef CLOSE
 	};
@@ -37,7 +38,7 @@ const char *close_reason_name(enum close_reason reason)
 const char *close_reason_text(enum close_reason reason)
 {
 	static const char *const texts[] = {
-#define CLOSE(reason, house, text) text,
+#define CLOSE(reason, house, crust, text) text,
 #include "services/gateway/close.tbl.h"
 #undef CLOSE
 	};
@@ -60,6 +61,7 @@ void client_list_finish(struct client_list *list)
 }
 
 static void close_with(struct client *client, enum close_reason reason, uint16_t code, bool discard);
+static void mark(struct client *client, bool bulk);
 
 /* ---- states */
 
@@ -71,6 +73,11 @@ static _Atomic int64_t *gauge_of(const struct client *client)
 		[CLIENT_READY] = &metrics.ws_house_ready,
 		[CLIENT_CLOSING] = &metrics.ws_house_closing,
 		[CLIENT_ENDED] = NULL};
+	static _Atomic int64_t *const crust[] = {[CLIENT_CONNECTING] = &metrics.ws_crust_connecting,
+		[CLIENT_AUTHENTICATING] = &metrics.ws_crust_authenticating,
+		[CLIENT_READY] = &metrics.ws_crust_ready,
+		[CLIENT_CLOSING] = &metrics.ws_crust_closing,
+		[CLIENT_ENDED] = NULL};
 
 	if (client->state == CLIENT_ENDED)
 		return NULL;
@@ -80,6 +87,7 @@ static _Atomic int64_t *gauge_of(const struct client *client)
 	case DIALECT_HOUSE:
 		return house[client->state];
 	case DIALECT_CRUST:
+		return crust[client->state];
 	case DIALECT_TEAMLY:
 	case DIALECT_GUILDED:
 	case DIALECT_GUILDED_BOT:
@@ -201,14 +209,25 @@ bool client_connected(struct client *client, size_t dialect_no, const struct han
 	count_state(client, -1);
 	client->dialect_no = (uint8_t)dialect_no;
 	client->dialect = dialects[dialect_no];
+	client->door = client->dialect->refusal != NULL ? DOOR_CLOSED : DOOR_NONE;
 	count_state(client, 1);
 	wheel_start(&client->hub->wheel, &client->timer, client->hub->now_mono_ms + client->hub->options.auth_ms);
 	if (!client->dialect->connected(client, hs, token, sizeof token, &present))
 		return false;
 	if (present)
 		client_authenticate(client, token);
+	else if (client->door == DOOR_CLOSED) /* nothing can be said before it is open */
+		client_close(client, CLOSE_BAD_TOKEN, true);
 	sodium_memzero(token, sizeof token);
 	return true;
+}
+
+void client_admit(struct client *client)
+{
+	if (client->door != DOOR_CLOSED || client->state != CLIENT_READY)
+		return;
+	client->door = DOOR_OPENING;
+	mark(client, false);
 }
 
 void client_refused(struct client *client)
@@ -470,6 +489,10 @@ static void token_answered(
 void client_received(struct client *client, enum frame_step step, const struct frame_in *in)
 {
 	client_heard(client);
+	if (client->door == DOOR_CLOSED) { /* nobody may speak before the upgrade is answered */
+		client_close(client, CLOSE_PROTOCOL, true);
+		return;
+	}
 	if (step == FRAME_STEP_FAILED) {
 		enum close_reason reason = in->code == FRAME_CLOSE_TOO_BIG    ? CLOSE_TOO_BIG
 					   : in->code == FRAME_CLOSE_BAD_TEXT ? CLOSE_BAD_TEXT
@@ -612,6 +635,9 @@ static void leave_everything(struct client *client)
 	struct hub *hub = client->hub;
 
 	subscribe_drop(client);
+	slots_leave(client);
+	if (client->dialect != NULL && client->dialect->left != NULL)
+		client->dialect->left(client);
 	while (client->members != NULL)
 		member_remove(client->members);
 	if (client->asking != NULL) {
@@ -652,13 +678,18 @@ static void close_with(struct client *client, enum close_reason reason, uint16_t
 	leave_everything(client);
 	if (discard)
 		queue_clear(&hub->pool, &client->queue, true);
+	client->timer.fire = closing_is_over;
+	wheel_start(&hub->wheel, &client->timer, hub->now_mono_ms + CLOSE_WAIT_MS);
+	if (client->door == DOOR_CLOSED) {
+		client->door = DOOR_REFUSING;
+		mark(client, false);
+		return;
+	}
 	struct frame *frame = code != 0 ? frame_make_close(code, NULL)
 					: frame_make_close(client->dialect->close_code(reason), close_reason_text(reason));
 	queue_push(&hub->pool, &client->queue, frame, UINT32_MAX);
 	frame_unref(frame);
 	mark(client, false);
-	client->timer.fire = closing_is_over;
-	wheel_start(&hub->wheel, &client->timer, hub->now_mono_ms + CLOSE_WAIT_MS);
 }
 
 void client_close(struct client *client, enum close_reason reason, bool discard)
@@ -701,6 +732,8 @@ void client_end(struct client *client)
 	queue_clear(&hub->pool, &client->queue, false);
 	free(client->recent);
 	client->recent = NULL;
+	free(client->session);
+	client->session = NULL;
 	*client->link = client->next;
 	if (client->next != NULL)
 		client->next->link = client->link;

@@ -22,6 +22,16 @@ enum client_state {
 	CLIENT_ENDED,   /* the socket is gone */
 };
 
+/* An upgrade that is answered when the client is known: what the socket layer is to do. */
+enum door {
+	DOOR_NONE,     /* it was answered at once */
+	DOOR_CLOSED,   /* it waits; nothing is written */
+	DOOR_OPENING,  /* it is to be accepted, and what is queued follows */
+	DOOR_OPEN,
+	DOOR_REFUSING, /* the dialect's refusal is to be said, and nothing after it */
+	DOOR_REFUSED,
+};
+
 /* flags */
 #define CLIENT_IN_URGENT (1u << 0) /* listed in hub->urgent */
 #define CLIENT_IN_BULK   (1u << 1)
@@ -42,6 +52,7 @@ struct user {
 	uint8_t *view; /* his UserView, encoded: the actor of his calls */
 	size_t view_length;
 	struct typing *typing; /* what he was last heard typing in */
+	struct slots *slots;   /* NULL: no dialect of his clients wants them */
 };
 
 struct client {
@@ -62,7 +73,11 @@ struct client {
 	struct question *asking;      /* about the token */
 	char *token;                  /* until its user's stream is watched */
 	char *wanted;                 /* topics of the upgrade, until hello */
+	void *session;                /* the dialect's own; freed with the client */
+	void (*slots_done)(struct client *client, enum status st); /* it waits for its user's slots */
 	uint64_t *recent;             /* event ids of the last events that have copies */
+	uint64_t served_team;  /* what its dialect can show, as in RpcHeader; kinds 0: everything */
+	uint32_t served_kinds;
 	uint64_t session_id, epoch, socket_id;
 	uint64_t generation; /* of the log under which epoch was read */
 	int64_t expires_at_ms;
@@ -71,6 +86,8 @@ struct client {
 	uint32_t ops;
 	uint8_t recent_at;
 	uint8_t close_reason;
+	uint8_t door;   /* enum door */
+	bool slots;     /* counted among those that want its user's */
 	bool counted;   /* among the sockets of its account */
 	bool may_write; /* a bot's token may be for reading only */
 	struct timer timer; /* authentication deadline, then heartbeats, then the end of closing */
@@ -83,6 +100,8 @@ void client_begin(struct hub *hub, struct client *client, uint64_t socket_id);
 bool client_connected(struct client *client, size_t dialect_no, const struct handshake *hs);
 /* The upgrade was refused and the peer was told; it has a moment to hear it. */
 void client_refused(struct client *client);
+/* The door opens: the upgrade is accepted. */
+void client_admit(struct client *client);
 /* A token came by a frame. */
 void client_authenticate(struct client *client, const char *token);
 /* Bytes came. */

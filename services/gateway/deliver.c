@@ -24,6 +24,10 @@ static void frames_done(struct delivery *d)
 		d->frames[i] = NULL;
 	}
 	d->rendered = 0;
+	if (d->own != NULL)
+		frame_unref(d->own->frame);
+	free(d->own);
+	d->own = NULL;
 }
 
 void delivery_free(struct delivery *d)
@@ -32,6 +36,7 @@ void delivery_free(struct delivery *d)
 		return;
 	frames_done(d);
 	ring_entry_free(d->kept);
+	slots_ask_free(d->asked);
 	bus_event_unref(d->ev);
 	free(d);
 }
@@ -120,9 +125,10 @@ static bool only_users_allow(const pb_Event *body, const struct client *client)
 static struct frame *render(struct hub *hub, const struct dialect_table *dialect,
 	const struct logged_event *logged, const pb_Event *body, unsigned variant)
 {
-	size_t length = 0;
-	const char *text = dialect->render(hub->scratch, logged, body, variant, &length);
-	struct frame *frame = text != NULL ? frame_make(FRAME_TEXT, text, length) : NULL;
+	struct texts texts = texts_begin(hub->scratch);
+
+	dialect->render(&texts, logged, body, variant);
+	struct frame *frame = texts.count > 0 ? frame_make_texts(&texts) : NULL;
 
 	metric_add(ws_frames_rendered, 1);
 	arena_reset(hub->scratch);
@@ -143,6 +149,102 @@ static struct frame *frame_of(struct hub *hub, struct delivery *d, const struct 
 	return d->frames[variant];
 }
 
+/* ---- what is the receiver's own */
+
+/* What one client gets of an event. The references are the caller's. */
+struct parts {
+	struct frame *own, *shared;
+	enum share share;
+};
+
+static void parts_unref(struct parts *parts)
+{
+	frame_unref(parts->own);
+	frame_unref(parts->shared);
+}
+
+static struct receiver receiver_of(const struct client *client, const struct placement *place, const pb_Event *body,
+	const struct slots_ask *asked)
+{
+	return (struct receiver){.user_id = client->user->id,
+		.slot = slots_receive(client->user, place->channel_id, body),
+		.asked = asked,
+		.rights = slots_rights(asked, client->user->id)};
+}
+
+/* Receivers of whom moderation said the same, and who have read the same, are shown the same. */
+static bool own_is_same(const struct own_frame *own, const struct receiver *r)
+{
+	struct slot slot = r->slot != NULL ? *r->slot : (struct slot){0};
+
+	return own != NULL && slot_rights_equal(&own->rights, r->rights) && slots_equal(&own->slot, &slot);
+}
+
+static struct frame *own_frame(
+	struct hub *hub, struct delivery *d, const struct client *client, const struct receiver *r)
+{
+	struct texts texts = texts_begin(hub->scratch);
+
+	if (r->rights != NULL && own_is_same(d->own, r)) {
+		hub->frame_hits++;
+		return d->own->frame != NULL ? frame_ref(d->own->frame) : NULL;
+	}
+	client->dialect->own(&texts, client, r, d->logged, d->body);
+	struct frame *frame = texts.count > 0 ? frame_make_texts(&texts) : NULL;
+	metric_add(ws_frames_rendered, 1);
+	arena_reset(hub->scratch);
+	if (r->rights == NULL)
+		return frame;
+	if (d->own == NULL)
+		d->own = memory_new(sizeof *d->own);
+	frame_unref(d->own->frame);
+	*d->own = (struct own_frame){.frame = frame != NULL ? frame_ref(frame) : NULL, .rights = *r->rights};
+	if (r->slot != NULL)
+		d->own->slot = *r->slot;
+	return frame;
+}
+
+static struct parts parts_of(struct hub *hub, struct delivery *d, const struct client *client)
+{
+	struct receiver r = receiver_of(client, &d->place, d->body, d->asked);
+	struct parts parts = {.share = client->dialect->share(client, &r, d->logged, d->body)};
+
+	if (parts.share == SHARE_REST || parts.share == SHARE_NONE)
+		parts.own = own_frame(hub, d, client, &r);
+	if (parts.share == SHARE_REST || parts.share == SHARE_ALL) {
+		struct frame *frame = frame_of(hub, d, client);
+		parts.shared = frame != NULL ? frame_ref(frame) : NULL;
+	}
+	return parts;
+}
+
+static bool bring(struct delivery *d, struct client *client, struct subscription *sub, struct frame *frame)
+{
+	bool catching = (client->flags & CLIENT_CATCHING) != 0 && sub->member->catchup != NULL;
+
+	return catching ? catchup_append(sub->member, frame) : client_append(client, frame, d->bulk);
+}
+
+/* The same as append, where something may be the receiver's own. */
+static void append_parts(struct hub *hub, struct delivery *d, struct client *client, struct subscription *sub)
+{
+	struct parts parts = parts_of(hub, d, client);
+
+	if (parts.share == SHARE_END) {
+		client_close(client, CLOSE_NO_ACCESS, false);
+	} else if (d->asked != NULL && !slots_ask_answered(d->asked)) {
+		/* What it would show is not known: the client is told that something is missing. */
+		client_send_away(client, CLOSE_UNAVAILABLE, AWAY_MOST_MS);
+	} else if ((parts.own != NULL || parts.shared != NULL) &&
+		   (!d->copies || client_first_copy(client, d->body->event_id))) {
+		bool reached = parts.own == NULL || bring(d, client, sub, parts.own);
+		if (reached && parts.shared != NULL)
+			reached = bring(d, client, sub, parts.shared);
+		d->reached = d->reached || reached;
+	}
+	parts_unref(&parts);
+}
+
 static void append(struct hub *hub, struct delivery *d, struct client *client, struct key_set *keys,
 	struct subscription *sub)
 {
@@ -151,18 +253,21 @@ static void append(struct hub *hub, struct delivery *d, struct client *client, s
 		return;
 	if (!only_users_allow(d->body, client))
 		return;
+	if (d->personal && !doubtful) {
+		append_parts(hub, d, client, sub);
+		return;
+	}
 	struct frame *frame = frame_of(hub, d, client);
 	if (doubtful) {
 		/* To send it may leak, to leave it out may lose: the client is told, and comes back to a
 		 * fresh answer. */
-		if (frame != NULL)
+		if (frame != NULL || d->personal)
 			client_send_away(client, CLOSE_MISSED, AWAY_MOST_MS);
 		return;
 	}
 	if (frame == NULL || (d->copies && !client_first_copy(client, d->body->event_id)))
 		return;
-	bool catching = (client->flags & CLIENT_CATCHING) != 0 && sub->member->catchup != NULL;
-	if (!(catching ? catchup_append(sub->member, frame) : client_append(client, frame, d->bulk)))
+	if (!bring(d, client, sub, frame))
 		return;
 	d->reached = true;
 	if ((client->flags & CLIENT_RESUME) != 0)
@@ -196,15 +301,16 @@ static void fact_learn(struct hub *hub, const struct logged_event *logged, const
 
 static bool next_dialect(struct feed *feed, struct delivery *d)
 {
+	frames_done(d); /* before another number stands for the one in work */
 	for (; d->dialect_no < dialect_count; d->dialect_no++) {
 		if (feed->topics[d->dialect_no] == NULL)
 			continue;
-		frames_done(d);
 		d->place = (struct placement){0};
 		d->step = TOPIC_WHOLE;
 		if (!dialects[d->dialect_no]->place(d->logged, d->body, &d->place))
 			continue;
 		fact_learn(feed->hub, d->logged, &d->place);
+		d->personal = dialects[d->dialect_no]->share != NULL;
 		d->lists = feed->topics[d->dialect_no++];
 		return true;
 	}
@@ -275,10 +381,12 @@ void deliver_late(struct delivery *d, struct subscription *sub)
 		.serial = ++hub->last_serial,
 		.key = d->key,
 		.copies = d->copies,
-		.doubts = d->doubts};
+		.doubts = d->doubts,
+		.place = place,
+		.personal = client->dialect->share != NULL,
+		.asked = d->asked};
 	append(hub, &alone, client, sub->member->keys, sub);
-	for (size_t i = 0; i < DIALECT_VARIANTS; i++)
-		frame_unref(alone.frames[i]);
+	frames_done(&alone);
 }
 
 static void joined_conversation(struct feed *feed, const pb_ChannelView *channel)
@@ -358,6 +466,8 @@ static struct delivery *delivery_begin(struct feed *feed, struct bus_event *ev)
 		log_error("event_unreadable", LOG_ID("stream", feed->stream.id), LOG_U64("seq", logged->seq));
 		return NULL;
 	}
+	if (hub->slots_kept > 0)
+		slots_obey(feed, body);
 	if (body->which_body == EVENT_KIND_audience_changed) {
 		open_audience_changed(feed, logged->seq, &body->body.audience_changed);
 		return NULL;
@@ -399,6 +509,7 @@ static struct delivery *delivery_begin(struct feed *feed, struct bus_event *ev)
 		delivery_free(d);
 		return NULL;
 	}
+	slots_ask_begin(feed, d);
 	return d;
 }
 
@@ -455,6 +566,8 @@ static bool feed_turn(struct feed *feed, size_t *visits)
 		if (*visits == 0)
 			return true;
 		struct delivery *d = feed->current;
+		if (slots_ask_waits(d->asked))
+			return false; /* its answer wakes the feed */
 		if (!delivery_slice(feed, d, visits))
 			return true;
 		feed->applied = d->logged->seq;
@@ -572,6 +685,42 @@ void stream_ephemeral(struct hub *hub, struct bus_event *ev)
 
 /* ---- replays */
 
+/*
+ * The same where something may be the receiver's own: its own part and the shared one as one frame. Moderation is not asked about
+ * the past: what shows rights is left to the copy that comes in the user's own stream, and where there is none the client is told
+ * that something is missing.
+ */
+static struct frame *parts_for_replay(struct member *member, struct bus_event *ev, const struct placement *place)
+{
+	struct client *client = member->client;
+	struct hub *hub = member->feed->hub;
+	const struct logged_event *logged = bus_event_logged(ev);
+	const pb_Event *body = bus_event_body(ev);
+	const struct dialect_table *dialect = client->dialect;
+	struct receiver r = receiver_of(client, place, body, NULL);
+	struct texts texts = texts_begin(hub->scratch);
+
+	if (dialect->asks(logged, body) != 0) {
+		if (!has_copies(logged->kind))
+			client_send_away(client, CLOSE_MISSED, AWAY_MOST_MS);
+		return NULL;
+	}
+	enum share share = dialect->share(client, &r, logged, body);
+	if (share == SHARE_END)
+		client_close(client, CLOSE_NO_ACCESS, false);
+	if (share == SHARE_REST || share == SHARE_NONE)
+		dialect->own(&texts, client, &r, logged, body);
+	if (share == SHARE_REST || share == SHARE_ALL)
+		dialect->render(&texts, logged, body, client->variant);
+	struct frame *frame = texts.count > 0 ? frame_make_texts(&texts) : NULL;
+	metric_add(ws_frames_rendered, 1);
+	arena_reset(hub->scratch);
+	if (frame == NULL || !has_copies(logged->kind) || client_first_copy(client, body->event_id))
+		return frame;
+	frame_unref(frame);
+	return NULL;
+}
+
 struct frame *stream_frame_for(struct member *member, struct key_set *keys, struct bus_event *ev,
 	struct frame **frames, uint8_t *rendered)
 {
@@ -593,6 +742,8 @@ struct frame *stream_frame_for(struct member *member, struct key_set *keys, stru
 		if (keys == NULL || key == KEY_NONE || !key_set_has(keys, key))
 			return NULL;
 	}
+	if (client->dialect->share != NULL)
+		return parts_for_replay(member, ev, &place);
 	size_t place_of = (size_t)client->dialect_no * DIALECT_VARIANTS + client->variant;
 	if ((rendered[client->dialect_no] >> client->variant & 1) == 0) {
 		rendered[client->dialect_no] |= (uint8_t)(1u << client->variant);
@@ -601,5 +752,5 @@ struct frame *stream_frame_for(struct member *member, struct key_set *keys, stru
 	if (frames[place_of] != NULL && has_copies(logged->kind) &&
 		!client_first_copy(client, body->event_id))
 		return NULL;
-	return frames[place_of];
+	return frames[place_of] != NULL ? frame_ref(frames[place_of]) : NULL;
 }

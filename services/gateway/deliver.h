@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "services/gateway/slots.h"
 #include "services/gateway/stream.h"
 
 /* An event on its way to the members of a feed. */
@@ -24,9 +25,20 @@ struct delivery {
 	uint32_t at;            /* entries of list below it are still to be visited */
 	bool check;             /* another list may have brought it */
 	struct placement place;
+	/* of dialects that show what is somebody's own */
+	bool personal;           /* the one in work is one */
+	struct slots_ask *asked; /* what moderation answers about the receivers, NULL: it is not asked */
+	struct own_frame *own;   /* the last frame that is not for all, and for whom it is */
 	struct frame *frames[DIALECT_VARIANTS];
 	uint8_t rendered; /* a bit per variant */
 	struct ring_entry *kept; /* takes the frames when a dialect is done with */
+};
+
+/* Those of a dialect who may be shown the same get the same frame. */
+struct own_frame {
+	struct frame *frame;
+	struct slot_rights rights;
+	struct slot slot;
 };
 
 void delivery_free(struct delivery *d); /* accepts NULL */

@@ -11,13 +11,17 @@
 
 #include "common/base/arena.h"
 #include "common/events/events.h"
+#include "common/json/texts.h"
 #include "services/gateway/handshake.h"
 
 struct client;
+struct slot;
+struct slot_rights;
+struct slots_ask;
 struct subscribe;
 
 enum close_reason {
-#define CLOSE(reason, house, text) CLOSE_##reason,
+#define CLOSE(reason, house, crust, text) CLOSE_##reason,
 #include "services/gateway/close.tbl.h"
 #undef CLOSE
 	CLOSE_COUNT
@@ -39,6 +43,23 @@ struct placement {
 	uint64_t channel_id; /* 0: in none */
 };
 
+/* How much of an event one client shares with others. */
+enum share {
+	SHARE_ALL,  /* the frame of its variant, and nothing else */
+	SHARE_REST, /* something of its own, then that frame */
+	SHARE_NONE, /* what is its own, and nothing else */
+	SHARE_SKIP, /* it is not for this client after all */
+	SHARE_END,  /* nothing is for it any more: it is closed (CLOSE_NO_ACCESS) */
+};
+
+/* What is known of the receiver of an event, of his own (slots.h). */
+struct receiver {
+	uint64_t user_id;
+	const struct slot *slot;          /* in the event's channel; NULL: none, or not loaded yet */
+	const struct slots_ask *asked;    /* what moderation answered; NULL: the event does not ask for it */
+	const struct slot_rights *rights; /* his part of that */
+};
+
 #define DIALECT_VARIANTS 4 /* at most: forms of one event's frame that differ by what a socket asked for */
 #define DIALECT_MOST     8
 
@@ -58,13 +79,24 @@ struct dialect_table {
 	/* The token was good and revocations are watched from here on: say hello, begin what the upgrade
 	 * asked for. */
 	void (*authenticated)(struct client *client);
+	/* It leaves everything, and its session goes with it: timers of it are to be stopped. NULL: there is nothing to do. */
+	void (*left)(struct client *client);
 	/* One whole message, valid UTF-8 when text. Before authentication too (client_authenticated). */
 	void (*message)(struct client *client, bool text, const char *bytes, size_t length);
 	/* False: not shown in this dialect. */
 	bool (*place)(const struct logged_event *ev, const pb_Event *body, struct placement *out);
-	/* One of its variants as text in mem; NULL: not sent. */
-	const char *(*render)(struct arena *mem, const struct logged_event *ev, const pb_Event *body,
-		unsigned variant, size_t *out_length);
+	/* One of its variants: a frame, several, or none when it is not sent. */
+	void (*render)(struct texts *out, const struct logged_event *ev, const pb_Event *body, unsigned variant);
+	/* The next three where some of what events show is the receiver's own; else NULL, and each client gets its variant.
+	 * How much of it does this client share? */
+	enum share (*share)(const struct client *client, const struct receiver *receiver, const struct logged_event *ev,
+		const pb_Event *body);
+	/* What is its own: after SHARE_REST and SHARE_NONE. */
+	void (*own)(struct texts *out, const struct client *client, const struct receiver *receiver,
+		const struct logged_event *ev, const pb_Event *body);
+	/* The channel of which it shows each receiver his rights; 0: it shows no such thing. Moderation is asked before the
+	 * event goes out, and all who can be shown the same are sent the same frame. */
+	uint64_t (*asks)(const struct logged_event *ev, const pb_Event *body);
 	/* A subscribe is answered: refused topics first, then what was accepted (subscribe.h). */
 	void (*subscribed)(struct client *client, struct subscribe *sub);
 	/* Positions of streams that moved in silence; count > 0. */
@@ -73,4 +105,7 @@ struct dialect_table {
 	/* Before a planned close. */
 	void (*reconnect)(struct client *client, uint32_t after_ms);
 	uint16_t (*close_code)(enum close_reason reason);
+	/* NULL: upgrades are answered at once. Else they are answered when the client is known and client_admit is called, or
+	 * with this: a whole HTTP response into out. Returns its length; size: 512 is enough. */
+	size_t (*refusal)(enum close_reason reason, char *out, size_t size);
 };

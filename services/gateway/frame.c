@@ -10,6 +10,7 @@
 
 #define CONTROL_MAX      125  /* RFC 6455, section 5.5 */
 #define FRAME_COMPRESSED 0x40 /* RSV1: RFC 7692, section 6 */
+#define FRAME_TEXTS_MOST 1024 /* of one event: as many as it may name messages or reactions */
 
 /* The fragments of an unfinished message. */
 struct frame_message {
@@ -299,6 +300,30 @@ struct frame *frame_make(enum frame_opcode opcode, const void *payload, size_t l
 
 	if (length > 0)
 		memcpy(at, payload, length);
+	return frame;
+}
+
+struct frame *frame_make_texts(const struct texts *texts)
+{
+	struct frame *parts[FRAME_TEXTS_MOST];
+	size_t length = 0, count = texts->count < FRAME_TEXTS_MOST ? texts->count : FRAME_TEXTS_MOST;
+
+	if (texts->count == 1)
+		return frame_make(FRAME_TEXT, texts->items[0].bytes, texts->items[0].length);
+	for (size_t i = 0; i < count; i++) {
+		parts[i] = frame_make(FRAME_TEXT, texts->items[i].bytes, texts->items[i].length);
+		length += parts[i]->length;
+	}
+	struct frame *frame = frame_alloc(length);
+	length = 0;
+	for (size_t i = 0; i < count; i++) {
+		memcpy(frame->bytes + length, parts[i]->bytes, parts[i]->length);
+		length += parts[i]->length;
+		frame_unref(parts[i]);
+	}
+	/* What begins with one header and goes on with the next is not to be taken for one message. */
+	for (size_t i = 0; i < sizeof frame->packed / sizeof *frame->packed; i++)
+		frame->packed[i] = frame;
 	return frame;
 }
 

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/json/texts.h"
 #include "services/gateway/queue.h"
 
 enum frame_opcode {
@@ -81,6 +82,8 @@ static inline size_t frame_most_compressed(size_t most_bytes)
 struct frame *frame_make(enum frame_opcode opcode, const void *payload, size_t length);
 /* The same in two steps: space for length bytes at *out_payload; compressed sets RSV1. */
 struct frame *frame_make_empty(enum frame_opcode opcode, bool compressed, size_t length, uint8_t **out_payload);
+/* Several texts, a frame each, as one: they travel together. Never compressed. texts->count > 0. */
+struct frame *frame_make_texts(const struct texts *texts);
 /* What a frame of ours carries. */
 const uint8_t *frame_payload(const struct frame *frame, size_t *out_length);
 /* Code and reason (cut at 123 bytes, at a code point; may be NULL). */

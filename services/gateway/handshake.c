@@ -115,6 +115,8 @@ static void header_take(struct headers *h, struct handshake *out, const char *na
 		forwarded_add(out, value);
 	else if (strcasecmp(name, "user-agent") == 0)
 		out->user_agent = value;
+	else if (strcasecmp(name, "cookie") == 0)
+		header_once(&out->cookie, value, &h->doubled);
 }
 
 /* The line up to CRLF as a string; NULL when a bare CR, LF or NUL is in it. *at moves behind it. */
@@ -274,6 +276,25 @@ const char *handshake_bearer(const struct handshake *hs)
 	return value + 6 + strspn(value + 6, " \t");
 }
 
+bool handshake_cookie(const struct handshake *hs, const char *name, char *out, size_t size)
+{
+	size_t name_length = strlen(name);
+
+	for (const char *at = hs->cookie; at != NULL; at = strchr(at, ';')) {
+		at += strspn(at, "; \t");
+		if (strncmp(at, name, name_length) != 0 || at[name_length] != '=')
+			continue;
+		at += name_length + 1;
+		size_t length = strcspn(at, "; \t");
+		if (length + 1 > size)
+			return false;
+		memcpy(out, at, length);
+		out[length] = '\0';
+		return true;
+	}
+	return false;
+}
+
 size_t handshake_accept(const char *key, const struct extensions *agreed, char *out, size_t size)
 {
 	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -343,5 +364,13 @@ size_t handshake_refuse(int code, char *out, size_t size)
 		"HTTP/1.1 %d %s\r\n%sContent-Type: text/plain; charset=utf-8\r\nContent-Length: %zu\r\n"
 		"Connection: close\r\n\r\n%s\n",
 		code, reason, extra, strlen(reason) + 1, reason);
+	return (size_t)length;
+}
+
+size_t handshake_answer(int code, const char *reason, const char *type, const char *body, char *out, size_t size)
+{
+	int length = snprintf(out, size, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s", code,
+		reason, type, strlen(body), body);
+
 	return (size_t)length;
 }

@@ -24,6 +24,7 @@ struct handshake {
 	size_t forwarded_count;
 	const char *user_agent;    /* or NULL */
 	const char *origin;        /* or NULL: not a browser */
+	const char *cookie;        /* or NULL */
 	struct extensions extensions;
 	char key[HANDSHAKE_KEY_SIZE];
 };
@@ -52,7 +53,12 @@ bool handshake_query(const struct handshake *hs, const char *name, char *out, si
 /* The token of "Bearer <token>"; NULL when the header is absent or of another scheme. */
 const char *handshake_bearer(const struct handshake *hs);
 
+/* The value of a cookie into out. False: absent, or it does not fit. */
+bool handshake_cookie(const struct handshake *hs, const char *name, char *out, size_t size);
+
 /* "101 Switching Protocols" for key, with what was agreed upon, into out. Returns its length. size: 384 is enough. */
 size_t handshake_accept(const char *key, const struct extensions *agreed, char *out, size_t size);
+/* An answer of any kind in place of the upgrade, with Connection: close. Returns its length. */
+size_t handshake_answer(int code, const char *reason, const char *type, const char *body, char *out, size_t size);
 /* A refusal with a one-line text body and Connection: close. Returns its length. size: 512 is enough. */
 size_t handshake_refuse(int code, char *out, size_t size);

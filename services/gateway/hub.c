@@ -15,6 +15,7 @@
 #include "services/gateway/judge.h"
 #include "services/gateway/memory.h"
 #include "services/gateway/open.h"
+#include "services/gateway/slots.h"
 #include "services/gateway/stream.h"
 #include "services/gateway/subscribe.h"
 #include "services/gateway/whereabouts.h"
@@ -48,6 +49,7 @@ void hub_init(struct hub *hub, const struct hub_options *options, int64_t now_mo
 	hub->pages_unasked_end = &hub->pages_unasked;
 	hub->unasked_teams_end = &hub->unasked_teams;
 	hub->unjudged_end = &hub->unjudged;
+	hub->slots_unasked_end = &hub->slots_unasked;
 	hub->scratch = arena_create();
 	if (options->deflate_level > 0)
 		hub->deflate = deflate_create(options->deflate_level, options->deflate_least_bytes);
@@ -225,4 +227,5 @@ void hub_flush_questions(struct hub *hub)
 	open_flush(hub);
 	subscribe_flush(hub);
 	whereabouts_flush(hub);
+	slots_flush(hub);
 }

@@ -20,6 +20,13 @@
 
 #define HUB_GENERATION_SIZE 96
 
+/* What a client's frames may ask of the owners (acts.tbl.h). */
+enum act {
+#define ACT(owner, call, request) ACT_##call,
+#include "services/gateway/acts.tbl.h"
+#undef ACT
+};
+
 struct hub;
 struct client;
 struct feed;
@@ -65,6 +72,12 @@ struct hub_ports {
 		const pb_SetTypingRequest *request); /* pb_Empty */
 	void (*ask_presence)(void *arg, uint64_t question, const struct client *by,
 		uint32_t chosen); /* pb_PresenceViewReply */
+	/* Rights of users in channels, with the channels and who is in them. pb_ListAudiencesReply, its slots */
+	void (*ask_slots)(void *arg, uint64_t question, const uint64_t *channels, size_t channel_count, const uint64_t *users,
+		size_t count);
+	void (*ask_unread)(void *arg, uint64_t question, const struct client *by); /* pb_ListUnreadReply */
+	/* One of acts.tbl.h on behalf of a client; the reply is that call's. */
+	void (*ask_act)(void *arg, uint64_t question, const struct client *by, enum act act, const void *request);
 	/* An authenticated client is there, changed (where its user is shown; NULL: nowhere), is gone. */
 	void (*presence_opened)(void *arg, const struct client *client, const pb_TeamIdsOf *places);
 	void (*presence_changed)(void *arg, const struct client *client, const pb_TeamIdsOf *places);
@@ -81,6 +94,7 @@ struct hub_options {
 	uint32_t handshake_ms; /* for the upgrade; 0: as auth_ms */
 	uint32_t auth_ms;      /* from the upgrade on */
 	uint32_t ops_per_min; /* 0: any */
+	uint32_t posts_per_5s; /* of one client in one channel; 0: any */
 	uint32_t max_frame_bytes;
 	struct socket_limits *limits; /* NULL: none */
 	int deflate_level;      /* 0: frames are not compressed */
@@ -132,6 +146,9 @@ struct hub {
 	struct page_ask *pages_unasked, **pages_unasked_end; /* of these, those that wait for others to be read */
 	unsigned pages_in_flight, teams_in_flight, judges_in_flight; /* questions to the owners: each kind is bounded */
 	struct rights_question *unjudged, **unjudged_end;            /* wait for others to be judged */
+	size_t slots_kept; /* people whose slots are kept */
+	struct user *slots_unasked, **slots_unasked_end;
+	unsigned slots_in_flight;
 	struct ring_entry *ring_oldest, *ring_newest; /* remembered events of all streams */
 	size_t ring_bytes;
 	struct client_list urgent;  /* answers and small fan-outs: written first */

@@ -43,6 +43,7 @@ struct socket {
 	bool paused;    /* is not read until it reads */
 	bool entered;   /* counted under key */
 	size_t scanned; /* of the handshake */
+	char *answer;   /* to the upgrade, until the client is known */
 	struct frame_parser parser;
 	uint8_t *kept; /* the beginning of an unfinished frame, or of the handshake */
 	size_t kept_length, kept_capacity;
@@ -209,6 +210,7 @@ static void socket_free(struct sockets *sockets, struct socket *s)
 	close(s->fd); /* leaves the epoll set by itself */
 	frame_parser_finish(&s->parser);
 	free(s->kept);
+	free(s->answer);
 	free(s);
 	atomic_fetch_sub(&sockets->options.limits->count, 1);
 }
@@ -267,12 +269,49 @@ static bool transport_holds(const struct socket *s)
 	return s->tls != NULL && tls_holds(s->tls);
 }
 
+/* What comes before everything that is queued: the answer to an upgrade that had to wait. False: nothing is written now. */
+static bool answer_first(struct sockets *sockets, struct socket *s)
+{
+	struct client *client = &s->client;
+	char text[512];
+
+	switch ((enum door)client->door) {
+	case DOOR_NONE:
+	case DOOR_OPEN:
+		return true;
+	case DOOR_CLOSED:
+	case DOOR_REFUSED:
+		return false;
+	case DOOR_OPENING:
+		client->door = DOOR_OPEN;
+		if (!transport_say(sockets, s, s->answer, strlen(s->answer))) {
+			client_end(client);
+			return false;
+		}
+		free(s->answer);
+		s->answer = NULL;
+		return true;
+	case DOOR_REFUSING:
+		client->door = DOOR_REFUSED;
+		if (transport_say(sockets, s, text,
+			    client->dialect->refusal((enum close_reason)client->close_reason, text, sizeof text)) &&
+			!transport_holds(s))
+			last_word_said(s);
+		else
+			client_end(client);
+		return false;
+	}
+	return false;
+}
+
 static void flush(struct sockets *sockets, struct socket *s)
 {
 	struct client *client = &s->client;
 	struct hub *hub = sockets->hub;
 	bool progress = false, full = false;
 
+	if (!answer_first(sockets, s))
+		return;
 	while (!full && (!queue_empty(&client->queue) || transport_holds(s))) {
 		struct iovec iov[IOV_AT_ONCE];
 		bool moved = false;
@@ -395,6 +434,11 @@ static bool upgrade(struct sockets *sockets, struct socket *s, char *bytes, size
 	 * buffer has room. */
 	char text[384];
 	size_t accepted = handshake_accept(hs.key, &hs.extensions, text, sizeof text);
+	if (client->door != DOOR_NONE) {
+		s->answer = memory_text(text);
+		s->handshaken = true;
+		return true;
+	}
 	if (!transport_say(sockets, s, text, accepted)) {
 		client_end(client);
 		return false;

@@ -141,8 +141,8 @@ void subscription_remove(struct subscription *sub);
 struct subscription *subscription_find(const struct member *member, enum topic_class class, uint64_t id);
 
 /* One event read from the log, for one member that catches up, judged by keys. frames: a cache of
- * DIALECT_VARIANTS places, NULL where nothing was rendered yet. Returns the frame (borrowed from the cache)
- * or NULL: not for this member. */
+ * DIALECT_VARIANTS places, NULL where nothing was rendered yet. Returns a reference of the caller's, or NULL: not for this
+ * member, which may have been closed over it. */
 struct frame *stream_frame_for(struct member *member, struct key_set *keys, struct bus_event *ev,
 	struct frame **frames, uint8_t *rendered);
 

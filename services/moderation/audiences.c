@@ -12,6 +12,7 @@
 #include "services/moderation/audiences.h"
 #include "services/moderation/change.h"
 #include "services/moderation/roster.h"
+#include "services/moderation/slots.h"
 
 /* Permissions that are audiences (the home of can:T:x is T). */
 static const enum permission can_keys[] = {PERMISSION_ban_members, PERMISSION_create_invites,
@@ -389,8 +390,8 @@ enum status audiences_list(struct db_conn *conn, struct arena *mem, const pb_Lis
 		.team_count = team_count,
 		.channels = ROSTER_RESTRICTED,
 		.now_ms = now_ms};
-	bool listed = rq->streams_count > 0;
-	if (rq->user_ids_count > 0 && (listed ? team_count > 0 : !rq->only_conversations))
+	bool listed = rq->streams_count > 0, slots_only = !listed && rq->slots_of_count > 0;
+	if (rq->user_ids_count > 0 && !slots_only && (listed ? team_count > 0 : !rq->only_conversations))
 		st = roster_load(conn, mem, &query, &r);
 	if (st == STATUS_OK)
 		st = log_generation(conn, mem, &generation);
@@ -411,8 +412,12 @@ enum status audiences_list(struct db_conn *conn, struct arena *mem, const pb_Lis
 	for (size_t t = 0; t < team_count; t++)
 		if (roster_team(&r, teams[t]) == NULL)
 			others[other_count++] = teams[t];
-	if (rq->user_ids_count > 0 && (listed || !rq->only_teams))
+	if (rq->user_ids_count > 0 && !slots_only && (listed || !rq->only_teams))
 		st = conversations(&a, conn, rq, others, other_count);
+	if (st != STATUS_OK)
+		return st;
+	if (rq->slots_of_count > 0)
+		st = slots_list(conn, mem, rq, now_ms, out);
 	if (st != STATUS_OK)
 		return st;
 	/* Streams that are neither a team's nor a conversation's: nobody is in them. */
@@ -428,7 +433,8 @@ void serve_list_audiences(void *service, struct rpc_call *call, const void *requ
 	const pb_ListAudiencesRequest *rq = request;
 	struct db_conn *conn = NULL;
 
-	if (rq->user_ids_count > AUDIENCE_USERS_MAX) {
+	if (rq->user_ids_count > AUDIENCE_USERS_MAX || rq->slots_of_count > AUDIENCE_SLOTS_MAX ||
+		rq->user_ids_count * rq->slots_of_count > AUDIENCE_ANSWERS_MAX) {
 		rpc_fail(call, STATUS_FIELD_INVALID, NULL, "user_ids", NULL);
 		return;
 	}

@@ -562,17 +562,19 @@ static bool house_place(const struct logged_event *ev, const pb_Event *body, str
 	return true;
 }
 
-static const char *house_render(struct arena *mem, const struct logged_event *ev, const pb_Event *body,
-	unsigned variant, size_t *out_length)
+static void house_render(struct texts *out, const struct logged_event *ev, const pb_Event *body, unsigned variant)
 {
-	return house_render_event(mem, ev, body, house_copy_of(ev->stream), (variant & RESUME) != 0,
-		(variant & DETAIL) != 0, out_length);
+	size_t length = 0;
+	const char *text = house_render_event(out->mem, ev, body, house_copy_of(ev->stream), (variant & RESUME) != 0,
+		(variant & DETAIL) != 0, &length);
+
+	texts_add(out, text, length);
 }
 
 static uint16_t house_close_code(enum close_reason reason)
 {
 	static const uint16_t codes[] = {
-#define CLOSE(reason, house, text) house,
+#define CLOSE(reason, house, crust, text) house,
 #include "services/gateway/close.tbl.h"
 #undef CLOSE
 	};

@@ -124,6 +124,41 @@ static void port_ask_presence(void *arg, uint64_t question, const struct client 
 	ask(arg, ASKED_PRESENCE, question);
 }
 
+static void port_ask_slots(void *arg, uint64_t question, const uint64_t *channels, size_t channel_count,
+	const uint64_t *users, size_t count)
+{
+	struct asked *asked = ask(arg, ASKED_SLOTS, question);
+
+	((struct world *)arg)->slots_asked++;
+	asked->channel_count = channel_count;
+	memcpy(asked->channels, channels, channel_count * sizeof *channels);
+	asked->count = count;
+	memcpy(asked->users, users, count * sizeof *users);
+}
+
+static void port_ask_unread(void *arg, uint64_t question, const struct client *by)
+{
+	((struct world *)arg)->marks_read++;
+	ask(arg, ASKED_UNREAD, question)->by = by->user->id;
+}
+
+static void port_ask_act(void *arg, uint64_t question, const struct client *by, enum act act, const void *request)
+{
+	struct world *w = arg;
+	struct asked *asked = ask(arg, ASKED_ACT, question);
+
+	asked->act = act;
+	asked->by = by->user->id;
+	if (act == ACT_get_mount_team)
+		return;
+	w->acts++;
+	w->last_act = act;
+	if (act == ACT_post_message)
+		snprintf(w->last_said, sizeof w->last_said, "%s", ((const pb_PostMessageRequest *)request)->content);
+	if (act == ACT_update_message)
+		snprintf(w->last_said, sizeof w->last_said, "%s", ((const pb_UpdateMessageRequest *)request)->content);
+}
+
 static void port_presence_opened(void *arg, const struct client *client, const pb_TeamIdsOf *places)
 {
 	((struct world *)arg)->presence_there++;
@@ -158,6 +193,9 @@ static const struct hub_ports ports = {
 	port_ask_events,
 	port_ask_typing,
 	port_ask_presence,
+	port_ask_slots,
+	port_ask_unread,
+	port_ask_act,
 	port_presence_opened,
 	port_presence_changed,
 	port_presence_closed,
@@ -565,6 +603,76 @@ static void serve_events(struct world *w, struct asked *asked)
 	asked->reply = reply;
 }
 
+static void serve_slots(struct world *w, struct asked *asked)
+{
+	pb_ListAudiencesReply *reply = ARENA_NEW(asked->mem, pb_ListAudiencesReply);
+	pb_ChannelSlots *slots = reply->slots = ARENA_ARRAY(asked->mem, 1, pb_ChannelSlots);
+	uint64_t channel = asked->channels[0];
+	bool talk = channel == TALK;
+
+	reply->generation = arena_strdup(asked->mem, w->generation);
+	reply->slots_count = 1;
+	*slots = (pb_ChannelSlots){.channel_id = channel,
+		.rank = RANK_TEAM,
+		.stream_id = talk ? TALK : TEAM,
+		.as_of = talk ? w->talk.head : w->team.head,
+		.has_channel = true,
+		.channel = {.id = channel,
+			.team_id = talk ? 0 : TEAM,
+			.kind = talk ? CHANNEL_GROUP : CHANNEL_TEXT,
+			.name = (char *)"name",
+			.created_at_ms = 1700000000000},
+		.users = ARENA_ARRAY(asked->mem, asked->count, pb_SlotOf)};
+	for (size_t i = 0; i < asked->count; i++) {
+		uint64_t user = asked->users[i];
+		uint8_t held = w->rights[user];
+		bool may = talk ? (held & RIGHT_TALK) != 0 : held & RIGHT_TEAM && (channel == CHANNEL_A || held & RIGHT_B);
+		struct bits bits = bits_with((struct bits){0}, PERMISSION_view_text);
+		if (w->can_send >> user & 1)
+			bits = bits_with(bits, PERMISSION_send_messages);
+		slots->users[slots->users_count++] = (pb_SlotOf){.user_id = user,
+			.status = may ? STATUS_OK : STATUS_NOT_FOUND,
+			.has_bits = true,
+			.bits = {bits.low, bits.high}};
+	}
+	asked->reply = reply;
+}
+
+static void serve_unread(struct world *w, struct asked *asked)
+{
+	pb_ListUnreadReply *reply = ARENA_NEW(asked->mem, pb_ListUnreadReply);
+
+	reply->unread = ARENA_ARRAY(asked->mem, 1, pb_UnreadView);
+	reply->unread[reply->unread_count++] = w->marks[asked->by];
+	reply->unread[0].channel_id = CHANNEL_A;
+	asked->reply = reply;
+}
+
+static void serve_act(struct world *w, struct asked *asked)
+{
+	if (asked->act == ACT_get_mount_team) {
+		pb_MountTeamReply *reply = ARENA_NEW(asked->mem, pb_MountTeamReply);
+		asked->status = w->mount;
+		reply->has_team = true;
+		reply->team.id = TEAM;
+		asked->reply = reply;
+		return;
+	}
+	asked->status = w->act_answer;
+	if (asked->act == ACT_create_channel) {
+		pb_ChannelReply *reply = ARENA_NEW(asked->mem, pb_ChannelReply);
+		reply->channel.id = CHANNEL_B;
+		asked->reply = reply;
+	} else if (asked->act == ACT_judge_many) {
+		asked->users[0] = asked->by;
+		asked->channels[0] = CHANNEL_A;
+		asked->channel_count = 1;
+		serve_rights(w, asked);
+	} else {
+		asked->reply = arena_alloc(asked->mem, 1024);
+	}
+}
+
 void world_serve(struct world *w, size_t i)
 {
 	struct asked *asked = &w->asked[i];
@@ -617,6 +725,15 @@ void world_serve(struct world *w, size_t i)
 	case ASKED_TYPING:
 	case ASKED_PRESENCE:
 		asked->reply = arena_alloc(asked->mem, 256);
+		return;
+	case ASKED_SLOTS:
+		serve_slots(w, asked);
+		return;
+	case ASKED_UNREAD:
+		serve_unread(w, asked);
+		return;
+	case ASKED_ACT:
+		serve_act(w, asked);
 		return;
 	}
 }
@@ -696,10 +813,9 @@ void world_reap(struct world *w)
 	w->hub.urgent.count = w->hub.bulk.count = 0;
 }
 
-struct world_client *world_connect(struct world *w, uint64_t user, const char *query)
+static struct world_client *client_new(struct world *w, uint64_t user)
 {
 	struct world_client *c = NULL;
-	char text[2048], token[64];
 
 	world_reap(w);
 	for (size_t i = 0; i < CLIENTS && c == NULL; i++)
@@ -712,6 +828,26 @@ struct world_client *world_connect(struct world *w, uint64_t user, const char *q
 	c->used = true;
 	c->user = user;
 	client_begin(&w->hub, &c->client, ++w->last_socket);
+	return c;
+}
+
+struct world_client *world_connect_crust(struct world *w, uint64_t user)
+{
+	struct world_client *c = client_new(w, user);
+	char query[64] = "";
+
+	if (user != 0)
+		snprintf(query, sizeof query, "jwt=user%u", (unsigned)user);
+	struct handshake hs = {.path = (char *)"/crust/websocket/", .query = query, .host = "x"};
+	client_connected(&c->client, 1, &hs);
+	return c;
+}
+
+struct world_client *world_connect(struct world *w, uint64_t user, const char *query)
+{
+	struct world_client *c = client_new(w, user);
+	char text[2048], token[64];
+
 	snprintf(text, sizeof text, "%s", query);
 	snprintf(token, sizeof token, "Bearer user%u", (unsigned)user);
 	struct handshake hs = {.path = (char *)"/v1/ws",
@@ -729,10 +865,8 @@ void world_say(struct world_client *c, const char *text)
 	client_received(&c->client, FRAME_STEP_MESSAGE, &in);
 }
 
-static void take_frame(struct world_client *c, const uint8_t *bytes, size_t length)
+static void take_one(struct world_client *c, const uint8_t *bytes, size_t header, size_t length)
 {
-	size_t header = bytes[1] < 126 ? 2 : bytes[1] == 126 ? 4 : 10;
-
 	if ((bytes[0] & 0x0f) == FRAME_CLOSE)
 		c->close_code = (uint16_t)(bytes[header] << 8 | bytes[header + 1]);
 	if ((bytes[0] & 0x0f) != FRAME_TEXT)
@@ -740,6 +874,20 @@ static void take_frame(struct world_client *c, const uint8_t *bytes, size_t leng
 	json_t *frame = json_loadb((const char *)bytes + header, length - header, 0, NULL);
 	assert(frame != NULL && c->got_count < GOT_MOST);
 	c->got[c->got_count++] = frame;
+}
+
+/* One after the other: what belongs to one event may stand in one piece. */
+static void take_frame(struct world_client *c, const uint8_t *bytes, size_t length)
+{
+	while (length > 0) {
+		size_t header = bytes[1] < 126 ? 2 : bytes[1] == 126 ? 4 : 10, payload = bytes[1];
+		assert(header < 10);
+		if (header == 4)
+			payload = (size_t)bytes[2] << 8 | bytes[3];
+		take_one(c, bytes, header, header + payload);
+		bytes += header + payload;
+		length -= header + payload;
+	}
 }
 
 void world_read(struct world_client *c)
@@ -773,6 +921,23 @@ json_t *world_frame(struct world_client *c, const char *type, size_t n)
 		if (strcmp(json_string_value(json_object_get(c->got[i], "type")), type) == 0 && n-- == 0)
 			return c->got[i];
 	return NULL;
+}
+
+json_t *world_key(struct world_client *c, const char *key, size_t n)
+{
+	for (size_t i = 0; i < c->got_count; i++)
+		if (json_object_get(c->got[i], key) != NULL && n-- == 0)
+			return json_object_get(c->got[i], key);
+	return NULL;
+}
+
+size_t world_keys(struct world_client *c, const char *key)
+{
+	size_t count = 0;
+
+	while (world_key(c, key, count) != NULL)
+		count++;
+	return count;
 }
 
 size_t world_count(struct world_client *c, const char *type)

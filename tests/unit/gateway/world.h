@@ -60,7 +60,10 @@ enum asked_kind {
 	ASKED_HEAD,
 	ASKED_EVENTS,
 	ASKED_TYPING,
-	ASKED_PRESENCE
+	ASKED_PRESENCE,
+	ASKED_SLOTS,
+	ASKED_UNREAD,
+	ASKED_ACT
 };
 
 struct asked {
@@ -74,6 +77,9 @@ struct asked {
 	uint64_t after, expect_head;
 	uint32_t limit;
 	char token[64];
+	enum act act;
+	uint64_t by;     /* the user of an act, or whose marks are read */
+	char said[64];   /* the content of a post or an edit */
 	/* the answer, once it was worked out */
 	bool served;
 	enum status status;
@@ -109,6 +115,15 @@ struct world {
 	unsigned typing_calls;
 	unsigned pages_asked; /* how often the log was asked for events */
 	unsigned judged; /* how often moderation was asked about channels */
+	/* crust */
+	enum status mount;       /* what the mount's team is to a user: not OK: refused */
+	unsigned acts;           /* calls on behalf of clients but for those of coming in */
+	enum act last_act;
+	char last_said[64];
+	enum status act_answer;  /* of those */
+	uint64_t can_send;       /* bit per user: has the right to send in channels */
+	pb_UnreadView marks[USERS + 1]; /* of each user in channel A */
+	unsigned slots_asked, marks_read;
 	bool token_disabled;
 	uint64_t token_generation; /* told with the next tokens, 0: not */
 };
@@ -142,6 +157,11 @@ void world_pass(struct world *w, int64_t ms);
 
 /* Clients. query: of the upgrade, e.g. "topics=global&resume=1". */
 struct world_client *world_connect(struct world *w, uint64_t user, const char *query);
+/* A client of crust, by ?jwt=; user 0: without a token. */
+struct world_client *world_connect_crust(struct world *w, uint64_t user);
+/* Frames with a key, and the n-th of them (from 0), as what stands under the key. */
+size_t world_keys(struct world_client *c, const char *key);
+json_t *world_key(struct world_client *c, const char *key, size_t n);
 void world_say(struct world_client *c, const char *text); /* one text frame */
 void world_read(struct world_client *c);                  /* takes what is queued into got */
 void world_disconnect(struct world_client *c);
