@@ -11,7 +11,7 @@
 #include "common/base/log.h"
 #include "common/net/public_address.h"
 
-#define URL_MOST       2048
+#define URL_MOST       65536 /* one that is filled in with a long text is long */
 #define ADDRESSES_MOST 16
 
 enum status fetch_init(void)

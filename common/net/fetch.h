@@ -18,7 +18,7 @@
 enum status fetch_init(void);
 void fetch_finish(void);
 
-/* http or https, a host, no credentials, no `%` before the path, at most 2048 bytes, nothing that would have to be escaped first. NULL: no. */
+/* http or https, a host, no credentials, no `%` before the path, at most 64 KiB, nothing that would have to be escaped first. NULL: no. */
 enum fetch_schemes { FETCH_ANY, FETCH_HTTPS_ONLY };
 bool fetch_url_fits(const char *url, enum fetch_schemes schemes);
 /* `text` as it stands in a query: unreserved characters as they are, a blank as +, the rest as %XX. */
