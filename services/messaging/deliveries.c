@@ -1,23 +1,15 @@
 #include "services/messaging/deliveries.h"
 
 #include <pthread.h>
-#include <semaphore.h>
-#include <sodium.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
-#include "common/json/writer.h"
-#include "common/net/fetch.h"
 #include "common/ops/ops.h"
-#include "services/messaging/webhook_posts.h"
+#include "services/messaging/delivery_try.h"
 
-#define LOOK_MS    1000 /* for what other copies left, and what is due again */
-#define ACQUIRE_MS 2000
-#define POST_MS    5000
+#define LOOK_MS 1000 /* for what other copies left, and what is due again */
 
 /* Somebody who waits for a delivery. */
 struct waiter {
@@ -47,28 +39,6 @@ struct deliveries {
 static const struct db_stmt write_stmt = {
 	"messaging_delivery_write",
 	"INSERT INTO messaging.webhook_deliveries (id, webhook_id, asked_by, input, trace) VALUES ($1, $2, $3, $4, $5)",
-};
-/* Not those of a webhook that is busy with DELIVERY_AT_ONCE already; two who claim at once may find it less busy than it is. */
-static const struct db_stmt claim_stmt = {
-	"messaging_delivery_claim",
-	"UPDATE messaging.webhook_deliveries d SET tries = d.tries + 1, running_until = clock_timestamp() + make_interval(secs => $1)"
-	" WHERE d.id = (SELECT c.id FROM messaging.webhook_deliveries c WHERE c.state = 1 AND c.run_at <= clock_timestamp()"
-	"  AND (c.running_until IS NULL OR c.running_until < clock_timestamp())"
-	"  AND (SELECT count(*) FROM messaging.webhook_deliveries b WHERE b.webhook_id = c.webhook_id AND b.state = 1"
-	"   AND b.running_until > clock_timestamp()) < $2"
-	"  ORDER BY c.run_at, c.id LIMIT 1 FOR UPDATE SKIP LOCKED)"
-	" RETURNING d.id, d.webhook_id, d.input, d.trace, d.tries, d.created_at < clock_timestamp() - make_interval(secs => $3)",
-};
-/* tries: only while it is still this holder's. */
-static const struct db_stmt later_stmt = {
-	"messaging_delivery_later",
-	"UPDATE messaging.webhook_deliveries SET run_at = clock_timestamp() + $3 * interval '1 millisecond', running_until = NULL, why = $4"
-	" WHERE id = $1 AND tries = $2 AND state = 1",
-};
-static const struct db_stmt end_stmt = {
-	"messaging_delivery_end",
-	"UPDATE messaging.webhook_deliveries SET state = CASE WHEN $3::int8 IS NOT NULL THEN 2 ELSE 3 END, message_id = $3, why = $4,"
-	" input = '', running_until = NULL, ended_at = clock_timestamp() WHERE id = $1 AND tries = $2 AND state = 1",
 };
 static const struct db_stmt count_stmt = {
 	"messaging_delivery_count",
@@ -111,19 +81,6 @@ enum status deliveries_purge(struct db_conn *conn, struct arena *mem, int64_t be
 	return STATUS_OK;
 }
 
-/* A statement on a connection of its own. */
-static enum status run(struct deliveries *d, struct arena *mem, const struct db_stmt *stmt, const struct db_params *params,
-	struct db_rows *out_rows)
-{
-	struct db_conn *conn = NULL;
-
-	enum status st = db_acquire(d->service->db, clock_mono_ms() + ACQUIRE_MS, &conn);
-	if (st == STATUS_OK)
-		st = db_query(conn, mem, stmt, params, out_rows);
-	db_release(conn);
-	return st;
-}
-
 /* ---- who waits */
 
 static struct waiter *take_waiter(struct deliveries *d, uint64_t id)
@@ -147,8 +104,9 @@ static void tell(struct waiter *w, const struct delivery_end *end)
 	free(w);
 }
 
-static void tell_of(struct deliveries *d, uint64_t id, const struct delivery_end *end)
+static void tell_of(void *arg, uint64_t id, const struct delivery_end *end)
 {
+	struct deliveries *d = arg;
 	struct waiter *w = take_waiter(d, id);
 
 	if (w != NULL)
@@ -205,223 +163,6 @@ void delivery_await(struct deliveries *d, uint64_t id, int64_t until_mono_ms, vo
 	}
 }
 
-/* ---- one try */
-
-struct try {
-	struct deliveries *d;
-	struct arena *mem;
-	uint64_t id, webhook_id;
-	const char *input, *trace;
-	int tries;
-	bool old;
-	struct webhook webhook;
-	pb_MessageReply posted;
-	struct post_end end;
-	sem_t ended;
-};
-
-static enum status claim(struct try *t, bool *out_found)
-{
-	struct db_params params;
-	struct db_rows rows = {0};
-
-	db_params_begin(&params, t->mem);
-	db_put_i32(&params, DELIVERY_LEASE_S + (int32_t)(t->d->service->config->webhook_timeout_ms / 1000));
-	db_put_i32(&params, DELIVERY_AT_ONCE);
-	db_put_i32(&params, DELIVERY_LIFE_S);
-	enum status st = run(t->d, t->mem, &claim_stmt, &params, &rows);
-	*out_found = st == STATUS_OK && rows.count > 0;
-	if (!*out_found)
-		return st;
-	t->id = db_id(&rows, 0, 0);
-	t->webhook_id = db_id(&rows, 0, 1);
-	t->input = arena_strdup(t->mem, db_text(&rows, 0, 2));
-	t->trace = arena_strdup(t->mem, db_text(&rows, 0, 3));
-	t->tries = (int)db_i64(&rows, 0, 4);
-	t->old = db_bool(&rows, 0, 5);
-	return STATUS_OK;
-}
-
-/* What cannot be written down now is tried again when its lease ends. */
-static void write_down(struct try *t, const struct db_stmt *stmt, int64_t number, bool has_number, const char *why)
-{
-	struct db_params params;
-
-	db_params_begin(&params, t->mem);
-	db_put_id(&params, t->id);
-	db_put_i32(&params, t->tries);
-	if (has_number)
-		db_put_i64(&params, number);
-	else
-		db_put_id_or_null(&params, 0);
-	db_put_text(&params, why);
-	enum status st = run(t->d, t->mem, stmt, &params, NULL);
-	if (st != STATUS_OK)
-		log_warn("delivery_not_written", LOG_ID("delivery", t->id), LOG_STATUS("status", st));
-}
-
-static void give_up(struct try *t, enum status st, const char *why, const char *detail)
-{
-	write_down(t, &end_stmt, 0, false, why);
-	metric_add(webhook_given_up, 1);
-	log_info("delivery_given_up", LOG_ID("delivery", t->id), LOG_ID("webhook", t->webhook_id), LOG_STR("why", why),
-		LOG_I64("tries", t->tries));
-	tell_of(t->d, t->id, &(struct delivery_end){.status = st, .why = why, .detail = detail});
-}
-
-/* wait_ms: that somebody asked for, or 0. */
-static void try_later(struct try *t, const char *why, int64_t wait_ms)
-{
-	int64_t pause = delivery_pause_ms(t->d->service->config->webhook_retry_ms, t->tries, randombytes_uniform(1000));
-
-	if (t->tries >= DELIVERY_TRIES || t->old) {
-		give_up(t, STATUS_CONFLICT, why, "The webhook did not answer");
-		return;
-	}
-	write_down(t, &later_stmt, pause > wait_ms ? pause : wait_ms, true, why);
-	metric_add(webhook_retries, 1);
-	log_info("delivery_put_off", LOG_ID("delivery", t->id), LOG_ID("webhook", t->webhook_id), LOG_STR("why", why),
-		LOG_I64("tries", t->tries));
-	tell_of(t->d, t->id, &(struct delivery_end){.status = STATUS_OK, .waiting = true});
-}
-
-/* Any thread. */
-static void post_has_ended(void *arg, const struct post_end *end)
-{
-	struct try *t = arg;
-
-	t->end = *end;
-	sem_post(&t->ended);
-}
-
-/* The same id for every try: the answer of another try may have been posted before its row was marked. */
-static void post_id(uint64_t id, pb_RpcHeader *header)
-{
-	unsigned char bytes[16] = "delivery";
-
-	memcpy(bytes + 8, &id, sizeof id);
-	memcpy(header->request_id.bytes, bytes, sizeof bytes);
-	header->request_id.size = sizeof bytes;
-}
-
-static void post(struct try *t, const struct delivery_answer *answer)
-{
-	pb_RpcHeader header = {0};
-	struct rpc_call call = {.mem = t->mem,
-		.header = &header,
-		.method = &rpc_messaging_post_message,
-		.deadline_mono_ms = clock_mono_ms() + POST_MS};
-
-	post_id(t->id, &header);
-	snprintf(header.trace_id, sizeof header.trace_id, "%s", t->trace);
-	webhook_post(t->d->service, &(struct webhook_post){.call = &call,
-					    .webhook = &t->webhook,
-					    .content = answer->text,
-					    .shown_name = answer->name,
-					    .shown_avatar = answer->avatar,
-					    .reply = &t->posted,
-					    .ended = post_has_ended,
-					    .arg = t});
-	while (sem_wait(&t->ended) != 0)
-		;
-	enum status st = t->end.status;
-	if (st == STATUS_OK) {
-		write_down(t, &end_stmt, (int64_t)t->posted.message.id, true, NULL);
-		metric_add(webhook_delivered, 1);
-		tell_of(t->d, t->id, &(struct delivery_end){.status = STATUS_OK, .posted = &t->posted});
-	} else if (st == STATUS_BUSY || st == STATUS_LATE || st == STATUS_STALE || st == STATUS_SLOW_MODE || st == STATUS_INTERNAL) {
-		try_later(t, status_wire(st), t->end.retry_after_ms);
-	} else {
-		give_up(t, st, t->end.why != NULL ? t->end.why : status_wire(st), NULL);
-	}
-}
-
-static const char *body_of(struct try *t, size_t *out_length)
-{
-	struct json_writer w;
-
-	jw_begin(&w, t->mem, 256);
-	jw_object(&w);
-	jw_kv(&w, str, "text", t->input);
-	jw_object_end(&w);
-	return jw_end(&w, out_length);
-}
-
-static enum fetch_end ask(struct try *t, struct fetch_answer *out)
-{
-	const pb_WebhookView *view = &t->webhook.view;
-	int64_t now_s = clock_wall_ms() / 1000;
-	char signature[DELIVERY_SIGNATURE_SIZE], delivery[IDS_UUID_SIZE], webhook[IDS_UUID_SIZE];
-	size_t length;
-	const char *body = body_of(t, &length);
-
-	delivery_sign(t->webhook.secret != NULL ? t->webhook.secret : "", now_s, body, length, signature);
-	ids_to_uuid(t->id, delivery);
-	ids_to_uuid(view->id, webhook);
-	const char *const headers[] = {arena_printf(t->mem, "Guildhall-Timestamp: %lld", (long long)now_s),
-		arena_printf(t->mem, "Guildhall-Signature: %s", signature),
-		arena_printf(t->mem, "Guildhall-Delivery: %s", delivery),
-		arena_printf(t->mem, "Guildhall-Webhook: %s", webhook), "Accept: application/json, text/plain", NULL};
-	return fetch_post(t->mem,
-		&(struct fetch_request){.url = delivery_url(t->mem, view->url, t->input),
-			.content_type = "application/json",
-			.body = body,
-			.body_length = length,
-			.headers = headers,
-			.timeout_ms = (int)t->d->service->config->webhook_timeout_ms,
-			.answer_most = DELIVERY_ANSWER_MAX,
-			.allowed = t->d->allowed,
-			.allowed_count = t->d->allowed_count},
-		out);
-}
-
-static void attempt(struct try *t)
-{
-	struct service *s = t->d->service;
-	struct fetch_answer got = {0};
-	struct delivery_answer answer;
-	const char *why = NULL, *detail = NULL;
-	int64_t began_us = clock_mono_us();
-
-	enum status st = webhook_find(s, t->mem, t->webhook_id, clock_mono_ms() + ACQUIRE_MS, &t->webhook);
-	if (st == STATUS_BUSY || st == STATUS_INTERNAL) {
-		try_later(t, status_wire(st), 0);
-		return;
-	}
-	if (st != STATUS_OK || t->webhook.idle || t->webhook.view.url == NULL) {
-		give_up(t, STATUS_CONFLICT, "webhook_gone", "The webhook is gone");
-		return;
-	}
-	if (t->old) { /* it waited while nobody could ask */
-		give_up(t, STATUS_CONFLICT, "too_old", NULL);
-		return;
-	}
-	enum fetch_end end = ask(t, &got);
-	metric_observe_us(&metrics.webhook_seconds, clock_mono_us() - began_us);
-	switch (end) {
-	case FETCH_DONE:
-		st = delivery_read(t->mem, got.code, got.content_type, got.body, got.length, &answer, &why, &detail);
-		if (st == STATUS_OK)
-			post(t, &answer);
-		else if (st == STATUS_BUSY)
-			try_later(t, why, 0);
-		else
-			give_up(t, st, why, detail);
-		break;
-	case FETCH_NO_NAME:
-	case FETCH_UNREACHABLE:
-	case FETCH_TIMEOUT:
-		try_later(t, fetch_end_word(end), 0);
-		break;
-	case FETCH_BAD_URL:
-	case FETCH_REFUSED:
-	case FETCH_TOO_LARGE:
-		give_up(t, STATUS_CONFLICT, fetch_end_word(end),
-			end == FETCH_TOO_LARGE ? "The webhook's answer is too large" : "The webhook's address may not be called");
-		break;
-	}
-}
-
 /* ---- threads */
 
 static bool wait_for_work(struct deliveries *d)
@@ -452,17 +193,20 @@ static void *delivery_thread(void *arg)
 
 	while (wait_for_work(d)) {
 		bool found = false;
-		struct try *t = ARENA_NEW(mem, struct try);
-		*t = (struct try){.d = d, .mem = mem};
-		sem_init(&t->ended, 0, 0);
-		if (db_up(d->service->db) && claim(t, &found) == STATUS_OK && found) {
+		struct delivery_try *t = ARENA_NEW(mem, struct delivery_try);
+		*t = (struct delivery_try){.service = d->service,
+			.mem = mem,
+			.allowed = d->allowed,
+			.allowed_count = d->allowed_count,
+			.tell = tell_of,
+			.arg = d};
+		if (db_up(d->service->db) && delivery_claim(t, &found) == STATUS_OK && found) {
 			want_one(d); /* there may be more, and this one may take its time */
 			log_set_trace(t->trace);
-			attempt(t);
+			delivery_attempt(t);
 			log_set_trace(NULL);
 			want_one(d); /* its webhook has room for another */
 		}
-		sem_destroy(&t->ended);
 		arena_reset(mem);
 	}
 	arena_destroy(mem);
@@ -473,7 +217,7 @@ static void count_waiting(struct deliveries *d, struct arena *mem)
 {
 	struct db_rows rows = {0};
 
-	if (db_up(d->service->db) && run(d, mem, &count_stmt, NULL, &rows) == STATUS_OK)
+	if (db_up(d->service->db) && delivery_run(d->service, mem, &count_stmt, NULL, &rows) == STATUS_OK)
 		metric_set(webhook_waiting, db_i64(&rows, 0, 0));
 	arena_reset(mem);
 }

@@ -1,13 +1,12 @@
 #include "services/messaging/webhooks.h"
 
-#include <sodium.h>
 #include <string.h>
 
 #include "common/net/fetch.h"
 #include "services/messaging/commands.h"
 #include "services/messaging/people.h"
 #include "services/messaging/views.h"
-#include "services/messaging/webhook_rows.h"
+#include "services/messaging/webhook_changes.h"
 
 /* ---- what is written */
 
@@ -101,7 +100,7 @@ static enum status room(struct log_tx *tx, const pb_WebhookView *view)
 	return STATUS_OK;
 }
 
-static enum status tell(struct log_tx *tx, const struct change *c, const struct rights *place, enum event_kind kind,
+enum status webhook_tell(struct log_tx *tx, const struct change *c, const struct rights *place, enum event_kind kind,
 	const pb_WebhookView *view, char **changed, size_t changed_count)
 {
 	pb_Event event;
@@ -179,7 +178,7 @@ static enum status creation_work(struct log_tx *tx, void *arg)
 		return st;
 	*cr->reply = (pb_WebhookReply){.has_webhook = true};
 	webhook_from_row(c->call->mem, &rows, 0, 0, &cr->reply->webhook);
-	st = tell(tx, c, &c->rights, EVENT_KIND_webhook_created, &cr->reply->webhook, NULL, 0);
+	st = webhook_tell(tx, c, &c->rights, EVENT_KIND_webhook_created, &cr->reply->webhook, NULL, 0);
 	if (st == STATUS_OK)
 		guard_store(tx, c, cr->reply); /* without the token: what is told once is not kept */
 	log_tx_object(tx, cr->id);
@@ -246,8 +245,7 @@ struct update {
 	char token[WEBHOOK_TOKEN_SIZE], secret[WEBHOOK_TOKEN_SIZE];
 };
 
-/* Either right may do; which of them it takes depends on whose the row is. */
-static enum status touch_allowed(struct change *c)
+enum status webhook_touch_allowed(struct change *c)
 {
 	if (c->rights.status == STATUS_OK && bits_has(c->rights.bits, PERMISSION_manage_own_webhooks))
 		return STATUS_OK;
@@ -258,7 +256,7 @@ static enum status update_allowed(struct change *c)
 {
 	struct update *u = (struct update *)c;
 
-	enum status st = touch_allowed(c);
+	enum status st = webhook_touch_allowed(c);
 	if (st == STATUS_OK)
 		st = bot_allowed(c, u->rq->has_bot, &u->rq->bot, u->rq->bot_owner_id);
 	if (st != STATUS_OK || !u->moves)
@@ -288,8 +286,7 @@ static const struct db_stmt update_stmt = {
 	" halted = halted AND bot_id IS NOT DISTINCT FROM $5 WHERE id = $1",
 };
 
-/* The row, and whether the actor may touch this one. Under the lock of the team's stream. */
-static enum status load(struct log_tx *tx, const struct change *c, uint64_t id, pb_WebhookView *out)
+enum status webhook_load(struct log_tx *tx, const struct change *c, uint64_t id, pb_WebhookView *out)
 {
 	struct db_params params;
 	struct db_rows rows = {0};
@@ -379,7 +376,7 @@ static enum status update_work(struct log_tx *tx, void *arg)
 	char *changed[UPDATE_FIELDS];
 
 	*u->reply = (pb_WebhookReply){.has_webhook = true};
-	enum status st = load(tx, c, u->rq->webhook_id, view);
+	enum status st = webhook_load(tx, c, u->rq->webhook_id, view);
 	if (st != STATUS_OK)
 		return st;
 	before = *view;
@@ -395,9 +392,9 @@ static enum status update_work(struct log_tx *tx, void *arg)
 	/* Who reads the old channel alone has lost it, who reads both sees it go and come. */
 	const struct rights *place = u->moves ? &u->to : &c->rights;
 	if (st == STATUS_OK && u->moves && strcmp(u->to.audience, c->rights.audience) != 0)
-		st = tell(tx, c, &c->rights, EVENT_KIND_webhook_deleted, &before, NULL, 0);
+		st = webhook_tell(tx, c, &c->rights, EVENT_KIND_webhook_deleted, &before, NULL, 0);
 	if (st == STATUS_OK && count > 0)
-		st = tell(tx, c, place, EVENT_KIND_webhook_updated, view, changed, count);
+		st = webhook_tell(tx, c, place, EVENT_KIND_webhook_updated, view, changed, count);
 	if (st == STATUS_OK)
 		guard_store(tx, c, u->reply);
 	return st;
@@ -441,103 +438,4 @@ void update_webhook(void *service, struct rpc_call *call, const void *request, v
 			webhook.view.kind == WEBHOOK_OUTGOING ? arena_strdup(call->mem, u.secret) : NULL;
 	}
 	guard_answer_change(call, st, &u.change.no, replayed);
-}
-
-/* ---- delete */
-
-struct deletion {
-	struct change change;
-	uint64_t id;
-};
-
-static const struct db_stmt delete_stmt = {
-	"messaging_webhook_delete",
-	"UPDATE messaging.webhooks SET deleted_at_ms = $2, deleted_by = $3 WHERE id = $1",
-};
-
-static enum status deletion_work(struct log_tx *tx, void *arg)
-{
-	struct deletion *d = arg;
-	struct change *c = &d->change;
-	struct db_params params;
-	pb_WebhookView view;
-
-	enum status st = load(tx, c, d->id, &view);
-	if (st != STATUS_OK)
-		return st;
-	view.deleted_at_ms = (uint64_t)log_tx_now_ms(tx);
-	db_params_begin(&params, log_tx_mem(tx));
-	db_put_id(&params, d->id);
-	db_put_id(&params, view.deleted_at_ms);
-	db_put_id_or_null(&params, c->call->header->actor_id);
-	st = log_tx_query(tx, &delete_stmt, &params, NULL);
-	return st == STATUS_OK ? tell(tx, c, &c->rights, EVENT_KIND_webhook_deleted, &view, NULL, 0) : st;
-}
-
-/* The call as the system's own: what a token lets in is judged by nothing else. */
-static struct rpc_call *as_system(struct rpc_call *call)
-{
-	struct rpc_call *as = arena_memdup(call->mem, call, sizeof *call);
-	pb_RpcHeader *header = arena_memdup(call->mem, call->header, sizeof *header);
-
-	header->actor_id = header->actor_epoch = header->actor_generation = header->session_id = 0;
-	header->has_actor = false;
-	as->header = header;
-	return as;
-}
-
-void delete_webhook(void *service, struct rpc_call *call, const void *request, void *reply)
-{
-	struct service *s = service;
-	const pb_WebhookRequest *rq = request;
-	struct deletion d = {.id = rq->webhook_id};
-	struct webhook webhook;
-	bool replayed = false;
-
-	d.change = (struct change){.keeps_rights = true, .allowed = touch_allowed, .work = deletion_work, .call = call};
-	enum status st = webhook_find(s, call->mem, rq->webhook_id, call->deadline_mono_ms, &webhook);
-	if (st == STATUS_OK && rq->token != NULL && !webhook_token_fits(&webhook, rq->token))
-		st = STATUS_NOT_FOUND;
-	if (st == STATUS_OK) {
-		d.change.channel_id = webhook.view.channel_id;
-		if (rq->token != NULL)
-			d.change.call = as_system(call);
-		st = guard_change(s, &d.change, reply, &replayed);
-	}
-	if (st == STATUS_NOT_FOUND && rq->token != NULL)
-		d.change.no = (struct refusal){.why = "token"};
-	guard_answer_change(call, st, &d.change.no, replayed);
-}
-
-enum status webhook_end(struct service *s, struct arena *mem, uint64_t id, int64_t deadline_mono_ms)
-{
-	pb_RpcHeader header = {0};
-	struct rpc_call call = {.mem = mem,
-		.header = &header,
-		.method = &rpc_messaging_delete_webhook,
-		.deadline_mono_ms = deadline_mono_ms};
-	struct deletion d = {.id = id,
-		.change = {.keeps_rights = true, .allowed = touch_allowed, .work = deletion_work, .call = &call}};
-	struct webhook webhook;
-	pb_Empty nothing = {0};
-	bool replayed = false;
-
-	enum status st = webhook_find(s, mem, id, deadline_mono_ms, &webhook);
-	d.change.channel_id = webhook.view.channel_id;
-	return st == STATUS_OK ? guard_change(s, &d.change, &nothing, &replayed) : st;
-}
-
-static const struct db_stmt drop_stmt = {
-	"messaging_webhooks_drop",
-	"UPDATE messaging.webhooks SET deleted_at_ms = $2 WHERE channel_id = $1 AND deleted_at_ms IS NULL",
-};
-
-enum status webhooks_drop(struct log_tx *tx, uint64_t channel_id)
-{
-	struct db_params params;
-
-	db_params_begin(&params, log_tx_mem(tx));
-	db_put_id(&params, channel_id);
-	db_put_i64(&params, log_tx_now_ms(tx));
-	return log_tx_query(tx, &drop_stmt, &params, NULL);
 }
