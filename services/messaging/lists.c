@@ -127,7 +127,8 @@ void list_replies(void *service, struct rpc_call *call, const void *request, voi
 #define CHANNELS_SQL(order)                                                                                          \
 	"SELECT " VISIBLE_EPOCHS_COLUMNS ", " CHANNEL_COLUMNS " FROM messaging.channels c " VISIBLE_EPOCHS_JOINS    \
 	" WHERE c.id = ANY ($2::int8[]) AND c.deleted_at_ms IS NULL AND ($3 OR c.archived_at_ms IS NULL)"           \
-	" AND ($4 = 0 OR c.id < $4) AND c.id > $5 ORDER BY c.id " order " LIMIT $6"
+	" AND ($4 = 0 OR c.id < $4) AND c.id > $5 AND strpos(lower(c.name), lower($7)) > 0"                         \
+	" ORDER BY c.id " order " LIMIT $6"
 /* clang-format on */
 static const struct db_stmt channels_stmts[2] = {
 	{"messaging_channels_up", CHANNELS_SQL("ASC")},
@@ -154,6 +155,7 @@ static enum status channels_read(
 	db_put_id(&params, rq->before);
 	db_put_id(&params, rq->after);
 	db_put_i64(&params, (int64_t)limit + 1);
+	db_put_text(&params, rq->query != NULL ? rq->query : "");
 	enum status st =
 		db_query(conn, call->mem, &channels_stmts[rq->before != 0 && rq->after == 0], &params, &rows);
 	if (st != STATUS_OK)
@@ -179,8 +181,14 @@ void list_channels(void *service, struct rpc_call *call, const void *request, vo
 	struct service *s = service;
 	struct channel_list list = {request, reply};
 	struct refusal no = {0};
+	enum status st = STATUS_OK;
 
-	enum status st = visible_read(s, call, s->reads, list.rq->team_id, channels_read, &list, &no);
+	if (list.rq->query != NULL && !text_fits(list.rq->query, 0, CHANNEL_NAME_MAX)) {
+		no.field = "query";
+		st = STATUS_FIELD_INVALID;
+	}
+	if (st == STATUS_OK)
+		st = visible_read(s, call, s->reads, list.rq->team_id, channels_read, &list, &no);
 	if (st == STATUS_OK)
 		st = conversations_fill(s, call, list.reply->channels, list.reply->channels_count);
 	guard_answer(call, st, &no);
