@@ -17,6 +17,7 @@ struct committer;
 struct mount;
 struct jobs;
 struct limits;
+struct mount_teams;
 struct passwords;
 struct tokens;
 
@@ -35,6 +36,7 @@ struct api {
 	struct passwords *passwords;
 	struct tokens *tokens;
 	struct limits *limits;
+	struct mount_teams *mount_teams;
 	struct jobs *jobs;
 	struct api_owner owners[OWNER_COUNT];
 	int owner_share; /* most workers one owner may hold: half of them, so that a slow one leaves the rest

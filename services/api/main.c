@@ -22,6 +22,7 @@
 #include "services/api/exchange.h"
 #include "services/api/jobs.h"
 #include "services/api/limits.h"
+#include "services/api/mount_team.h"
 #include "services/api/passwords.h"
 #include "services/api/ready.h"
 #include "services/api/serve.h"
@@ -32,6 +33,7 @@
 #define PASSWORD_QUEUE    64
 #define TOKEN_SLOTS       8192
 #define LIMIT_SLOTS       65536
+#define MOUNT_TEAM_SLOTS  8192
 #define WRITE_CONNECTIONS 4 /* jobs, watermark, upkeep, schema: beside the readers */
 #define WATERMARK_WAIT_MS 500
 
@@ -150,7 +152,8 @@ static enum status make_parts(struct process *p, struct arena *mem)
 	api->owner_share = (int)p->config.http_workers / 2;
 	api->mounts = mounts;
 	api->limits = limits_create(LIMIT_SLOTS);
-	if (api->limits == NULL)
+	api->mount_teams = mount_teams_create(MOUNT_TEAM_SLOTS);
+	if (api->limits == NULL || api->mount_teams == NULL)
 		return STATUS_INTERNAL;
 	enum status st = tokens_create(api->db, TOKEN_SLOTS, &api->tokens);
 	if (st == STATUS_OK && p->config.crust_jwt_secret[0] != '\0')
@@ -254,6 +257,7 @@ static void stop(struct process *p)
 	passwords_destroy(api->passwords);
 	tokens_destroy(api->tokens);
 	limits_destroy(api->limits);
+	mount_teams_destroy(api->mount_teams);
 	if (api->db != NULL)
 		db_close(api->db);
 }

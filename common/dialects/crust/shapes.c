@@ -1,0 +1,451 @@
+#include "common/dialects/crust/shapes.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/base/clock.h"
+
+/* ---- values */
+
+void crust_begin(struct json_writer *w, struct arena *mem, size_t capacity_hint)
+{
+	jw_begin(w, mem, capacity_hint);
+	w->escape_html = true;
+}
+
+void crust_id(struct json_writer *w, uint64_t id)
+{
+	char text[24];
+
+	jw_strn(w, text, (size_t)snprintf(text, sizeof text, "%" PRIu64, id));
+}
+
+void crust_ids(struct json_writer *w, const uint64_t *ids, size_t count)
+{
+	jw_array(w);
+	for (size_t i = 0; i < count; i++)
+		crust_id(w, ids[i]);
+	jw_array_end(w);
+}
+
+void crust_time(struct json_writer *w, uint64_t wall_ms)
+{
+	char text[CLOCK_RFC3339_SIZE];
+
+	clock_format_rfc3339((int64_t)wall_ms, text);
+	memcpy(text + sizeof "2025-01-15T10:30:00" - 1, "Z", 2);
+	jw_str(w, text);
+}
+
+static void id_key(struct json_writer *w, const char *key, uint64_t id)
+{
+	jw_key(w, key);
+	crust_id(w, id);
+}
+
+static void time_key(struct json_writer *w, const char *key, uint64_t wall_ms)
+{
+	if (wall_ms == 0)
+		return;
+	jw_key(w, key);
+	crust_time(w, wall_ms);
+}
+
+static void ids_key(struct json_writer *w, const char *key, const uint64_t *ids, size_t count)
+{
+	if (count == 0)
+		return;
+	jw_key(w, key);
+	crust_ids(w, ids, count);
+}
+
+static const char *text_of(const char *text)
+{
+	return text == NULL ? "" : text;
+}
+
+/* ---- unread */
+
+void crust_unread(struct json_writer *w, const struct crust_unread *u)
+{
+	jw_object(w);
+	if (u->channel_id != 0)
+		id_key(w, "channelID", u->channel_id);
+	if (u->thread_id != 0)
+		id_key(w, "threadID", u->thread_id);
+	if (u->last_message_id != 0)
+		id_key(w, "lastMessageID", u->last_message_id);
+	jw_kv(w, u64, "count", u->count);
+	jw_kv(w, u64, "threadCount", u->thread_count);
+	if (u->thread_total != 0)
+		jw_kv(w, u64, "threadTotal", u->thread_total);
+	jw_object_end(w);
+}
+
+/* ---- channels */
+
+const char *crust_channel_type(const pb_ChannelView *channel)
+{
+	if (channel->team_id == 0)
+		return "group";
+	return channel->private ? "private" : "public";
+}
+
+const char *crust_flag_word(uint32_t flag)
+{
+	switch ((enum channel_flag)flag) {
+	case FLAG_PINNED:
+		return "pinned";
+	case FLAG_HIDDEN:
+		return "hidden";
+	case FLAG_IGNORED:
+		return "ignored";
+	case FLAG_NONE:
+		break;
+	}
+	return "";
+}
+
+uint32_t crust_flag_from_word(const char *word)
+{
+	static const enum channel_flag flags[] = {FLAG_PINNED, FLAG_HIDDEN, FLAG_IGNORED};
+
+	for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
+		if (strcmp(crust_flag_word(flags[i]), word) == 0)
+			return flags[i];
+	return 0;
+}
+
+const char *crust_policy_word(uint32_t policy)
+{
+	switch ((enum membership_policy)policy) {
+	case POLICY_FEATURED:
+		return "featured";
+	case POLICY_FORCED:
+		return "forced";
+	case POLICY_NONE:
+		break;
+	}
+	return "";
+}
+
+bool crust_policy_from_word(const char *word, uint32_t *out_policy)
+{
+	static const enum membership_policy policies[] = {POLICY_NONE, POLICY_FEATURED, POLICY_FORCED};
+
+	for (size_t i = 0; i < sizeof policies / sizeof *policies; i++) {
+		if (strcmp(crust_policy_word(policies[i]), word) != 0)
+			continue;
+		*out_policy = policies[i];
+		return true;
+	}
+	return false;
+}
+
+/* Who has a membership of the channel; of a conversation everybody in it. */
+static void members_key(struct json_writer *w, const pb_ChannelView *channel)
+{
+	if (channel->member_ids_count > 0 || channel->users_count == 0) {
+		ids_key(w, "members", channel->member_ids, channel->member_ids_count);
+		return;
+	}
+	jw_key(w, "members");
+	jw_array(w);
+	for (size_t i = 0; i < channel->users_count; i++)
+		crust_id(w, channel->users[i].id);
+	jw_array_end(w);
+}
+
+/* What "can..." says; the operation of crust is the permission here. */
+static const struct {
+	const char *key;
+	enum permission permission;
+} channel_cans[] = {
+	{"canJoin", PERMISSION_join_channel},
+	{"canPart", PERMISSION_leave_channel},
+	{"canObserve", PERMISSION_view_text},
+	{"canSendMessages", PERMISSION_send_messages},
+	{"canDeleteMessages", PERMISSION_delete_any_message},
+	{"canChangeMembers", PERMISSION_manage_channel_members},
+	{"canChangeMembershipPolicy", PERMISSION_manage_roles},
+	{"canUpdate", PERMISSION_update_channel},
+	{"canArchive", PERMISSION_archive_channel},
+	{"canDelete", PERMISSION_delete_channel},
+};
+
+void crust_channel(struct json_writer *w, const pb_ChannelView *channel, const struct crust_channel_own *own)
+{
+	jw_object(w);
+	id_key(w, "channelID", channel->id);
+	jw_kv(w, str, "name", text_of(channel->name));
+	jw_kv(w, str, "topic", text_of(channel->topic));
+	jw_kv(w, str, "type", crust_channel_type(channel));
+	jw_kv(w, str, "membershipPolicy", crust_policy_word(channel->policy));
+	id_key(w, "lastMessageID", channel->last_message_id);
+	if (own->unread.count != 0 || own->unread.thread_count != 0) {
+		jw_key(w, "unread");
+		crust_unread(w, &own->unread);
+	}
+	members_key(w, channel);
+	jw_kv(w, str, "membershipFlag", crust_flag_word(own->flag));
+	for (size_t i = 0; i < sizeof channel_cans / sizeof *channel_cans; i++)
+		jw_kv(w, bool, channel_cans[i].key, bits_has(own->bits, channel_cans[i].permission));
+	jw_key(w, "createdAt");
+	crust_time(w, channel->created_at_ms);
+	time_key(w, "updatedAt", channel->updated_at_ms);
+	time_key(w, "archivedAt", channel->archived_at_ms);
+	time_key(w, "deletedAt", channel->deleted_at_ms);
+	jw_object_end(w);
+}
+
+static const char *member_type(uint32_t role)
+{
+	switch ((enum channel_role)role) {
+	case CHANNEL_ROLE_OWNER:
+		return "owner";
+	case CHANNEL_ROLE_INVITEE:
+		return "invitee";
+	case CHANNEL_ROLE_MODERATOR: /* crust has none */
+	case CHANNEL_ROLE_MEMBER:
+	case CHANNEL_ROLE_NONE:
+		break;
+	}
+	return "member";
+}
+
+void crust_member(struct json_writer *w, const pb_ChannelMemberView *member)
+{
+	jw_object(w);
+	id_key(w, "userID", member->user.id);
+	jw_kv(w, str, "type", member_type(member->role));
+	jw_key(w, "createdAt");
+	crust_time(w, member->joined_at_ms);
+	jw_object_end(w);
+}
+
+/* ---- messages */
+
+const char *crust_message_type(const pb_MessageView *message)
+{
+	switch ((enum message_kind)message->kind) {
+	case MESSAGE_ME:
+		return "illeism";
+	case MESSAGE_SYSTEM:
+		return "channelEvent";
+	case MESSAGE_TEXT:
+		break;
+	}
+	return "";
+}
+
+/* What people wrote, as opposed to what they did. */
+static bool is_written(const pb_MessageView *message)
+{
+	return message->kind == MESSAGE_TEXT;
+}
+
+static void reactions_key(struct json_writer *w, const pb_MessageView *message)
+{
+	if (message->reactions_count == 0)
+		return;
+	jw_key(w, "reactions");
+	jw_array(w);
+	for (size_t i = 0; i < message->reactions_count; i++) {
+		const pb_ReactionView *r = &message->reactions[i];
+		jw_object(w);
+		jw_key(w, "userIDs");
+		crust_ids(w, r->user_ids, r->user_ids_count);
+		jw_kv(w, str, "reaction", r->emoji);
+		jw_kv(w, u64, "count", r->count);
+		jw_object_end(w);
+	}
+	jw_array_end(w);
+}
+
+struct crust_unread crust_unread_of(const pb_UnreadView *view)
+{
+	if (!view->recorded)
+		return (struct crust_unread){0};
+	return (struct crust_unread){.last_message_id = view->last_read_id,
+		.count = view->main_unread,
+		.thread_count = view->thread_unread,
+		.thread_total = view->thread_total};
+}
+
+struct crust_message_own crust_message_own(const pb_MessageView *message, uint64_t reader_id)
+{
+	return (struct crust_message_own){.reader_id = reader_id,
+		.bookmarked = message->bookmarked,
+		.unread = {.last_message_id = message->thread_last_read_id, .count = message->thread_unread}};
+}
+
+/* ---- what the system tells */
+
+static const char *arg(const pb_MessageView *message, size_t i)
+{
+	return i < message->line.args_count ? message->line.args[i] : "";
+}
+
+static const char *created_text(struct arena *mem, const pb_MessageView *m)
+{
+	const char *name = arg(m, 2), *topic = arg(m, 3);
+	const char *text = arena_printf(mem, "<@%s> created %s channel", arg(m, 0), arg(m, 1));
+
+	if (name[0] != '\0')
+		text = arena_printf(mem, "%s **%s**", text, name);
+	return name[0] != '\0' && topic[0] != '\0' ? arena_printf(mem, "%s, topic: %s", text, topic) : text;
+}
+
+/* The texts are those that this API's server wrote; its web page finds the people in them. */
+static const char *system_text(struct arena *mem, const pb_MessageView *m)
+{
+	const char *a = arg(m, 0), *b = arg(m, 1), *c = arg(m, 2);
+
+	switch ((enum system_template)m->line.template) {
+	case SYSTEM_CREATED:
+		return created_text(mem, m);
+	case SYSTEM_RENAMED:
+		return c[0] != '\0' ? arena_printf(mem, "<@%s> renamed channel **%s** (was: %s)", a, b, c)
+				    : arena_printf(mem, "<@%s> set channel name to **%s**", a, b);
+	case SYSTEM_TOPIC:
+		return c[0] != '\0' ? arena_printf(mem, "<@%s> changed channel topic: %s (was: %s)", a, b, c)
+				    : arena_printf(mem, "<@%s> set channel topic to %s", a, b);
+	case SYSTEM_ARCHIVED:
+		return arena_printf(mem, "<@%s> archived this channel", a);
+	case SYSTEM_UNARCHIVED:
+		return arena_printf(mem, "<@%s> unarchived this channel", a);
+	case SYSTEM_DELETED:
+		return arena_printf(mem, "<@%s> deleted this channel", a);
+	case SYSTEM_UNDELETED:
+		return arena_printf(mem, "<@%s> undeleted this channel", a);
+	case SYSTEM_JOINED:
+		return arena_printf(mem, "<@%s> joined", a);
+	case SYSTEM_ADDED:
+		return arena_printf(mem, "<@%s> added <@%s> to the channel", a, b);
+	case SYSTEM_INVITED:
+		return arena_printf(mem, "<@%s> invited <@%s> to the channel", a, b);
+	case SYSTEM_LEFT:
+		return arena_printf(mem, "<@%s> left the channel", a);
+	case SYSTEM_REMOVED:
+		return arena_printf(mem, "<@%s> removed from the channel", b);
+	}
+	return m->content;
+}
+
+const char *crust_message_text(struct arena *mem, const pb_MessageView *message)
+{
+	return text_of(message->kind == MESSAGE_SYSTEM ? system_text(mem, message) : message->content);
+}
+
+/* ---- a message */
+
+void crust_message(struct json_writer *w, const pb_MessageView *message, const struct crust_message_own *own)
+{
+	uint64_t author = message->has_author && message->kind != MESSAGE_SYSTEM ? message->author.id : 0;
+	bool editable = is_written(message) && author != 0 && author == own->reader_id;
+
+	jw_object(w);
+	id_key(w, "messageID", message->id);
+	jw_kv(w, str, "type", crust_message_type(message));
+	jw_kv(w, str, "message", crust_message_text(w->mem, message));
+	id_key(w, "channelID", message->channel_id);
+	id_key(w, "userID", author);
+	if (message->root_id != 0)
+		id_key(w, "replyTo", message->root_id);
+	if (message->root_id == 0) {
+		if (message->reply_count != 0)
+			jw_kv(w, u64, "replies", message->reply_count);
+		ids_key(w, "repliesFrom", message->reply_authors, message->reply_authors_count);
+	}
+	if (own->unread.count != 0) {
+		jw_key(w, "unread");
+		crust_unread(w, &own->unread);
+	}
+	if (message->has_mentions)
+		ids_key(w, "mentions", message->mentions.user_ids, message->mentions.user_ids_count);
+	reactions_key(w, message);
+	jw_kv(w, bool, "isBookmarked", own->bookmarked);
+	jw_kv(w, bool, "isPinned", message->pinned_at_ms != 0);
+	jw_kv(w, bool, "canReply", is_written(message) && message->root_id == 0);
+	jw_kv(w, bool, "canEdit", editable);
+	jw_kv(w, bool, "canDelete", editable);
+	jw_key(w, "createdAt");
+	crust_time(w, message->created_at_ms);
+	time_key(w, "updatedAt", message->edited_at_ms);
+	time_key(w, "deletedAt", message->deleted_at_ms);
+	jw_object_end(w);
+}
+
+/* ---- the rest */
+
+void crust_webhook(struct json_writer *w, const pb_WebhookView *webhook, const char *token)
+{
+	jw_object(w);
+	id_key(w, "webhookID", webhook->id);
+	id_key(w, "channelID", webhook->channel_id);
+	id_key(w, "userID", webhook->bot_id);
+	id_key(w, "ownerUserID", webhook->owner_id);
+	jw_kv(w, str, "kind", webhook_kind_word(webhook->kind));
+	jw_kv(w, str, "trigger", text_of(webhook->trigger));
+	jw_kv(w, str, "url", text_of(webhook->url));
+	jw_kv(w, str, "username", text_of(webhook->name));
+	jw_kv(w, str, "avatarURL", text_of(webhook->avatar));
+	if (token != NULL)
+		jw_kv(w, str, "token", token);
+	jw_key(w, "createdAt");
+	crust_time(w, webhook->created_at_ms);
+	time_key(w, "updatedAt", webhook->updated_at_ms);
+	time_key(w, "deletedAt", webhook->deleted_at_ms);
+	jw_object_end(w);
+}
+
+void crust_command(struct json_writer *w, const char *name, const char *description)
+{
+	jw_object(w);
+	jw_kv(w, str, "name", name);
+	jw_kv(w, null, "params");
+	jw_kv(w, str, "description", description);
+	jw_object_end(w);
+}
+
+void crust_status(struct json_writer *w, uint64_t user_id, const char *icon, const char *message)
+{
+	jw_object(w);
+	id_key(w, "userID", user_id);
+	jw_kv(w, str, "present", "online");
+	jw_kv(w, str, "icon", text_of(icon));
+	jw_kv(w, str, "message", text_of(message));
+	jw_object_end(w);
+}
+
+static void operation_keys(struct json_writer *w, const char *resource, const char *operation)
+{
+	jw_kv(w, str, "resource", resource);
+	jw_kv(w, str, "operation", operation);
+}
+
+void crust_operation(struct json_writer *w, const char *resource, const char *operation)
+{
+	jw_object(w);
+	operation_keys(w, resource, operation);
+	jw_object_end(w);
+}
+
+void crust_rule(
+	struct json_writer *w, uint64_t role_id, const char *resource, const char *operation, const char *access)
+{
+	jw_object(w);
+	id_key(w, "roleID", role_id);
+	operation_keys(w, resource, operation);
+	jw_kv(w, str, "access", access);
+	jw_object_end(w);
+}
+
+void crust_effective(struct json_writer *w, const char *resource, const char *operation, bool allow)
+{
+	jw_object(w);
+	operation_keys(w, resource, operation);
+	jw_kv(w, bool, "allow", allow);
+	jw_object_end(w);
+}
