@@ -41,10 +41,12 @@
 #define ROWS_BOOKMARKED(order)                                                                                       \
 	"SELECT x.* FROM (SELECT b.message_id FROM messaging.bookmarks b WHERE b.user_id = $1 ORDER BY b.at_ms DESC LIMIT $4) q" \
 	" CROSS JOIN LATERAL (SELECT x.* FROM messaging.messages x WHERE x.id = q.message_id OFFSET 0) x"
+/* Its own subquery: with the channel beside the id the whole channel was read for it while the tables were small. */
+#define AT_BOUND(id) "SELECT z.seq, z.channel_id FROM messaging.messages z WHERE z.id = " id " OFFSET 0"
 #define ROWS_OF_CHANNEL(order)                                                                                       \
 	"SELECT x.* FROM messaging.messages x WHERE x.channel_id = $14"                                              \
-	" AND x.seq > (SELECT coalesce((SELECT y.seq - $17::int FROM messaging.messages y WHERE y.id = $15 AND y.channel_id = $14), 0))" \
-	" AND x.seq < (SELECT coalesce((SELECT y.seq + $18::int FROM messaging.messages y WHERE y.id = $16 AND y.channel_id = $14)," \
+	" AND x.seq > (SELECT coalesce((SELECT y.seq - $17::int FROM (" AT_BOUND("$15") ") y WHERE y.channel_id = $14), 0))" \
+	" AND x.seq < (SELECT coalesce((SELECT y.seq + $18::int FROM (" AT_BOUND("$16") ") y WHERE y.channel_id = $14)," \
 	"  9223372036854775807)) ORDER BY x.seq " order " LIMIT $4"
 /* A bound that is a place there is one by place: what was made earlier and written later is not skipped. */
 #define WITHIN_CHANNEL                                                                                               \

@@ -9,8 +9,8 @@
  *   several, from the end  the same, channel by channel
  *   several, with bounds   the primary key: ids grow with time
  * and on those the other conditions are tried one by one. A condition that few rows meet is therefore slow, and bounded: FIND_SCAN rows.
- * No index of trigrams: on the table of messages every post would pay for it (measured on 1 M messages: docs/performance.md), and the
- * index of words, which is filled behind the commit, has no text.
+ * No index of trigrams: on the table of messages every post would pay for it, and the index of words, which is filled behind the commit,
+ * has no text.
  */
 #pragma once
 

@@ -65,6 +65,8 @@ static void on_ephemeral(void *arg, struct bus_event *ev)
 	} else if (body->which_body == EVENT_KIND_typing_changed) {
 		h->user_id = body->body.typing_changed.user.id;
 		h->is_typing = body->body.typing_changed.is_typing;
+	} else if (body->which_body == EVENT_KIND_activity_reported) {
+		h->user_id = body->body.activity_reported.user.id;
 	}
 	fx->heard_count++;
 	pthread_cond_broadcast(&fx->came);
@@ -373,6 +375,75 @@ START_TEST(typing_goes_to_the_channel_and_its_end_too)
 }
 END_TEST
 
+START_TEST(an_activity_is_told_and_ends_a_status_that_waits_for_one)
+{
+	struct fixture fx;
+	pb_PresenceViewReply reply;
+	pb_SetStatusRequest status = {.text = (char *)"away", .clear_when_active = true};
+	pb_SendActivityRequest rq = pb_SendActivityRequest_init_zero;
+	pb_Empty nothing;
+	struct rpc_outcome outcome;
+	struct rpc_context ctx;
+	struct heard h;
+
+	fixture_create(&fx);
+	ctx = by_ann(&fx);
+	ck_assert_int_eq(presence_set_status(fx.client, fx.mem, &ctx, &status, &reply, &outcome), STATUS_OK);
+	rq.has_target = true;
+	rq.target.rank = RANK_TEAM;
+	rq.target.stream_id = TEAM;
+	rq.target.audience = "team:6000000000";
+	ctx = by_ann(&fx);
+	ck_assert_int_eq(presence_send_activity(fx.client, fx.mem, &ctx, &rq, &nothing, &outcome), STATUS_FIELD_INVALID);
+	ck_assert_str_eq(outcome.field, "kind");
+	rq.kind = "reading";
+	ctx = by_ann(&fx);
+	ck_assert_int_eq(presence_send_activity(fx.client, fx.mem, &ctx, &rq, &nothing, &outcome), STATUS_OK);
+	h = next_heard(&fx);
+	ck_assert_uint_eq(h.kind, EVENT_KIND_activity_reported);
+	ck_assert_uint_eq(h.user_id, ANN);
+	ck_assert_str_eq(h.audience, "team:6000000000");
+	pg_await(fx.url, "SELECT count(*) FROM presence.people WHERE status_text IS NULL", 1);
+	fixture_destroy(&fx);
+}
+END_TEST
+
+START_TEST(who_is_shown_as_present_in_a_team_is_listed_with_his_status)
+{
+	struct fixture fx;
+	pb_PresenceViewReply reply;
+	pb_ListOnlineRequest rq = {.team_id = TEAM};
+	pb_ListOnlineReply list;
+	struct rpc_outcome outcome;
+	struct rpc_context ctx;
+
+	fixture_create(&fx);
+	connect_ann(&fx, false);
+	next_heard(&fx);
+	ck_assert_int_eq(set_status(&fx, "here", &reply), STATUS_OK);
+	ctx = by_system();
+	ck_assert_int_eq(presence_list_online(fx.client, fx.mem, &ctx, &rq, &list, &outcome), STATUS_OK);
+	ck_assert_uint_eq(list.presences_count, 1);
+	ck_assert_uint_eq(list.presences[0].user_id, ANN);
+	ck_assert_str_eq(list.presences[0].status.text, "here");
+	ck_assert(!list.more);
+	rq.after = ANN;
+	ctx = by_system();
+	ck_assert_int_eq(presence_list_online(fx.client, fx.mem, &ctx, &rq, &list, &outcome), STATUS_OK);
+	ck_assert_uint_eq(list.presences_count, 0);
+	rq = (pb_ListOnlineRequest){.team_id = TEAM + 1};
+	ctx = by_system();
+	ck_assert_int_eq(presence_list_online(fx.client, fx.mem, &ctx, &rq, &list, &outcome), STATUS_OK);
+	ck_assert_uint_eq(list.presences_count, 0);
+	rq.team_id = TEAM;
+	ck_assert_int_eq(choose(&fx, PRESENCE_INVISIBLE, &reply), STATUS_OK);
+	ctx = by_system();
+	ck_assert_int_eq(presence_list_online(fx.client, fx.mem, &ctx, &rq, &list, &outcome), STATUS_OK);
+	ck_assert_uint_eq(list.presences_count, 0);
+	fixture_destroy(&fx);
+}
+END_TEST
+
 START_TEST(a_status_is_answered_and_shown_until_it_is_cleared)
 {
 	struct fixture fx;
@@ -460,5 +531,6 @@ END_TEST
 
 TESTS("presence-calls", every_call_is_served, who_connects_is_announced_on_the_bus_and_shown,
 	a_choice_is_kept_through_a_restart_and_nothing_is_announced_twice, typing_goes_to_the_channel_and_its_end_too,
-	a_status_is_answered_and_shown_until_it_is_cleared, a_status_that_runs_out_is_cleared_by_the_timer,
+	an_activity_is_told_and_ends_a_status_that_waits_for_one,
+	who_is_shown_as_present_in_a_team_is_listed_with_his_status, a_status_is_answered_and_shown_until_it_is_cleared, a_status_that_runs_out_is_cleared_by_the_timer,
 	without_the_database_presence_and_typing_go_on_and_a_status_is_busy, calls_of_the_wrong_caller_are_refused)
