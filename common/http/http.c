@@ -17,7 +17,6 @@
 #include "common/base/clock.h"
 #include "common/base/files.h"
 #include "common/base/log.h"
-#include "common/base/text.h"
 #include "common/http/address.h"
 
 /* A request's head: line and headers together. civetweb answers 400 to what is longer. */
@@ -30,7 +29,12 @@
 /* So much of a body that is too large is read and dropped after the answer. Closing with bytes unread resets
  * the connection, and the client might lose the answer (RFC 9112, 9.6). */
 #define DRAIN_BYTES     ((size_t)1 << 20)
+#define DRAIN_MS        5000
 #define FIRST_BODY_PART ((size_t)4096)
+/* A file is read and written in parts of this size, and who takes less than this of it a second holds a worker no longer. */
+#define FILE_PART             ((size_t)256 << 10)
+#define FILE_PATIENCE_MS      30000
+#define FILE_SLOWEST_BYTES_MS 32
 #define WAITING_MOST    1024
 
 struct http_server {
@@ -50,6 +54,15 @@ struct http_server {
 				*/
 };
 
+/* A body that its handler reads. */
+struct http_stream {
+	struct mg_connection *conn;
+	uint64_t left, most; /* left: of a body whose length was said */
+	int64_t deadline_mono_ms;
+	enum status status; /* of all further reads */
+	bool chunked, begun, ended;
+};
+
 /* One a civetweb worker thread. */
 struct worker {
 	struct arena
@@ -57,123 +70,6 @@ struct worker {
 	time_t date_at;
 	char date[32];
 };
-
-/* -- request: what handlers ask of it */
-
-const char *http_request_header(const struct http_request *rq, const char *name)
-{
-	for (size_t i = 0; i < rq->header_count; i++)
-		if (strcasecmp(rq->headers[i].name, name) == 0)
-			return rq->headers[i].value;
-	return NULL;
-}
-
-static int hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-const char *http_decode(
-	struct arena *mem, const char *text, size_t length, bool plus_is_blank, size_t *out_length)
-{
-	char *decoded = arena_strndup(mem, text, length);
-	size_t n = 0;
-
-	for (size_t i = 0; i < length; i++) {
-		char c = text[i];
-		if (c == '%') {
-			if (length - i < 3 || hex_value(text[i + 1]) < 0 || hex_value(text[i + 2]) < 0)
-				return NULL;
-			c = (char)(hex_value(text[i + 1]) << 4 | hex_value(text[i + 2]));
-			i += 2;
-		} else if (c == '+' && plus_is_blank) {
-			c = ' ';
-		}
-		decoded[n++] = c;
-	}
-	if (!text_is_utf8(decoded, n))
-		return NULL;
-	decoded[n] = '\0';
-	*out_length = n;
-	return decoded;
-}
-
-struct parameter {
-	const char *name;
-	size_t name_length;
-	const char *value; /* "" when there is no '=' */
-	size_t value_length;
-};
-
-/* Steps through name=value pairs that are still encoded; empty ones are skipped. */
-static bool next_parameter(const char **at, struct parameter *out)
-{
-	while (**at == '&')
-		++*at;
-	size_t length = strcspn(*at, "&");
-	if (length == 0)
-		return false;
-	const char *equals = memchr(*at, '=', length);
-	out->name = *at;
-	out->name_length = equals == NULL ? length : (size_t)(equals - *at);
-	out->value = equals == NULL ? *at + length : equals + 1;
-	out->value_length = (size_t)(*at + length - out->value);
-	*at += length;
-	return true;
-}
-
-static bool parameter_is(const struct http_request *rq, const struct parameter *p, const char *name)
-{
-	size_t n = strlen(name);
-
-	if (p->name_length == n && memcmp(p->name, name, n) == 0)
-		return true;
-	if (memchr(p->name, '%', p->name_length) == NULL && memchr(p->name, '+', p->name_length) == NULL)
-		return false;
-	const char *decoded = http_decode(rq->mem, p->name, p->name_length, true, &n);
-	return decoded != NULL && strcmp(decoded, name) == 0;
-}
-
-const char *http_query(const struct http_request *rq, const char *name, bool *out_bad)
-{
-	const char *at = rq->query;
-	struct parameter p;
-	size_t n;
-
-	while (next_parameter(&at, &p)) {
-		if (!parameter_is(rq, &p, name))
-			continue;
-		const char *value = http_decode(rq->mem, p.value, p.value_length, true, &n);
-		if (value == NULL && out_bad != NULL)
-			*out_bad = true;
-		return value;
-	}
-	return NULL;
-}
-
-void http_query_each(const struct http_request *rq,
-	bool (*visit)(void *arg, const char *name, const char *value), void *arg)
-{
-	const char *at = rq->query;
-	struct parameter p;
-	size_t n;
-
-	while (next_parameter(&at, &p)) {
-		const char *name = http_decode(rq->mem, p.name, p.name_length, true, &n);
-		const char *value = http_decode(rq->mem, p.value, p.value_length, true, &n);
-		if (name != NULL && value != NULL && !visit(arg, name, value))
-			return;
-	}
-}
-
-void http_response_header(struct http_response *rs, const char *name, const char *value)
-{
-	assert(rs->header_count < sizeof rs->headers / sizeof *rs->headers);
-	rs->headers[rs->header_count++] = (struct http_header){name, value};
-}
 
 /* -- response: one buffer, one write */
 
@@ -230,6 +126,26 @@ static bool code_has_body(int code)
 
 enum afterwards { CLOSE, KEEP, KEEP_AND_SAY_SO };
 
+/* Behind the head. False: the rest of what was announced will not come. */
+static bool write_file(struct mg_connection *conn, const struct http_response *rs)
+{
+	uint64_t from = rs->file_from, left = rs->file_length;
+	int64_t until = clock_mono_ms() + FILE_PATIENCE_MS + (int64_t)(left / FILE_SLOWEST_BYTES_MS);
+
+	while (left > 0) {
+		const void *bytes = NULL;
+		size_t n = 0;
+		if (clock_mono_ms() > until ||
+			rs->file->read(rs->file->arg, from, left < FILE_PART ? (size_t)left : FILE_PART, &bytes, &n) !=
+				STATUS_OK ||
+			n == 0 || n > left || mg_write(conn, bytes, n) != (int)n)
+			return false;
+		from += n;
+		left -= n;
+	}
+	return true;
+}
+
 static void write_response(struct mg_connection *conn, struct worker *w, struct arena *mem,
 	const char *method, const struct http_response *rs, enum afterwards afterwards)
 {
@@ -253,7 +169,7 @@ static void write_response(struct mg_connection *conn, struct worker *w, struct 
 		if (rs->content_type != NULL)
 			put_header(&o, "Content-Type", rs->content_type);
 		put_text(&o, "Content-Length: ");
-		put_number(&o, rs->body_length);
+		put_number(&o, rs->file != NULL ? rs->file_length : rs->body_length);
 		put(&o, "\r\n", 2);
 	}
 	if (afterwards == CLOSE)
@@ -263,9 +179,12 @@ static void write_response(struct mg_connection *conn, struct worker *w, struct 
 	for (size_t i = 0; i < rs->header_count; i++)
 		put_header(&o, rs->headers[i].name, rs->headers[i].value);
 	put(&o, "\r\n", 2);
-	if (has_body && rs->body_length > 0 && strcmp(method, "HEAD") != 0)
+	bool sends = has_body && strcmp(method, "HEAD") != 0;
+	if (sends && rs->file == NULL && rs->body_length > 0)
 		put(&o, rs->body, rs->body_length);
 	if (mg_write(conn, o.bytes, o.length) != (int)o.length)
+		afterwards = CLOSE;
+	else if (sends && rs->file != NULL && !write_file(conn, rs))
 		afterwards = CLOSE;
 	if (afterwards == CLOSE)
 		mg_disable_connection_keep_alive(conn);
@@ -382,12 +301,63 @@ static void read_body(struct http_server *server, struct mg_connection *conn, lo
 	}
 }
 
+/* -- a body that its handler reads */
+
+static void stream_begin(struct http_stream *stream, struct mg_connection *conn, long long content_length,
+	const struct http_request *rq)
+{
+	*stream = (struct http_stream){.conn = conn, .most = UINT64_MAX, .deadline_mono_ms = INT64_MAX};
+	if (!framing_is_plain(rq))
+		stream->status = STATUS_MALFORMED;
+	else if (content_length > 0)
+		stream->left = (uint64_t)content_length;
+	else
+		stream->chunked = http_request_header(rq, "Transfer-Encoding") != NULL;
+	stream->ended = stream->status == STATUS_OK && !stream->chunked && stream->left == 0;
+}
+
+void http_body_bound(const struct http_request *rq, uint64_t most_bytes, int64_t deadline_mono_ms)
+{
+	rq->stream->most = most_bytes;
+	rq->stream->deadline_mono_ms = deadline_mono_ms;
+	if (rq->stream->status == STATUS_OK && rq->stream->left > most_bytes)
+		rq->stream->status = STATUS_TOO_LARGE; /* it need not come to be refused */
+}
+
+enum status http_body_read(const struct http_request *rq, void *bytes, size_t most, size_t *out_n)
+{
+	struct http_stream *stream = rq->stream;
+
+	*out_n = 0;
+	if (stream->status != STATUS_OK || stream->ended)
+		return stream->status;
+	if (clock_mono_ms() >= stream->deadline_mono_ms)
+		return stream->status = STATUS_LATE;
+	if (!stream->begun)
+		say_continue(stream->conn, rq);
+	stream->begun = true;
+	if (!stream->chunked && most > stream->left)
+		most = (size_t)stream->left;
+	int n = mg_read(stream->conn, bytes, most);
+	if (n < 0 || (n == 0 && !stream->chunked))
+		return stream->status = STATUS_MALFORMED;
+	if ((uint64_t)n > stream->most)
+		return stream->status = STATUS_TOO_LARGE;
+	stream->most -= (uint64_t)n;
+	if (!stream->chunked)
+		stream->left -= (uint64_t)n;
+	stream->ended = stream->chunked ? n == 0 : stream->left == 0;
+	*out_n = (size_t)n;
+	return STATUS_OK;
+}
+
 static void drain(struct mg_connection *conn)
 {
 	char dropped[4096];
 	size_t total = 0;
+	int64_t until = clock_mono_ms() + DRAIN_MS;
 
-	while (total < DRAIN_BYTES) {
+	while (total < DRAIN_BYTES && clock_mono_ms() < until) {
 		int n = mg_read(conn, dropped, sizeof dropped);
 		if (n <= 0)
 			return;
@@ -438,8 +408,8 @@ static int handle_request(struct http_server *server, struct mg_connection *conn
 		.path = ri->local_uri_raw,
 		.query = ri->query_string != NULL ? ri->query_string : "",
 		.body = "",
-		.connection = conn,
 	};
+	struct http_stream stream;
 	struct http_header *headers = arena_grow(w->mem, NULL, 0, (size_t)ri->num_headers * sizeof *headers);
 
 	for (int i = 0; i < ri->num_headers; i++)
@@ -459,16 +429,26 @@ static int handle_request(struct http_server *server, struct mg_connection *conn
 		afterwards = CLOSE;
 	} else {
 		rq.remote = client_address(server, &rq, ri->remote_addr);
-		read_body(server, conn, ri->content_length, &rq);
+		if (server->options.streams != NULL && server->options.streams(server->options.arg, &rq)) {
+			stream_begin(&stream, conn, ri->content_length, &rq);
+			rq.stream = &stream;
+		} else {
+			read_body(server, conn, ri->content_length, &rq);
+		}
 		if (rq.body_too_large || rq.body_broken)
 			afterwards = CLOSE;
 		server->options.handle(server->options.arg, &rq, &rs);
+		if (rq.stream != NULL && !stream.ended)
+			afterwards = CLOSE;
 		/* All workers are taken: idle connections make room for those that wait. */
 		if (atomic_load(&server->stopping) || atomic_load(&server->held) >= atomic_load(&server->workers))
 			afterwards = CLOSE;
 	}
 	write_response(conn, w, w->mem, rq.method, &rs, afterwards);
-	if (rq.body_too_large && http_request_header(&rq, "Expect") == NULL)
+	/* Who asked whether to go on has heard the answer instead. */
+	bool unread = rq.body_too_large || (rq.stream != NULL && !stream.ended);
+	bool began = rq.stream != NULL && stream.begun;
+	if (unread && (began || http_request_header(&rq, "Expect") == NULL))
 		drain(conn);
 	return rs.code >= 200 && rs.code <= 599 ? rs.code : 500;
 }
