@@ -78,6 +78,16 @@ INT(webhook_threads, "GUILDHALL_WEBHOOK_THREADS", 8, 1, 64, "messaging: outgoing
 INT(webhook_timeout_ms, "GUILDHALL_WEBHOOK_TIMEOUT_MS", 10000, 100, 30000, "messaging: time a receiver has to answer")
 INT(webhook_retry_ms, "GUILDHALL_WEBHOOK_RETRY_MS", 2000, 10, 3600000, "messaging: pause before the second try; each further one is twice as long")
 INT(limit_webhook_posts_per_5s, "GUILDHALL_LIMIT_WEBHOOK_POSTS_PER_5S", 10, 0, 1000000, "posts through one webhook in 5 s, 0: off")
+/* -- files */
+STR(files_dir, "GUILDHALL_FILES_DIR", "", PLAIN, "messaging: folder of what people upload, the same for all its copies; empty: nothing can be uploaded")
+INT(files_max_mb, "GUILDHALL_FILES_MAX_MB", 25, 1, 1024, "messaging: largest file, in MiB")
+INT(files_per_message, "GUILDHALL_FILES_PER_MESSAGE", 10, 1, 10, "messaging: attachments of one message")
+INT(files_quota_mb, "GUILDHALL_FILES_QUOTA_MB", 0, 0, 16777216, "messaging: what one account may have uploaded in all, in MiB, 0: no limit")
+INT(files_grace_h, "GUILDHALL_FILES_GRACE_H", 24, 1, 8760, "messaging: hours that an attachment waits for the message it is for")
+STR(previewer, "GUILDHALL_PREVIEWER", "guildhall-preview", PLAIN, "messaging: the program that makes previews, a path or a name beside messaging's own; empty: none are made")
+INT(previews, "GUILDHALL_PREVIEWS", 2, 1, 64, "messaging: previews made at once")
+INT(uploads_per_account, "GUILDHALL_UPLOADS_PER_ACCOUNT", 4, 1, 1000, "api: uploads of one account at once")
+INT(upload_s, "GUILDHALL_UPLOAD_S", 300, 10, 3600, "api: time for one upload, in seconds")
 /* -- guildhallctl */
 STR(migrations, "GUILDHALL_MIGRATIONS", "", PLAIN, "guildhallctl: folder of the migration files; empty: the installed one, else ./migrations")
 STR(token, "GUILDHALL_TOKEN", "", SECRET, "guildhallctl watch: the token to sign in with")

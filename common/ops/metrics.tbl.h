@@ -99,6 +99,12 @@ COUNTER(  webhook_retries,       "guildhall_webhook_deliveries_total",      "res
 COUNTER(  webhook_given_up,      "guildhall_webhook_deliveries_total",      "result=\"given_up\"", "tries of deliveries, by what became of them")
 HISTOGRAM(webhook_seconds,       "guildhall_webhook_seconds",               "",      "time that receivers of outgoing webhooks took")
 GAUGE(    presence_online,       "guildhall_presence_users_online",        "",      "people with a connection")
+COUNTER(  uploads_done,          "guildhall_uploads_total",                "result=\"done\"", "uploads of files, by how they ended")
+COUNTER(  uploads_failed,        "guildhall_uploads_total",                "result=\"failed\"", "uploads of files, by how they ended")
+COUNTER(  downloads,             "guildhall_downloads_total",              "",      "files, parts of files and previews begun to be sent")
+COUNTER(  previews_made,         "guildhall_previews_total",               "result=\"made\"", "previews of images asked of guildhall-preview")
+COUNTER(  previews_failed,       "guildhall_previews_total",               "result=\"failed\"", "previews of images asked of guildhall-preview")
+COUNTER(  files_collected,       "guildhall_files_collected_total",        "",      "contents of files removed because nothing referred to them any more")
 /* Jobs that follow the log, three rows each (common/db/log_follower.h); rows of one name stand together. */
 GAUGE(    follower_audit_lag,    "guildhall_follower_lag_seconds",         "follower=\"audit\"", "how long the oldest event that waits for a job has waited")
 GAUGE(    follower_lines_lag,   "guildhall_follower_lag_seconds",         "follower=\"lines\"", "how long the oldest event that waits for a job has waited")

@@ -2,6 +2,7 @@
 
 #include "common/db/log.h"
 #include "common/rpc/stubs.h"
+#include "services/messaging/attachments.h"
 #include "services/messaging/beside.h"
 #include "services/messaging/bookmarks.h"
 #include "services/messaging/channel_prefs.h"
@@ -82,6 +83,12 @@ const struct rpc_binding messaging_bindings[] = {
 	{&rpc_messaging_search_messages, search_messages},
 	{&rpc_messaging_open_conversation, open_conversation},
 	{&rpc_messaging_list_conversations, list_conversations},
+	{&rpc_messaging_create_upload, create_upload},
+	{&rpc_messaging_put_upload, put_upload},
+	{&rpc_messaging_finish_upload, finish_upload},
+	{&rpc_messaging_get_attachment, get_attachment},
+	{&rpc_messaging_read_attachment, read_attachment},
+	{&rpc_messaging_drop_upload, drop_upload},
 	{&rpc_messaging_find_messages, find_messages},
 	{&rpc_messaging_search_threads, search_threads},
 	{&rpc_messaging_set_channel_pref, set_channel_pref},

@@ -7,7 +7,8 @@ static const struct db_stmt blank_stmt = {
 	"messaging_message_blank",
 	"WITH gone AS (DELETE FROM messaging.message_edits WHERE message_id = $1),"
 	" mentioned AS (DELETE FROM messaging.mentions WHERE message_id = $1 RETURNING subject_id, notice_seq),"
-	" blank AS (UPDATE messaging.messages SET content = '', mentions = NULL, line = NULL, event_seqs = '{}', deleted_at_ms = $2,"
+	" files AS (UPDATE messaging.attachments SET deleted_at_ms = $2 WHERE message_id = $1),"
+	" blank AS (UPDATE messaging.messages SET content = '', mentions = NULL, attachments = NULL, line = NULL, event_seqs = '{}', deleted_at_ms = $2,"
 	"  deleted_by = $3 WHERE id = $1)"
 	" SELECT subject_id, notice_seq FROM mentioned WHERE notice_seq IS NOT NULL",
 };
@@ -130,6 +131,7 @@ static enum status deletion_work(struct log_tx *tx, void *arg)
 	t->message.bookmarked_by_count = 0;
 	t->message.has_mentions = false;
 	t->message.has_line = false;
+	t->message.attachments_count = 0;
 	t->message.deleted_at_ms = (uint64_t)log_tx_now_ms(tx);
 	guard_event(c, EVENT_KIND_message_deleted, &event);
 	event.body.message_deleted = (pb_MessageDeleted){

@@ -19,9 +19,12 @@
 #include "services/messaging/calls.h"
 #include "services/messaging/conversation_copies.h"
 #include "services/messaging/deliveries.h"
+#include "services/messaging/file_store.h"
+#include "services/messaging/files_job.h"
 #include "services/messaging/followup.h"
 #include "services/messaging/notices.h"
 #include "services/messaging/people.h"
+#include "services/messaging/previews.h"
 #include "services/messaging/purge.h"
 #include "services/messaging/ready.h"
 #include "services/messaging/rights.h"
@@ -36,8 +39,9 @@
 #define PEOPLE_SLOTS      65536 /* fingerprints kept, 8 bytes each */
 #define FOLLOWUP_THREADS  4
 #define CONTEXTS          1024 /* calls in flight: posts wait for their commit without a thread */
-/* Of the primary when reads go elsewhere: people, purge, copies, upkeep, replies, search index, lines, canary, ends of webhooks, deliveries. */
-#define WRITE_CONNECTIONS 10
+/* Of the primary when reads go elsewhere: people, purge, copies, upkeep, replies, search index, lines, canary, ends of webhooks, deliveries,
+ * files. */
+#define WRITE_CONNECTIONS 13
 #define WATERMARK_WAIT_MS 500
 
 struct process {
@@ -50,6 +54,7 @@ struct process {
 	struct ops *ops;
 	struct ready *ready;
 	struct purge *purge;
+	struct files_job *files_job;
 	struct copies *copies;
 	struct search_index *search;
 	struct log_follower *lines;
@@ -125,6 +130,20 @@ static void committed(void *arg, const struct logged_event *events, size_t count
 	webhook_ends_note(p->webhook_ends, events, count);
 }
 
+/* What people upload; without a folder nobody can. */
+static enum status open_files(const struct config *config, struct service *s)
+{
+	if (config->files_dir[0] == '\0')
+		return STATUS_OK;
+	enum status st = file_disk_create(config->files_dir, &s->files);
+	if (st == STATUS_OK && config->previewer[0] != '\0') {
+		s->previews = previews_create(config->previewer, (int)config->previews);
+		if (s->previews == NULL)
+			st = STATUS_INTERNAL;
+	}
+	return st;
+}
+
 /* Everything but the server, in the order of what needs what. */
 static enum status start(struct process *p)
 {
@@ -136,6 +155,8 @@ static enum status start(struct process *p)
 	enum status st = ops_start(config, "messaging", &p->ops);
 	if (st == STATUS_OK)
 		st = open_databases(p);
+	if (st == STATUS_OK)
+		st = open_files(config, s);
 	if (st == STATUS_OK)
 		st = bus_publisher_create(&(struct bus_publisher_options){.listen = config->pub_listen,
 						  .instance = s->instance,
@@ -170,6 +191,8 @@ static enum status start(struct process *p)
 	if (st == STATUS_OK)
 		st = purge_start(s, &p->purge);
 	if (st == STATUS_OK)
+		st = files_job_start(s, &p->files_job);
+	if (st == STATUS_OK)
 		st = copies_start(s, &p->copies);
 	if (st == STATUS_OK)
 		st = notices_start(s, &notices);
@@ -194,6 +217,7 @@ static void stop(struct process *p)
 
 	canary_stop(p->canary);
 	copies_stop(p->copies);
+	files_job_stop(p->files_job);
 	purge_stop(p->purge);
 	search_index_stop(p->search);
 	log_follower_stop(p->lines);
@@ -224,6 +248,8 @@ static void stop(struct process *p)
 		rpc_client_destroy(s->moderation);
 	rights_cache_destroy(s->rights);
 	people_destroy(s->people);
+	previews_destroy(s->previews);
+	file_store_destroy(s->files);
 	if (s->reads != NULL && s->reads != s->db)
 		db_close(s->reads);
 	if (s->db != NULL)

@@ -4,6 +4,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "services/messaging/attachments.h"
 #include "services/messaging/followup.h"
 #include "services/messaging/guard.h"
 #include "services/messaging/mentions.h"
@@ -26,6 +27,7 @@ struct post {
 	uint64_t replied_to;         /* whose message is replied to; 0: nobody's */
 	bool mentions_some, tells;   /* somebody; a person, who is told of it */
 	pb_MentionsView mentions;
+	pb_AttachmentView *attachments; /* those that it names, as many as it names */
 	struct rights rights;
 	struct post_row row;
 	struct commit_op op;
@@ -79,6 +81,8 @@ static enum status post_build(struct post *p)
 		.webhook_id = p->what.webhook_id,
 		.shown_name = (char *)p->what.shown_name,
 		.shown_avatar = (char *)p->what.shown_avatar,
+		.attachments_count = p->attachments != NULL ? p->rq->attachment_ids_count : 0,
+		.attachments = p->attachments,
 	};
 	p->reply->has_channel = true;
 	rights_channel_ref(&p->rights, &p->reply->channel);
@@ -156,12 +160,38 @@ static enum status post_find_root(struct post *p, const char **out_detail)
 	return STATUS_OK;
 }
 
+/* The files it comes with. They do not change; whose they are is asked again under the lock. */
+static enum status post_find_attachments(struct post *p, const char **out_field)
+{
+	size_t count = p->rq->attachment_ids_count;
+
+	enum status st = attachments_find(
+		p->service, p->call, p->row.channel_id, p->rq->attachment_ids, count, &p->attachments);
+	if (st == STATUS_FIELD_INVALID)
+		*out_field = "attachments";
+	if (st != STATUS_OK)
+		return st;
+	p->row.attachment_ids = mentions_array(p->call->mem, p->rq->attachment_ids, count);
+	return attachments_encode(
+		p->call->mem, p->attachments, count, &p->row.attachments, &p->row.attachments_length);
+}
+
+/* The channel is one to post to, and with files one to attach to. */
+static enum status post_allowed(const struct post *p, const char **out_why)
+{
+	enum status st = rights_need_post(&p->rights, p->rq->parent_id != 0, out_why);
+
+	return st == STATUS_OK && p->rq->attachment_ids_count > 0
+		       ? rights_need(&p->rights, PERMISSION_attach_files, out_why)
+		       : st;
+}
+
 static enum status post_rights(struct post *p, enum rights_from from, const char **out_why)
 {
 	enum status st = rights_of_channel(p->service, p->call, p->row.channel_id, from, &p->rights);
 
 	if (st == STATUS_OK)
-		st = rights_need_post(&p->rights, p->rq->parent_id != 0, out_why);
+		st = post_allowed(p, out_why);
 	if (p->what.only != NULL)
 		p->rights.bits = bits_and(p->rights.bits, *p->what.only);
 	return st;
@@ -232,7 +262,8 @@ static void post_refuse(struct post *p, enum status st, const struct refusal *be
 
 	if (guard_refuses(st))
 		st = guard_repeated(p->service, p->call, st, &result, &no);
-	if (st == STATUS_FIELD_INVALID && p->rq->nonce != NULL) /* the request id was made of it */
+	bool files = no.field != NULL && strcmp(no.field, "attachments") == 0;
+	if (st == STATUS_FIELD_INVALID && !files && p->rq->nonce != NULL) /* the request id was made of it */
 		no.field = "nonce";
 	if (st != STATUS_OK) {
 		post_ended(p, &(struct post_end){st, no.why, no.field, no.detail, 0, false});
@@ -263,6 +294,8 @@ static void post_go(struct post *p, enum rights_from from)
 		field = st == STATUS_NOT_FOUND || st == STATUS_CONFLICT ? "parent_id" : NULL;
 		why = st == STATUS_CONFLICT ? "kind" : NULL;
 	}
+	if (st == STATUS_OK && p->rq->attachment_ids_count > 0 && p->attachments == NULL)
+		st = post_find_attachments(p, &field);
 	if (st == STATUS_OK && p->names != NULL)
 		st = post_mentions(p, &why);
 	if (st == STATUS_OK && (p->names != NULL || p->replied_to != 0))
@@ -337,7 +370,8 @@ static enum status post_check(const pb_PostMessageRequest *rq, const pb_RpcHeade
 		*out_why = "actor";
 		return STATUS_MALFORMED;
 	}
-	if (!text_fits(rq->content, 1, MESSAGE_CONTENT_MAX)) {
+	/* Files say enough by themselves. */
+	if (!text_fits(rq->content, rq->attachment_ids_count > 0 ? 0 : 1, MESSAGE_CONTENT_MAX)) {
 		*out_field = "content";
 		return STATUS_FIELD_INVALID;
 	}

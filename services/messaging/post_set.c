@@ -10,6 +10,7 @@ enum post_verdict {
 	POST_ARCHIVED = 101,
 	POST_NO_PARENT = 102,
 	POST_SLOW = 103,
+	POST_NO_ATTACHMENT = 104, /* not the author's, another channel's or message's, or collected */
 };
 
 /*
@@ -22,8 +23,9 @@ enum post_verdict {
  * there took the other index and read the whole channel; a join by id scanned all messages), and ctid joins,
  * which have one plan only.
  *
- * Two of them: what only some posts have (a parent, mentions, another kind, a webhook) costs columns, arrays and rows, which every post
- * of a statement pays for.
+ * Two of them: what only some posts have (a parent, mentions, another kind, a webhook, attachments) costs columns, arrays and rows, which
+ * every post of a statement pays for. Attachments are of one channel, so under the lock of its stream only their collection can be at
+ * them: it skips what is locked, and what it took first is not found here.
  */
 /* clang-format off */
 #define POST_SQL(own_arrays, own_columns, parent_columns, parent_fate, parent_join, posts, stored, values, rows, results) \
@@ -101,7 +103,7 @@ enum post_verdict {
 	"SELECT q.*, q.place - coalesce(max(CASE WHEN q.root_id = 0 THEN q.place - q.replies_place END) OVER (PARTITION BY q.channel_id," \
 	"  q.actor), q.mark_mains, q.place - q.replies_place) AS mark_replies" \
 	" FROM (SELECT " POST_COLUMNS ", i, mark_mains, parent_place, root_place, root_author, mentions, subjects, kinds, message_kind, webhook_id," \
-	"  shown_name, shown_avatar," \
+	"  shown_name, shown_avatar, attachment_ids, attachments," \
 	"  coalesce(root_replies, 0) + row_number() OVER (PARTITION BY root_id ORDER BY i) AS root_count," \
 	"  counted + row_number() OVER of_channel AS place," \
 	"  replies_counted + count(*) FILTER (WHERE root_id <> 0) OVER of_channel AS replies_place," POST_WINDOWS \
@@ -131,12 +133,24 @@ enum post_verdict {
 	" ON CONFLICT (user_id, channel_id, root_id) DO UPDATE SET last_read_id = EXCLUDED.last_read_id, read_count = EXCLUDED.read_count" \
 	"  WHERE EXCLUDED.last_read_id <> 0)"
 
+#define FILES_FATE \
+	" WHEN j.attachment_ids IS NOT NULL AND (SELECT count(*) FROM (SELECT FROM messaging.attachments a" \
+	"   WHERE a.id = ANY (j.attachment_ids::int8[]) AND a.uploader_id = j.actor AND a.channel_id = j.channel_id" \
+	"   AND a.message_id IS NULL AND a.deleted_at_ms IS NULL FOR UPDATE) w) <> cardinality(j.attachment_ids::int8[]) THEN 104" \
+	" WHEN j.attachment_ids IS NOT NULL AND EXISTS (SELECT FROM judged b WHERE b.i < j.i" \
+	"  AND b.attachment_ids::int8[] && j.attachment_ids::int8[]) THEN 104"
+#define FILES_ROWS \
+	", attached AS (UPDATE messaging.attachments a SET message_id = w.message_id" \
+	" FROM (SELECT p.message_id, unnest(p.attachment_ids::int8[]) AS id FROM posts p WHERE p.attachment_ids IS NOT NULL) w" \
+	" WHERE a.id = w.id)"
+
 static const struct db_stmt rich_stmt = {"messaging_post_rich", POST_SQL(
-	", $21::bytea[], $22::text[], $23::text[], $24::int4[], $25::int8[], $26::text[], $27::text[]",
-	", mentions, subjects, kinds, message_kind, webhook_id, shown_name, shown_avatar", RICH_PARENT_COLUMNS, RICH_PARENT_FATE,
+	", $21::bytea[], $22::text[], $23::text[], $24::int4[], $25::int8[], $26::text[], $27::text[], $28::text[], $29::bytea[]",
+	", mentions, subjects, kinds, message_kind, webhook_id, shown_name, shown_avatar, attachment_ids, attachments", RICH_PARENT_COLUMNS,
+	RICH_PARENT_FATE FILES_FATE,
 	RICH_PARENT_JOIN, RICH_POSTS,
-	", mentions, kind, webhook_id, shown_name, shown_avatar",
-	", mentions, message_kind::int2, nullif(webhook_id, 0), shown_name, shown_avatar", RICH_ROWS,
+	", mentions, kind, webhook_id, shown_name, shown_avatar, attachments",
+	", mentions, message_kind::int2, nullif(webhook_id, 0), shown_name, shown_avatar, attachments", RICH_ROWS FILES_ROWS,
 	" n.replies_counted + count(*) FILTER (WHERE n.fate = 0 AND n.root_id <> 0) OVER of_channel, true, "
 	BESIDE_COLUMNS("n.actor", "m.reply_count + count(*) FILTER (WHERE n.fate = 0) OVER of_root",
 		"array_agg(n.actor) FILTER (WHERE n.fate = 0) OVER of_root", "n.subjects::int8[]", "n.kinds::int2[]")
@@ -147,7 +161,8 @@ static const struct db_stmt rich_stmt = {"messaging_post_rich", POST_SQL(
 
 static bool is_rich(const struct post_row *row)
 {
-	return row->root_id != 0 || row->mentions != NULL || row->subjects != NULL || row->kind > MESSAGE_TEXT || row->webhook_id != 0;
+	return row->root_id != 0 || row->mentions != NULL || row->subjects != NULL || row->kind > MESSAGE_TEXT || row->webhook_id != 0 ||
+	       row->attachment_ids != NULL;
 }
 
 static bool some_rich(struct commit_op *const *ops, size_t n)
@@ -195,6 +210,23 @@ static void put_rich(struct commit_op *const *ops, size_t n, struct db_params *p
 	db_put_texts(params, avatars, n);
 }
 
+/* $28, $29 */
+static void put_attachments(struct commit_op *const *ops, size_t n, struct db_params *params)
+{
+	const char **ids = ARENA_ARRAY(params->mem, n, const char *);
+	const void **views = ARENA_ARRAY(params->mem, n, const void *);
+	size_t *lengths = ARENA_ARRAY(params->mem, n, size_t);
+
+	for (size_t i = 0; i < n; i++) {
+		const struct post_row *row = ROW(ops[i]);
+		ids[i] = row->attachment_ids;
+		views[i] = row->attachments;
+		lengths[i] = row->attachments_length;
+	}
+	db_put_texts(params, ids, n);
+	db_put_byteas(params, views, lengths, n);
+}
+
 static enum status post_encode(struct commit_op *const *ops, size_t n, struct db_params *params)
 {
 	struct arena *mem = params->mem;
@@ -233,8 +265,10 @@ static enum status post_encode(struct commit_op *const *ops, size_t n, struct db
 	db_put_bools(params, exempt, n);
 	db_put_texts(params, audiences, n);
 	db_put_byteas(params, payloads, lengths, n);
-	if (some_rich(ops, n))
+	if (some_rich(ops, n)) {
 		put_rich(ops, n, params);
+		put_attachments(ops, n, params);
+	}
 	return STATUS_OK;
 }
 
@@ -274,6 +308,10 @@ static enum status post_decode(struct commit_op *op, const struct db_rows *rows,
 		result->status = STATUS_SLOW_MODE;
 		result->why = "slow_mode";
 		post->wait_ms = db_i64(rows, row, COMMIT_SET_RESULTS);
+		break;
+	case POST_NO_ATTACHMENT:
+		result->status = STATUS_FIELD_INVALID;
+		result->field = "attachments";
 		break;
 	default: /* repeated, stale: the result says it all */
 		break;

@@ -24,6 +24,9 @@ struct post_row {
 	uint32_t kind;                /* enum message_kind; 0: text */
 	uint64_t webhook_id;          /* that it came through, or 0 */
 	const char *shown_name, *shown_avatar; /* or NULL */
+	const char *attachment_ids; /* "{5,6}": its files; NULL: none */
+	const uint8_t *attachments; /* the encoded AttachmentsView, or NULL */
+	size_t attachments_length;
 	/* -- out */
 	uint64_t seq; /* written: of its event */
 	int64_t committed_at_ms;
@@ -33,6 +36,7 @@ struct post_row {
 /*
  * Results: OK (written, or replayed with object_id, the message then written); STALE (why "session" when it
  * is the actor's own epoch); FIELD_INVALID (on field "nonce" when it has one) when the request id stood for
- * another body; NOT_FOUND (the channel; with field "parent_id" the message replied to); ARCHIVED; SLOW_MODE.
+ * another body, on "attachments" when one is not to be had any more; NOT_FOUND (the channel; with field "parent_id" the message
+ * replied to); ARCHIVED; SLOW_MODE.
  */
 extern const struct commit_set post_set;

@@ -15,6 +15,8 @@ struct people;
 struct followup;
 struct notices;
 struct deliveries;
+struct file_store;
+struct previews;
 
 struct service {
 	const struct config *config;
@@ -27,6 +29,8 @@ struct service {
 	struct rights_cache *rights;
 	struct people *people;
 	struct followup *followup; /* threads for what a committer's callback may not do */
+	struct file_store *files;   /* NULL: nothing can be uploaded */
+	struct previews *previews;  /* NULL: none are made */
 	struct notices *_Atomic notices; /* tells people that they were mentioned; NULL: a scan of another copy will */
 	struct deliveries *deliveries; /* asks the receivers of outgoing webhooks; NULL: another copy will */
 };

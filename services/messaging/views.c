@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "common/base/text.h"
+#include "services/messaging/attachments.h"
 
 static char *copied(struct arena *mem, const struct db_rows *rows, int row, int column)
 {
@@ -111,6 +112,7 @@ void message_from_row(struct arena *mem, const struct db_rows *rows, int row, in
 	out->deleted_at_ms = db_id(rows, row, c++);
 	out->silent = db_bool(rows, row, c++);
 	out->has_mentions = mentions_from_row(mem, rows, row, c++, &out->mentions);
+	attachments_from_row(mem, rows, row, c++, out);
 	out->webhook_id = db_id(rows, row, c++);
 	out->shown_name = copied(mem, rows, row, c++);
 	out->shown_avatar = copied(mem, rows, row, c++);

@@ -21,10 +21,10 @@ void channel_from_row(struct arena *mem, const struct db_rows *rows, int row, in
 /* clang-format off */
 #define MESSAGE_COLUMNS                                                                                              \
 	"m.id, m.channel_id, m.author_id, m.kind, m.content, m.parent_id, m.root_id, m.reply_count, m.pinned_at_ms,"  \
-	" m.nonce, m.created_at_ms, m.edited_at_ms, m.seq, m.deleted_at_ms, m.silent, m.mentions,"                    \
+	" m.nonce, m.created_at_ms, m.edited_at_ms, m.seq, m.deleted_at_ms, m.silent, m.mentions, m.attachments,"     \
 	" m.webhook_id, m.shown_name, m.shown_avatar, m.reply_authors, m.line,"                                       \
 	" p.username, p.display_name, p.avatar, p.bot, p.system, p.erased, p.created_at_ms"
-#define MESSAGE_COLUMN_COUNT 28
+#define MESSAGE_COLUMN_COUNT 29
 /* clang-format on */
 void message_from_row(struct arena *mem, const struct db_rows *rows, int row, int first, pb_MessageView *out);
 

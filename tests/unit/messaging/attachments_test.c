@@ -1,0 +1,505 @@
+/* Files for messages: uploads, whose they are, what becomes of them; on a store in a folder. */
+#include "tests/unit/messaging/fixture.h"
+
+#include <fcntl.h>
+#include <ftw.h>
+#include <sys/stat.h>
+
+#include "common/events/attachments.h"
+#include "services/messaging/attachments.h"
+#include "services/messaging/file_store.h"
+#include "services/messaging/files_job.h"
+#include "services/messaging/purge.h"
+
+#define HOUR INT64_C(3600000)
+
+static pb_Empty empty;
+static pb_CreateUploadReply begun;
+static pb_AttachmentReply file;
+static pb_MessageReply message;
+static pb_ReadAttachmentReply piece;
+static char folder[96];
+
+static void with_files(struct fixture *fx)
+{
+	fixture_create(fx);
+	fx->config.files_max_mb = 1;
+	fx->config.files_per_message = 3;
+	fx->config.files_grace_h = 24;
+	snprintf(folder, sizeof folder, "%s/files", fx->directory);
+	ck_assert_int_eq(file_disk_create(folder, &fx->service.files), STATUS_OK);
+}
+
+static int unlink_one(const char *path, const struct stat *found, int kind, struct FTW *where)
+{
+	return remove(path);
+}
+
+static void destroy(struct fixture *fx)
+{
+	struct file_store *files = fx->service.files;
+
+	fixture_destroy(fx);
+	file_store_destroy(files);
+	nftw(folder, unlink_one, 16, FTW_DEPTH | FTW_PHYS);
+	rmdir(fx->directory);
+}
+
+static int kept; /* files in the store, uploads too */
+static int count_files(const char *path, const struct stat *found, int kind, struct FTW *where)
+{
+	kept += kind == FTW_F;
+	return 0;
+}
+
+static int files_kept(void)
+{
+	kept = 0;
+	nftw(folder, count_files, 16, FTW_PHYS);
+	return kept;
+}
+
+static enum status put(struct fixture *fx, uint64_t upload, uint64_t offset, const char *bytes)
+{
+	pb_bytes_array_t *part = pb_bytes_from(fx->mem, bytes, strlen(bytes));
+
+	return DO(fx, false, put_upload, pb_PutUploadRequest, &empty, .upload_id = upload, .offset = offset, .parts_count = 1,
+		.parts = &part);
+}
+
+static enum status finish(struct fixture *fx, uint64_t upload, uint64_t channel, const char *name, uint64_t bytes)
+{
+	return DO(fx, true, finish_upload, pb_FinishUploadRequest, &file, .upload_id = upload, .channel_id = channel,
+		.name = (char *)name, .bytes = bytes);
+}
+
+static uint64_t begin(struct fixture *fx, uint64_t channel)
+{
+	ck_assert_int_eq(DO(fx, false, create_upload, pb_CreateUploadRequest, &begun, .channel_id = channel), STATUS_OK);
+	return begun.upload_id;
+}
+
+static pb_AttachmentView uploaded(struct fixture *fx, uint64_t channel, const char *name, const char *bytes)
+{
+	uint64_t upload = begin(fx, channel);
+
+	ck_assert_int_eq(put(fx, upload, 0, bytes), STATUS_OK);
+	ck_assert_int_eq(finish(fx, upload, channel, name, strlen(bytes)), STATUS_OK);
+	return file.attachment;
+}
+
+static enum status post_with(struct fixture *fx, uint64_t channel, const char *content, uint64_t *ids, size_t count)
+{
+	return DO(fx, true, post_message, pb_PostMessageRequest, &message, .channel_id = channel, .content = (char *)content,
+		.attachment_ids = ids, .attachment_ids_count = (pb_size_t)count);
+}
+
+static enum status get(struct fixture *fx, const pb_AttachmentView *a)
+{
+	char sign[ATTACHMENT_SIGN_SIZE];
+
+	attachment_sign(a, 0, clock_wall_ms(), sign);
+	return DO(fx, false, get_attachment, pb_GetAttachmentRequest, &file, .attachment_id = a->id, .sign = sign);
+}
+
+static struct files_gone round_at(struct fixture *fx, int64_t now_ms)
+{
+	struct files_gone gone;
+	struct db_conn *conn = NULL;
+
+	ck_assert_int_eq(db_acquire(fx->service.db, clock_mono_ms() + PATIENCE_MS, &conn), STATUS_OK);
+	ck_assert_int_eq(files_round(&fx->service, conn, fx->mem, now_ms, &gone), STATUS_OK);
+	db_release(conn);
+	return gone;
+}
+
+START_TEST(what_is_uploaded_in_pieces_is_one_file_with_a_type_of_its_own)
+{
+	struct fixture fx;
+
+	with_files(&fx);
+	uint64_t channel = made_channel(&fx, false), upload = begin(&fx, channel);
+	ck_assert_uint_eq(begun.max_bytes, 1 << 20);
+	ck_assert_int_eq(put(&fx, upload, 5, "world"), STATUS_OK);
+	ck_assert_int_eq(put(&fx, upload, 0, "hello"), STATUS_OK);
+	ck_assert_int_eq(put(&fx, upload, 0, "hello"), STATUS_OK); /* said again */
+	ck_assert_int_eq(finish(&fx, upload, channel, "../a.b.PNG", 10), STATUS_OK);
+	ck_assert_str_eq(file.attachment.name, "a.b.PNG");
+	ck_assert_str_eq(file.attachment.ext, "PNG");
+	ck_assert_str_eq(file.attachment.mime, "text/plain; charset=utf-8");
+	ck_assert_uint_eq(file.attachment.bytes, 10);
+	ck_assert_uint_eq(file.attachment.uploader_id, 5);
+	uint64_t id = file.attachment.id;
+	ck_assert_int_eq(DO(&fx, false, read_attachment, pb_ReadAttachmentRequest, &piece, .attachment_id = id, .offset = 3, .limit = 4),
+		STATUS_OK);
+	ck_assert_uint_eq(piece.parts_count, 1);
+	ck_assert_uint_eq(piece.parts[0]->size, 4);
+	ck_assert_mem_eq(piece.parts[0]->bytes, "lowo", 4);
+	ck_assert_int_eq(DO(&fx, false, read_attachment, pb_ReadAttachmentRequest, &piece, .attachment_id = id, .preview = true, .limit = 4),
+		STATUS_NOT_FOUND);
+	struct stat found;
+	ck_assert_int_eq(stat(folder, &found), 0);
+	ck_assert_int_eq(found.st_mode & 0777, 0700);
+	destroy(&fx);
+}
+END_TEST
+
+START_TEST(a_repeated_finish_gives_the_first_attachment)
+{
+	struct fixture fx;
+
+	with_files(&fx);
+	uint64_t channel = made_channel(&fx, false), upload = begin(&fx, channel);
+	ck_assert_int_eq(put(&fx, upload, 0, "hello"), STATUS_OK);
+	ck_assert_int_eq(finish(&fx, upload, channel, "a", 5), STATUS_OK);
+	uint64_t id = file.attachment.id;
+	fx.same_request = true;
+	ck_assert_int_eq(finish(&fx, upload, channel, "a", 5), STATUS_OK);
+	ck_assert_uint_eq(file.attachment.id, id);
+	ck_assert(fx.outcome.replayed);
+	ck_assert_int_eq(number(&fx, "SELECT count(*) FROM messaging.attachments"), 1);
+	/* As another change it is one of nothing. */
+	ck_assert_int_eq(finish(&fx, upload, channel, "a", 5), STATUS_FIELD_INVALID);
+	destroy(&fx);
+}
+END_TEST
+
+START_TEST(nobody_puts_to_or_finishes_another_persons_upload)
+{
+	struct fixture fx;
+
+	with_files(&fx);
+	uint64_t channel = made_channel(&fx, false), upload = begin(&fx, channel);
+	ck_assert_int_eq(put(&fx, upload, 0, "hello"), STATUS_OK);
+	fx.user = 6;
+	ck_assert_int_eq(put(&fx, upload, 0, "HELLO"), STATUS_OK); /* one of his own, of the same number */
+	ck_assert_int_eq(DO(&fx, false, drop_upload, pb_DropUploadRequest, &empty, .upload_id = upload), STATUS_OK);
+	ck_assert_int_eq(finish(&fx, upload, channel, "a", 5), STATUS_FIELD_INVALID);
+	fx.user = 5;
+	ck_assert_int_eq(finish(&fx, upload, channel, "a", 5), STATUS_OK);
+	ck_assert_int_eq(DO(&fx, false, read_attachment, pb_ReadAttachmentRequest, &piece, .attachment_id = file.attachment.id, .limit = 9),
+		STATUS_OK);
+	ck_assert_mem_eq(piece.parts[0]->bytes, "hello", 5);
+	destroy(&fx);
+}
+END_TEST
+
+START_TEST(whoever_may_not_attach_is_refused_at_every_step)
+{
+	struct fixture fx;
+
+	with_files(&fx);
+	uint64_t channel = made_channel(&fx, false);
+	pb_AttachmentView a = uploaded(&fx, channel, "a", "hello");
+	uint64_t upload = begin(&fx, channel);
+	ck_assert_int_eq(put(&fx, upload, 0, "hello"), STATUS_OK);
+	TELL(&fx, bits[5] = bits_without(OWNED_ROLES, PERMISSION_attach_files));
+	pg_exec(fx.url, "UPDATE log.streams SET authz_epoch = authz_epoch + 1 WHERE rank = 1");
+	ck_assert_int_eq(DO(&fx, false, create_upload, pb_CreateUploadRequest, &begun, .channel_id = channel), STATUS_FORBIDDEN);
+	ck_assert_str_eq(fx.outcome.why, "attach_files");
+	ck_assert_int_eq(finish(&fx, upload, channel, "a", 5), STATUS_FORBIDDEN);
+	ck_assert_int_eq(post_with(&fx, channel, "look", &a.id, 1), STATUS_FORBIDDEN);
+	ck_assert_int_eq(number(&fx, "SELECT count(*) FROM messaging.attachments"), 1);
+	ck_assert_int_eq(number(&fx, "SELECT count(*) FROM messaging.messages"), 0);
+	TELL(&fx, hidden[6] = true);
+	fx.user = 6;
+	ck_assert_int_eq(DO(&fx, false, create_upload, pb_CreateUploadRequest, &begun, .channel_id = channel), STATUS_NOT_FOUND);
+	fx.user = 0;
+	ck_assert_int_eq(DO(&fx, false, create_upload, pb_CreateUploadRequest, &begun, .channel_id = channel), STATUS_FORBIDDEN);
+	destroy(&fx);
+}
+END_TEST
+
+START_TEST(without_a_folder_nothing_can_be_uploaded)
+{
+	struct fixture fx;
+
+	fixture_create(&fx);
+	uint64_t channel = made_channel(&fx, false);
+	ck_assert_int_eq(DO(&fx, false, create_upload, pb_CreateUploadRequest, &begun, .channel_id = channel), STATUS_NOT_IMPLEMENTED);
+	ck_assert_int_eq(put(&fx, 1, 0, "x"), STATUS_NOT_IMPLEMENTED);
+	ck_assert_int_eq(finish(&fx, 1, channel, "a", 1), STATUS_NOT_IMPLEMENTED);
+	fixture_destroy(&fx);
+}
+END_TEST
+
+START_TEST(sizes_names_and_quotas_have_bounds)
+{
+	struct fixture fx;
+
+	with_files(&fx);
+	fx.config.files_quota_mb = 1;
+	uint64_t channel = made_channel(&fx, false), upload = begin(&fx, channel);
+	ck_assert_int_eq(put(&fx, upload, (1 << 20) - 2, "abc"), STATUS_TOO_LARGE);
+	ck_assert_int_eq(put(&fx, upload, UINT64_MAX, "abc"), STATUS_TOO_LARGE);
+	ck_assert_int_eq(put(&fx, upload, 0, "abc"), STATUS_OK);
+	ck_assert_int_eq(finish(&fx, upload, channel, "a/", 3), STATUS_FIELD_INVALID);
+	ck_assert_str_eq(fx.outcome.field, "name");
+	ck_assert_int_eq(finish(&fx, upload, channel, "a", 4), STATUS_FIELD_INVALID); /* a piece is missing */
+	pg_exec(fx.url, "INSERT INTO messaging.file_contents VALUES ('\\x00', 1048574, NULL);"
+			"INSERT INTO messaging.attachments (id, channel_id, uploader_id, name, bytes, mime, ext, sha256, key, created_at_ms)"
+			" VALUES (1, 1, 5, 'x', 1048574, 'x', '', '\\x00', '\\x00', 9223372036854775807)");
+	ck_assert_int_eq(finish(&fx, upload, channel, "a", 3), STATUS_AT_LIMIT);
+	ck_assert_str_eq(fx.outcome.why, "files_quota");
+	pg_exec(fx.url, "UPDATE messaging.attachments SET bytes = 1048576");
+	ck_assert_int_eq(DO(&fx, false, create_upload, pb_CreateUploadRequest, &begun, .channel_id = channel), STATUS_AT_LIMIT);
+	destroy(&fx);
+}
+END_TEST
+
+START_TEST(a_message_shows_its_files_wherever_it_is_and_each_file_is_for_one_message)
+{
+	struct fixture fx;
+	char audience[AUDIENCE_SIZE];
+	pb_ListMessagesReply page;
+
+	with_files(&fx);
+	uint64_t channel = made_channel(&fx, false), other = made_channel(&fx, false);
+	uint64_t ids[] = {uploaded(&fx, channel, "b", "two").id, uploaded(&fx, channel, "a", "one").id, uploaded(&fx, other, "c", "c").id,
+		uploaded(&fx, channel, "d", "d").id};
+	uint64_t doubled[] = {ids[0], ids[0]}, many[] = {ids[0], ids[1], ids[3], 77};
+	ck_assert_int_eq(post_with(&fx, channel, "", ids, 2), STATUS_OK); /* words are not needed */
+	pb_MessageView m = message.message;
+	ck_assert_uint_eq(m.attachments_count, 2);
+	ck_assert_str_eq(m.attachments[0].name, "b");
+	ck_assert_str_eq(m.attachments[1].name, "a");
+	pb_Event event = event_back(&fx, STREAM_TEAM(TEAM), 0, audience);
+	ck_assert_uint_eq(event.body.message_posted.message.attachments_count, 2);
+	ck_assert_int_eq(DO(&fx, false, get_message, pb_MessageRequest, &message, .channel_id = channel, .message_id = m.id), STATUS_OK);
+	ck_assert_uint_eq(message.message.attachments_count, 2);
+	ck_assert_uint_eq(message.message.attachments[1].id, ids[1]);
+	ck_assert_uint_eq(message.message.attachments[1].key->size, ATTACHMENT_KEY_BYTES);
+	ck_assert_int_eq(DO(&fx, false, list_messages, pb_ListMessagesRequest, &page, .channel_id = channel), STATUS_OK);
+	ck_assert_uint_eq(page.messages[0].attachments_count, 2);
+	ck_assert_int_eq(get(&fx, &m.attachments[0]), STATUS_OK);
+
+	const struct {
+		uint64_t *ids;
+		size_t count;
+	} refused[] = {{ids, 1}, {&ids[2], 1}, {doubled, 2}, {many, 4}, {&many[3], 1}};
+	for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
+		ck_assert_int_eq(post_with(&fx, channel, "again", refused[i].ids, refused[i].count), STATUS_FIELD_INVALID);
+		ck_assert_str_eq(fx.outcome.field, "attachments");
+	}
+	fx.user = 6;
+	ck_assert_int_eq(post_with(&fx, channel, "not mine", &ids[3], 1), STATUS_FIELD_INVALID);
+	ck_assert_int_eq(post_with(&fx, channel, "", NULL, 0), STATUS_FIELD_INVALID);
+	ck_assert_int_eq(number(&fx, "SELECT count(*) FROM messaging.messages"), 1);
+	assert_streams_whole(&fx);
+	destroy(&fx);
+}
+END_TEST
+
+START_TEST(a_repeated_post_with_files_gives_the_first_message)
+{
+	struct fixture fx;
+
+	with_files(&fx);
+	uint64_t channel = made_channel(&fx, false), id = uploaded(&fx, channel, "a", "one").id;
+	ck_assert_int_eq(post_with(&fx, channel, "look", &id, 1), STATUS_OK);
+	uint64_t first = message.message.id;
+	fx.same_request = true;
+	ck_assert_int_eq(post_with(&fx, channel, "look", &id, 1), STATUS_OK);
+	ck_assert_uint_eq(message.message.id, first);
+	ck_assert_uint_eq(message.message.attachments_count, 1);
+	ck_assert(fx.outcome.replayed);
+	destroy(&fx);
+}
+END_TEST
+
+struct rival {
+	struct fixture *fx;
+	uint64_t channel, id;
+	_Atomic int *written;
+	struct rpc_context context;
+};
+
+static void *rival_posts(void *arg)
+{
+	struct rival *r = arg;
+	struct arena *mem = arena_create();
+	struct rpc_outcome outcome;
+	pb_MessageReply reply;
+
+	enum status st = messaging_post_message(r->fx->client, mem, &r->context,
+		&(pb_PostMessageRequest){.channel_id = r->channel,
+			.content = (char *)"mine",
+			.attachment_ids = &r->id,
+			.attachment_ids_count = 1},
+		&reply, &outcome);
+	ck_assert(st == STATUS_OK || st == STATUS_FIELD_INVALID);
+	atomic_fetch_add(r->written, st == STATUS_OK);
+	arena_destroy(mem);
+	return NULL;
+}
+
+START_TEST(of_many_posts_that_name_one_file_at_once_one_gets_it)
+{
+	struct fixture fx;
+	_Atomic int written = 0;
+	pthread_t threads[8];
+	struct rival rivals[8];
+
+	with_files(&fx);
+	uint64_t channel = made_channel(&fx, false), id = uploaded(&fx, channel, "a", "one").id;
+	for (size_t i = 0; i < 8; i++) {
+		rivals[i] = (struct rival){&fx, channel, id, &written, fixture_context(&fx, true)};
+		pthread_create(&threads[i], NULL, rival_posts, &rivals[i]);
+	}
+	for (size_t i = 0; i < 8; i++)
+		pthread_join(threads[i], NULL);
+	ck_assert_int_eq(written, 1);
+	ck_assert_int_eq(number(&fx, "SELECT count(*) FROM messaging.messages WHERE attachments IS NOT NULL"), 1);
+	ck_assert_int_eq(number(&fx, "SELECT count(*) FROM messaging.messages"), 1);
+	destroy(&fx);
+}
+END_TEST
+
+START_TEST(only_a_good_signature_fetches_and_only_while_it_is_there)
+{
+	struct fixture fx;
+
+	with_files(&fx);
+	uint64_t channel = made_channel(&fx, false);
+	pb_AttachmentView a = uploaded(&fx, channel, "a", "one"), b = uploaded(&fx, channel, "b", "two"), unknown = a;
+	fx.user = 0;
+	ck_assert_int_eq(get(&fx, &a), STATUS_OK);
+	ck_assert_int_eq(DO(&fx, false, get_attachment, pb_GetAttachmentRequest, &file, .attachment_id = a.id), STATUS_FORBIDDEN);
+	ck_assert_str_eq(fx.outcome.why, "signature");
+	unknown.id = 77;
+	ck_assert_int_eq(get(&fx, &unknown), STATUS_NOT_FOUND);
+	a.key = b.key;
+	ck_assert_int_eq(get(&fx, &a), STATUS_FORBIDDEN);
+	pg_exec(fx.url, "UPDATE messaging.channels SET deleted_at_ms = 1");
+	ck_assert_int_eq(get(&fx, &b), STATUS_NOT_FOUND);
+	destroy(&fx);
+}
+END_TEST
+
+START_TEST(files_go_with_their_message_and_the_last_of_a_content_takes_it_along)
+{
+	struct fixture fx;
+	int64_t now = clock_wall_ms();
+
+	with_files(&fx);
+	uint64_t channel = made_channel(&fx, false);
+	pb_AttachmentView a = uploaded(&fx, channel, "a", "same"), b = uploaded(&fx, channel, "b", "same");
+	ck_assert_int_eq(files_kept(), 1);
+	ck_assert_int_eq(post_with(&fx, channel, "one", &a.id, 1), STATUS_OK);
+	pb_MessageView one = message.message;
+	ck_assert_int_eq(post_with(&fx, channel, "two", &b.id, 1), STATUS_OK);
+	pb_MessageView two = message.message;
+	ck_assert_int_eq(DO(&fx, true, delete_message, pb_MessageRequest, &empty, .channel_id = channel, .message_id = one.id), STATUS_OK);
+	ck_assert_int_eq(get(&fx, &a), STATUS_NOT_FOUND);
+	ck_assert_int_eq(number(&fx, "SELECT count(*) FROM messaging.messages WHERE attachments IS NOT NULL"), 1);
+	struct files_gone gone = round_at(&fx, now + 2 * HOUR);
+	ck_assert_uint_eq(gone.attachments, 1);
+	ck_assert_uint_eq(gone.contents, 0); /* the other has it */
+	gone = round_at(&fx, now + 5 * HOUR);
+	ck_assert_uint_eq(gone.contents, 0);
+	ck_assert_int_eq(files_kept(), 1);
+	ck_assert_int_eq(get(&fx, &b), STATUS_OK);
+	ck_assert_int_eq(DO(&fx, true, delete_message, pb_MessageRequest, &empty, .channel_id = channel, .message_id = two.id), STATUS_OK);
+	gone = round_at(&fx, now + 6 * HOUR);
+	ck_assert_uint_eq(gone.attachments, 1);
+	gone = round_at(&fx, now + 8 * HOUR);
+	ck_assert_uint_eq(gone.contents, 1);
+	ck_assert_int_eq(files_kept(), 0);
+	ck_assert_int_eq(number(&fx, "SELECT count(*) FROM messaging.file_contents"), 0);
+	destroy(&fx);
+}
+END_TEST
+
+START_TEST(what_no_message_names_goes_after_its_grace_and_what_one_names_stays)
+{
+	struct fixture fx;
+	int64_t now = clock_wall_ms();
+
+	with_files(&fx);
+	uint64_t channel = made_channel(&fx, false);
+	pb_AttachmentView a = uploaded(&fx, channel, "a", "one"), b = uploaded(&fx, channel, "b", "two");
+	uint64_t unfinished = begin(&fx, channel);
+	ck_assert_int_eq(put(&fx, unfinished, 0, "half"), STATUS_OK);
+	ck_assert_int_eq(post_with(&fx, channel, "b", &b.id, 1), STATUS_OK);
+	struct files_gone gone = round_at(&fx, now + 23 * HOUR);
+	ck_assert_uint_eq(gone.attachments, 0);
+	ck_assert_uint_eq(gone.uploads, 1);
+	ck_assert_int_eq(get(&fx, &a), STATUS_OK);
+	gone = round_at(&fx, now + 25 * HOUR);
+	ck_assert_uint_eq(gone.attachments, 1);
+	ck_assert_int_eq(get(&fx, &a), STATUS_NOT_FOUND);
+	ck_assert_int_eq(post_with(&fx, channel, "too late", &a.id, 1), STATUS_FIELD_INVALID);
+	gone = round_at(&fx, now + 27 * HOUR);
+	ck_assert_uint_eq(gone.contents, 1);
+	ck_assert_int_eq(get(&fx, &b), STATUS_OK);
+	ck_assert_int_eq(files_kept(), 1);
+	destroy(&fx);
+}
+END_TEST
+
+START_TEST(a_purged_channel_lets_its_files_go)
+{
+	struct fixture fx;
+	struct db_conn *conn = NULL;
+	uint64_t rows = 0;
+
+	with_files(&fx);
+	uint64_t channel = made_channel(&fx, false);
+	pb_AttachmentView a = uploaded(&fx, channel, "a", "one");
+	ck_assert_int_eq(post_with(&fx, channel, "one", &a.id, 1), STATUS_OK);
+	pg_exec(fx.url, "UPDATE messaging.channels SET deleted_at_ms = 1");
+	ck_assert_int_eq(db_acquire(fx.service.db, clock_mono_ms() + PATIENCE_MS, &conn), STATUS_OK);
+	ck_assert_int_eq(purge_round(conn, fx.mem, 2, &rows), STATUS_OK);
+	db_release(conn);
+	ck_assert_uint_eq(round_at(&fx, clock_wall_ms() + HOUR).attachments, 1);
+	ck_assert_uint_eq(round_at(&fx, clock_wall_ms() + 3 * HOUR).contents, 1);
+	ck_assert_int_eq(files_kept(), 0);
+	destroy(&fx);
+}
+END_TEST
+
+START_TEST(an_upload_has_only_names_that_stay_in_the_folder)
+{
+	struct file_store *store = NULL;
+	char directory[] = "/tmp/guildhall-store-XXXXXX";
+	struct iovec bytes = {(void *)"x", 1};
+	uint8_t hash[FILE_HASH_BYTES] = {1};
+	uint64_t length;
+	size_t n;
+	char part[4];
+	int fd;
+
+	ck_assert_ptr_nonnull(mkdtemp(directory));
+	snprintf(folder, sizeof folder, "%s", directory);
+	ck_assert_int_eq(file_disk_create(folder, &store), STATUS_OK);
+	static const char *const bad[] = {"", "..", "../x", "a/b", "A", "a.b"};
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		ck_assert_int_eq(file_put(store, bad[i], 0, &bytes, 1), STATUS_NOT_FOUND);
+		ck_assert_int_eq(file_open(store, bad[i], &fd, &length), STATUS_NOT_FOUND);
+		ck_assert_int_eq(file_drop(store, bad[i]), STATUS_NOT_FOUND);
+	}
+	ck_assert_int_eq(file_keep(store, "none", hash), STATUS_NOT_FOUND);
+	ck_assert_int_eq(file_read(store, hash, 0, part, sizeof part, &n), STATUS_NOT_FOUND);
+	ck_assert_int_eq(file_put(store, "one", 0, &bytes, 1), STATUS_OK);
+	ck_assert_int_eq(file_keep(store, "one", hash), STATUS_OK);
+	ck_assert_int_eq(file_open(store, "one", &fd, &length), STATUS_NOT_FOUND);
+	ck_assert_int_eq(file_read(store, hash, 0, part, sizeof part, &n), STATUS_OK);
+	ck_assert_uint_eq(n, 1);
+	ck_assert_int_eq(file_read(store, hash, UINT64_MAX, part, sizeof part, &n), STATUS_OK);
+	ck_assert_uint_eq(n, 0);
+	ck_assert_int_eq(file_remove(store, hash), STATUS_OK);
+	ck_assert_int_eq(file_remove(store, hash), STATUS_OK);
+	file_store_destroy(store);
+	nftw(folder, unlink_one, 16, FTW_DEPTH | FTW_PHYS);
+	ck_assert_int_eq(file_disk_create("/proc/none/such", &store), STATUS_INTERNAL);
+}
+END_TEST
+
+TESTS("attachments", what_is_uploaded_in_pieces_is_one_file_with_a_type_of_its_own, a_repeated_finish_gives_the_first_attachment,
+	nobody_puts_to_or_finishes_another_persons_upload, whoever_may_not_attach_is_refused_at_every_step,
+	without_a_folder_nothing_can_be_uploaded, sizes_names_and_quotas_have_bounds,
+	a_message_shows_its_files_wherever_it_is_and_each_file_is_for_one_message, a_repeated_post_with_files_gives_the_first_message,
+	of_many_posts_that_name_one_file_at_once_one_gets_it, only_a_good_signature_fetches_and_only_while_it_is_there,
+	files_go_with_their_message_and_the_last_of_a_content_takes_it_along,
+	what_no_message_names_goes_after_its_grace_and_what_one_names_stays, a_purged_channel_lets_its_files_go,
+	an_upload_has_only_names_that_stay_in_the_folder)
