@@ -20,6 +20,7 @@ struct limits;
 struct mount_teams;
 struct passwords;
 struct tokens;
+struct transfers;
 
 enum owner { OWNER_messaging, OWNER_moderation, OWNER_presence, OWNER_COUNT };
 
@@ -38,6 +39,7 @@ struct api {
 	struct limits *limits;
 	struct mount_teams *mount_teams;
 	struct jobs *jobs;
+	struct transfers *transfers;
 	struct api_owner owners[OWNER_COUNT];
 	int owner_share; /* most workers one owner may hold: half of them, so that a slow one leaves the rest
 			    alive */

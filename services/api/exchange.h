@@ -22,6 +22,7 @@
 #include "services/api/router.h"
 
 struct exchange;
+struct upload;
 
 /* What the body of a request may be; one without a type is read as JSON, because simple clients leave it out. */
 enum mount_body { BODY_JSON = 1, BODY_FORM = 2, BODY_MULTIPART = 4 };
@@ -82,6 +83,8 @@ struct exchange {
 	bool has_body_hash;
 	const char *key_field; /* what the client named this change by, or NULL: the field to blame for
 				  another body under it */
+
+	struct upload *upload; /* what came, when the handler runs a second time: a body is read once (files.h) */
 
 	struct rpc_context call;    /* as exchange_context left it */
 	struct rpc_outcome outcome; /* of the latest call, or what exchange_fail said */

@@ -88,12 +88,27 @@ void request_hash(uint8_t out[REQUEST_HASH_BYTES], const char *method, const cha
 	end(&h, out);
 }
 
-void request_hash_post(uint8_t out[REQUEST_HASH_BYTES], const char *content, uint64_t parent_id)
+void request_hash_post(uint8_t out[REQUEST_HASH_BYTES], const char *content, uint64_t parent_id,
+	const uint64_t *attachment_ids, size_t attachment_count)
 {
 	crypto_generichash_state h;
 
 	begin(&h, "post");
 	add_text(&h, content);
 	add_id(&h, parent_id);
+	for (size_t i = 0; i < attachment_count; i++)
+		add_id(&h, attachment_ids[i]);
+	end(&h, out);
+}
+
+void request_hash_file(uint8_t out[REQUEST_HASH_BYTES], const char *path, const char *name,
+	const uint8_t content[REQUEST_HASH_BYTES])
+{
+	crypto_generichash_state h;
+
+	begin(&h, "file");
+	add_text(&h, path);
+	add_text(&h, name);
+	add(&h, content, REQUEST_HASH_BYTES);
 	end(&h, out);
 }

@@ -25,4 +25,8 @@ void request_id_derive(uint8_t out[REQUEST_ID_BYTES], const uint8_t from[REQUEST
 void request_hash(uint8_t out[REQUEST_HASH_BYTES], const char *method, const char *path, const char *body,
 	size_t body_length);
 /* Of a post by nonce: the same text below the same message, however the JSON around it is written. */
-void request_hash_post(uint8_t out[REQUEST_HASH_BYTES], const char *content, uint64_t parent_id);
+void request_hash_post(uint8_t out[REQUEST_HASH_BYTES], const char *content, uint64_t parent_id,
+	const uint64_t *attachment_ids, size_t attachment_count);
+/* An uploaded file, by the BLAKE2b-256 of its bytes. */
+void request_hash_file(uint8_t out[REQUEST_HASH_BYTES], const char *path, const char *name,
+	const uint8_t content[REQUEST_HASH_BYTES]);

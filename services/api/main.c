@@ -27,6 +27,7 @@
 #include "services/api/ready.h"
 #include "services/api/serve.h"
 #include "services/api/tokens.h"
+#include "services/api/transfers.h"
 
 #define EXIT_FAILED       1
 #define EXIT_USAGE        2
@@ -153,7 +154,9 @@ static enum status make_parts(struct process *p, struct arena *mem)
 	api->mounts = mounts;
 	api->limits = limits_create(LIMIT_SLOTS);
 	api->mount_teams = mount_teams_create(MOUNT_TEAM_SLOTS);
-	if (api->limits == NULL || api->mount_teams == NULL)
+	/* Half of the workers at most wait for somebody's line. */
+	api->transfers = transfers_create((size_t)p->config.http_workers / 2, (int)p->config.uploads_per_account);
+	if (api->limits == NULL || api->mount_teams == NULL || api->transfers == NULL)
 		return STATUS_INTERNAL;
 	enum status st = tokens_create(api->db, TOKEN_SLOTS, &api->tokens);
 	if (st == STATUS_OK && p->config.crust_jwt_secret[0] != '\0')
@@ -220,6 +223,7 @@ static enum status serve(struct process *p)
 		.max_body_bytes = SERVE_BODY_BYTES,
 		.trusted_proxies = config->trusted_proxies,
 		.handle = serve_request,
+		.streams = serve_streams,
 		.arg = &p->api};
 
 	enum status st = rpc_server_start(&calls, &p->calls);
@@ -258,6 +262,7 @@ static void stop(struct process *p)
 	tokens_destroy(api->tokens);
 	limits_destroy(api->limits);
 	mount_teams_destroy(api->mount_teams);
+	transfers_destroy(api->transfers);
 	if (api->db != NULL)
 		db_close(api->db);
 }

@@ -15,6 +15,7 @@ typedef enum status route_handler(struct exchange *x);
 enum route_auth {
 	AUTH_NONE,    /* anybody */
 	AUTH_SESSION, /* a token of an account */
+	AUTH_SIGNED,  /* what the path and the query say of themselves: who shows something wrong is a stranger */
 };
 
 /* What a bot's token must hold; the bits of its scopes are 1 << (scope - 1). */
@@ -30,6 +31,7 @@ enum route_cost {
 	COST_READ,
 	COST_WRITE, /* changes something: gets a request id */
 	COST_POST,  /* a write that also counts as a post to the channel in the path's {channel} */
+	COST_UPLOAD, /* a write whose body is large: it is read as it comes (files.h) */
 	/* Guessing, registering: limited by address. Their bodies hold a password and are never hashed or kept. */
 	COST_LOGIN,
 	COST_REGISTER,

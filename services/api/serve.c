@@ -66,20 +66,29 @@ static enum status count_stranger(struct exchange *x, enum status st)
 	return limit == STATUS_OK ? st : limit;
 }
 
-static enum status resolve(struct exchange *x, const char *token, bool fresh, struct token_answer *answer)
+/* An address that has tried too many wrong ones does not get at the database with further ones. */
+static enum status may_be_wrong(struct exchange *x)
 {
 	struct api *api = x->api;
 	struct limit_state state;
+
+	if (limits_allow(api->limits, LIMIT_STRANGERS, limits_key_address(api->limits, x->rq->remote), 0,
+		    (struct limit_rate){api_share(api, api->config->limit_strangers_per_s), 1000}, clock_mono_ms(), &state))
+		return STATUS_OK;
+	return exchange_limited(x, LIMIT_STRANGERS, &state);
+}
+
+static enum status resolve(struct exchange *x, const char *token, bool fresh, struct token_answer *answer)
+{
+	struct api *api = x->api;
 	const char *why = NULL;
 
-	/* An address that has tried too many wrong ones does not get at the database with further ones. */
 	if (!fresh && tokens_kept(api->tokens, x->mem, token, answer))
 		return STATUS_OK;
-	if (!limits_allow(api->limits, LIMIT_STRANGERS, limits_key_address(api->limits, x->rq->remote), 0,
-		    (struct limit_rate){api_share(api, api->config->limit_strangers_per_s), 1000},
-		    clock_mono_ms(), &state))
-		return exchange_limited(x, LIMIT_STRANGERS, &state);
-	enum status st = tokens_resolve(api->tokens, x->mem, token, true, x->deadline_mono_ms, answer, &why);
+	enum status st = may_be_wrong(x);
+	if (st != STATUS_OK)
+		return st;
+	st = tokens_resolve(api->tokens, x->mem, token, true, x->deadline_mono_ms, answer, &why);
 	if (st != STATUS_OK)
 		exchange_fail(x, st, why, NULL, NULL);
 	return st == STATUS_UNAUTHENTICATED ? count_stranger(x, st) : st;
@@ -113,7 +122,7 @@ static enum status check_scope(struct exchange *x)
 {
 	enum route_scope scope = x->match.route->scope;
 
-	if (x->match.route->auth == AUTH_NONE || scopes_allow(x->actor.scopes, scope))
+	if (x->match.route->auth != AUTH_SESSION || scopes_allow(x->actor.scopes, scope))
 		return STATUS_OK;
 	return exchange_fail(x, STATUS_FORBIDDEN, arena_printf(x->mem, "scope:%s", scope_word(scope)), NULL,
 		"the token has not this scope");
@@ -128,6 +137,8 @@ static enum status check_limits(struct exchange *x)
 
 	if (route->auth == AUTH_NONE)
 		st = count_stranger(x, STATUS_OK);
+	if (route->auth == AUTH_SIGNED)
+		st = may_be_wrong(x);
 	if (st == STATUS_OK && route->cost == COST_LOGIN)
 		st = exchange_limit(x, LIMIT_LOGINS, address, 0, config->limit_logins_per_min, 60000);
 	if (st == STATUS_OK && route->cost == COST_REGISTER)
@@ -263,6 +274,8 @@ static enum status answer(struct exchange *x)
 		return st;
 	memcpy(request_id, x->request_id, sizeof request_id);
 	st = run_handler(x, request_id);
+	if (x->match.route->auth == AUTH_SIGNED)
+		return st == STATUS_NOT_FOUND || st == STATUS_FORBIDDEN ? count_stranger(x, st) : st;
 	/* Refused on the strength of a kept answer from a log that is not this one: perhaps nobody asked here. Nothing has happened. */
 	if (st != STATUS_OK && x->actor.generation != 0 && x->actor.generation != db_met_generation(x->api->db))
 		st = STATUS_STALE;
@@ -278,6 +291,17 @@ static enum status answer(struct exchange *x)
 			st = run_handler(x, request_id);
 	}
 	return st == STATUS_STALE ? STATUS_BUSY : st;
+}
+
+bool serve_streams(void *arg, const struct http_request *rq)
+{
+	const struct api *api = arg;
+	const char *path, *allow;
+	struct route_match match = {0};
+	const struct mount *mount = mount_find(api->mounts, api->config, http_request_header(rq, "Host"), rq->path, &path);
+
+	return router_match(mount->routes, mount->route_count, rq->mem, rq->method, path, &match, &allow) == STATUS_OK &&
+	       match.route->cost == COST_UPLOAD;
 }
 
 void serve_request(void *arg, const struct http_request *rq, struct http_response *rs)

@@ -61,7 +61,7 @@ enum status webhook_run(struct exchange *x, pb_RunWebhookRequest *request, pb_Me
 		return st;
 	if (request->nonce != NULL) { /* names the message itself, which a key of the request does not */
 		request_id_from_nonce(x->request_id, request->webhook_id, request->nonce);
-		request_hash_post(x->body_hash, request->content, 0);
+		request_hash_post(x->body_hash, request->content, 0, NULL, 0);
 		x->has_body_hash = true;
 		x->key_field = "nonce";
 	}
@@ -86,7 +86,7 @@ enum status command_run(struct exchange *x, uint64_t channel_id, const char *wor
 
 	if (nonce != NULL) {
 		request_id_from_nonce(x->request_id, channel_id, nonce);
-		request_hash_post(x->body_hash, arena_printf(x->mem, "/%s %s", word, input), 0);
+		request_hash_post(x->body_hash, arena_printf(x->mem, "/%s %s", word, input), 0, NULL, 0);
 		x->has_body_hash = true;
 		x->key_field = "nonce";
 	}

@@ -3,7 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/clock.h"
+#include "common/base/ids.h"
 #include "common/dialects/house/markup.h"
+#include "common/events/attachments.h"
 #include "common/events/kinds.h"
 #include "common/json/reader.h"
 
@@ -334,6 +337,56 @@ static void line_object(struct json_writer *w, const pb_SystemLineView *line)
 	jw_object_end(w);
 }
 
+/* A number that is 0 while it is not known. */
+static void known(struct json_writer *w, const char *key, uint64_t number)
+{
+	jw_key(w, key);
+	if (number != 0)
+		jw_u64(w, number);
+	else
+		jw_null(w);
+}
+
+/* Signed for everybody: the object is one for all who see the message. */
+static void attachment_url(struct json_writer *w, const pb_AttachmentView *attachment, const char *below)
+{
+	char id[IDS_UUID_SIZE], sign[ATTACHMENT_SIGN_SIZE];
+
+	ids_to_uuid(attachment->id, id);
+	attachment_sign(attachment, 0, clock_wall_ms(), sign);
+	jw_kv(w, str, "url", arena_printf(w->mem, "/v1/attachments/%s%s?sign=%s", id, below, sign));
+}
+
+void house_attachment(struct json_writer *w, const pb_AttachmentView *attachment)
+{
+	const pb_PreviewView *preview = &attachment->preview;
+
+	jw_object(w);
+	jw_kv(w, uuid, "id", attachment->id);
+	jw_kv(w, uuid, "user_id", attachment->uploader_id);
+	jw_kv(w, str, "name", attachment->name);
+	jw_kv(w, u64, "bytes", attachment->bytes);
+	jw_kv(w, str, "media_type", attachment->mime);
+	known(w, "width", attachment->width);
+	known(w, "height", attachment->height);
+	jw_kv(w, bool, "animated", attachment->animated);
+	attachment_url(w, attachment, "");
+	jw_key(w, "preview");
+	if (attachment->has_preview) {
+		jw_object(w);
+		attachment_url(w, attachment, "/preview");
+		jw_kv(w, u64, "bytes", preview->bytes);
+		jw_kv(w, str, "media_type", preview->mime);
+		jw_kv(w, u64, "width", preview->width);
+		jw_kv(w, u64, "height", preview->height);
+		jw_object_end(w);
+	} else {
+		jw_null(w);
+	}
+	jw_kv(w, time, "created_at", (int64_t)attachment->created_at_ms);
+	jw_object_end(w);
+}
+
 static void message_object(struct json_writer *w, const pb_MessageView *message, uint64_t seq, bool own)
 {
 	jw_object(w);
@@ -362,6 +415,8 @@ static void message_object(struct json_writer *w, const pb_MessageView *message,
 		jw_kv(w, bool, "bookmarked", message->bookmarked);
 	jw_key(w, "attachments");
 	jw_array(w);
+	for (size_t i = 0; i < message->attachments_count; i++)
+		house_attachment(w, &message->attachments[i]);
 	jw_array_end(w);
 	jw_key(w, "embeds");
 	jw_array(w);

@@ -65,6 +65,8 @@ void house_channel_member(struct json_writer *w, const pb_ChannelMemberView *mem
 const char *house_content(struct arena *mem, const pb_MessageView *message);
 /* For the one who asks: with what is his own in it (bookmarked, and me of the reactions). seq: of its message_posted event, when
  * the view does not know it yet (inside that event itself); else 0. */
+/* Its URLs are signed now, for everybody (common/events/attachments.h). */
+void house_attachment(struct json_writer *w, const pb_AttachmentView *attachment);
 void house_message(struct json_writer *w, const pb_MessageView *message, uint64_t seq);
 /* For everybody, inside an event: without it. */
 void house_message_told(struct json_writer *w, const pb_MessageView *message, uint64_t seq);

@@ -175,6 +175,10 @@ export class Cluster {
       env.GUILDHALL_PUB_LISTEN = this.address(copy, 'pub');
     }
     if (copy.service === 'api') env.GUILDHALL_HTTP_LISTEN = `127.0.0.1:${copy.httpPort}`;
+    if (copy.service === 'messaging') {
+      env.GUILDHALL_FILES_DIR = join(this.folder, 'files');
+      env.GUILDHALL_PREVIEWER = join(build, 'services/preview/guildhall-preview');
+    }
     if (copy.service === 'gateway') env.GUILDHALL_WS_LISTEN = `127.0.0.1:${copy.wsPort}`;
     return { ...env, ...this.extra(copy, this) };
   }

@@ -88,9 +88,10 @@ class Rest {
       if (text !== '') wrong('a body, though none is described');
       return;
     }
+    if (!described.content['application/json']) return; // a file
     const check = this.check(`${at}/responses/${status}/content/application~1json/schema`);
     if (!check(json)) wrong(faults(check));
-    if (sent !== null && typeof sent === 'object' && Object.keys(sent).length > 0) {
+    if (sent !== null && typeof sent === 'object' && !(sent instanceof Uint8Array) && Object.keys(sent).length > 0) {
       if (!operation.requestBody) wrong('it took a body, though none is described');
       const takes = this.check(`${at}/requestBody/content/application~1json/schema`);
       if (!takes(sent)) wrong(`it took a body that is not as described: ${faults(takes)}`);

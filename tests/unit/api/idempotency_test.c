@@ -82,12 +82,12 @@ START_TEST(a_post_is_its_text_and_what_it_answers)
 {
 	uint8_t a[REQUEST_HASH_BYTES], b[REQUEST_HASH_BYTES];
 
-	request_hash_post(a, "hello", 0);
-	request_hash_post(b, "hello", 0);
+	request_hash_post(a, "hello", 0, NULL, 0);
+	request_hash_post(b, "hello", 0, NULL, 0);
 	ck_assert_mem_eq(a, b, sizeof a);
-	request_hash_post(b, "hello", 5);
+	request_hash_post(b, "hello", 5, NULL, 0);
 	ck_assert_mem_ne(a, b, sizeof a);
-	request_hash_post(b, "hello!", 0);
+	request_hash_post(b, "hello!", 0, NULL, 0);
 	ck_assert_mem_ne(a, b, sizeof a);
 }
 END_TEST

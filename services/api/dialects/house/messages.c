@@ -6,6 +6,7 @@
 
 #define CONTENT_MOST 4000
 #define NONCE_MOST   64
+#define FILES_MOST   10
 
 static enum status path_message(struct exchange *x, pb_MessageRequest *out)
 {
@@ -16,11 +17,13 @@ static enum status path_message(struct exchange *x, pb_MessageRequest *out)
 
 /* The text of a message, as canonical. What counts is how long that is: a client may send back what it was shown, where
  * every mention is longer. */
-static void body_content(struct exchange *x, struct json_reader *r, const char **out)
+static void body_content(struct exchange *x, struct json_reader *r, bool with_files, const char **out)
 {
 	const char *content = NULL;
 
-	json_str(r, "content", JSON_REQUIRED, 1, CONTENT_MOST * HOUSE_MARKUP_GROWTH, &content);
+	json_str(r, "content", with_files ? JSON_OPTIONAL : JSON_REQUIRED, with_files ? 0 : 1,
+		CONTENT_MOST * HOUSE_MARKUP_GROWTH, &content);
+	*out = "";
 	if (content == NULL)
 		return;
 	*out = house_markup_read(x->mem, content);
@@ -36,18 +39,21 @@ static void write_view(struct json_writer *w, const pb_MessageView *message)
 static enum status create(struct exchange *x, uint64_t channel, uint64_t parent)
 {
 	const char *content = NULL, *nonce = NULL;
+	uint64_t *files = NULL;
+	size_t file_count = 0;
 	struct json_reader r;
 	pb_MessageReply reply;
 
 	house_body(x, &r);
-	body_content(x, &r, &content);
+	json_uuids(&r, "attachments", JSON_OPTIONAL, FILES_MOST, &files, &file_count);
+	body_content(x, &r, file_count > 0, &content);
 	json_str(&r, "nonce", JSON_OPTIONAL, 1, NONCE_MOST, &nonce);
 	enum status st = house_body_end(x, &r);
 	if (st != STATUS_OK)
 		return st;
 	if (nonce != NULL) { /* names the message itself, which a key of the request does not */
 		request_id_from_nonce(x->request_id, channel, nonce);
-		request_hash_post(x->body_hash, content, parent);
+		request_hash_post(x->body_hash, content, parent, files, file_count);
 		x->has_body_hash = true;
 		x->key_field = "nonce";
 	}
@@ -55,7 +61,9 @@ static enum status create(struct exchange *x, uint64_t channel, uint64_t parent)
 		&((pb_PostMessageRequest){.channel_id = channel,
 			.content = (char *)content,
 			.parent_id = parent,
-			.nonce = (char *)nonce}),
+			.nonce = (char *)nonce,
+			.attachment_ids_count = (pb_size_t)file_count,
+			.attachment_ids = files}),
 		&reply);
 	if (st != STATUS_OK)
 		return st;
@@ -160,7 +168,7 @@ enum status house_messages_patch(struct exchange *x)
 	if (st != STATUS_OK)
 		return st;
 	house_body(x, &r);
-	body_content(x, &r, &content);
+	body_content(x, &r, false, &content);
 	st = house_body_end(x, &r);
 	if (st == STATUS_OK)
 		st = CALL(x, messaging, update_message, of.channel_id,

@@ -64,7 +64,9 @@ void house_decorate(struct exchange *x)
 	struct http_response *rs = x->rs;
 
 	http_response_header(rs, "X-Request-Id", x->trace);
-	http_response_header(rs, "Cache-Control", "no-store");
+	/* A file says itself how long it may be kept. */
+	if (x->match.route == NULL || x->match.route->auth != AUTH_SIGNED || rs->code >= 400)
+		http_response_header(rs, "Cache-Control", "no-store");
 	if (x->limit.limited) {
 		http_response_header(rs, "RateLimit-Limit", arena_printf(x->mem, "%" PRId64, x->limit.limit));
 		http_response_header(

@@ -25,7 +25,8 @@ leave out what follows from the rest of the row:
           query: {explain?: word 0|1}
           pages: true               # limit, before, after
           body: {bio?: string ..1000 or null}
-          answers: {200: Bot}       # `list of Bot`: a page; nothing: no body
+          form: {file: any -- it}   # instead of body: multipart/form-data
+          answers: {200: Bot}       # `list of Bot`: a page; `bytes`: a file; nothing: no body
           errors: {409: the name is taken}
 
 Types: uuid time url bool int number string any; `int 0..100`, `string 1..64` (code points; either end may be missing);
@@ -148,7 +149,7 @@ def headers(*names):
 
 
 LIMITS = ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "X-Request-Id")
-SUCCESS = {200: "Done", 201: "Created", 202: "Accepted", 204: "Done"}
+SUCCESS = {200: "Done", 201: "Created", 202: "Accepted", 204: "Done", 206: "The part that was asked for", 304: "Not changed", 416: "The file ends before the range"}
 
 
 def answer(code, of):
@@ -157,6 +158,9 @@ def answer(code, of):
         return out
     if isinstance(of, str) and of.startswith("list of "):
         of = {"items": f"[{of.removeprefix('list of ')}]", "next": "string or null -- the next page, if there is one"}
+    if of == "bytes":
+        out["content"] = {"*/*": {}}
+        return out
     out["content"] = content(schema(of))
     return out
 
@@ -198,6 +202,8 @@ def operation(path, method, row, tag):
     if "body" in row:
         of = body_schema(row["body"] or {})
         out["requestBody"] = {"required": "required" in of, "content": content(of)}
+    if "form" in row:
+        out["requestBody"] = {"required": True, "content": content(schema(row["form"]), "multipart/form-data")}
     expected = {429, 503} | set(row.get("errors", {}))
     if auth == "session":
         expected |= {401, 403}
@@ -211,7 +217,7 @@ def operation(path, method, row, tag):
     for code in sorted(expected):
         own = row.get("errors", {}).get(code)
         out["responses"][str(code)] = problem(code, own) if own else {"$ref": f"#/components/responses/{code}"}
-    known = {"id", "auth", "scope", "summary", "about", "query", "pages", "body", "answers", "errors"}
+    known = {"id", "auth", "scope", "summary", "about", "query", "pages", "body", "form", "answers", "errors"}
     if set(row) - known:
         raise Fault(f"{method} {path} has {', '.join(sorted(set(row) - known))}")
     return out
