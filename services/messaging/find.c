@@ -219,6 +219,7 @@ static void put_small(struct db_params *params, const uint32_t *numbers, size_t 
 static enum status find_rows(struct db_conn *conn, struct rpc_call *call, const struct visible *v, struct find *f)
 {
 	const pb_FindMessagesRequest *rq = f->rq;
+	enum source source = source_of(f, v);
 	struct db_params params;
 	struct db_rows rows = {0};
 
@@ -226,7 +227,7 @@ static enum status find_rows(struct db_conn *conn, struct rpc_call *call, const 
 	db_put_id(&params, call->header->actor_id);
 	db_put_ids(&params, v->channel_ids, v->count);
 	db_put_i64(&params, (int64_t)f->limit + 1);
-	db_put_i64(&params, FIND_SCAN);
+	db_put_i64(&params, source == OF_EACH ? FIND_SCAN / (int64_t)v->count : FIND_SCAN);
 	db_put_text(&params, f->text);
 	db_put_ids(&params, rq->author_ids, rq->author_ids_count);
 	put_small(&params, rq->kinds, rq->kinds_count);
@@ -236,7 +237,6 @@ static enum status find_rows(struct db_conn *conn, struct rpc_call *call, const 
 	db_put_id(&params, f->low);
 	db_put_id(&params, f->high);
 	db_put_ids(&params, rq->root_ids, rq->root_ids_count);
-	enum source source = source_of(f, v);
 	if (source == OF_CHANNEL) {
 		bool from = rq->from_id > rq->after_id, to = rq->to_id != 0 && (rq->before_id == 0 || rq->to_id < rq->before_id);
 		db_put_id(&params, v->channel_ids[0]);

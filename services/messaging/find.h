@@ -8,7 +8,8 @@
  *   one channel            messages_channel_seq, as list_messages does; a bound that is a message of the channel is its place there
  *   several, from the end  the same, channel by channel
  *   several, with bounds   the primary key: ids grow with time
- * and on those the other conditions are tried one by one. A condition that few rows meet is therefore slow, and bounded: FIND_SCAN rows.
+ * and on those the other conditions are tried one by one. A condition that few rows meet is therefore slow, and bounded: FIND_SCAN rows,
+ * of several channels its share of each. So is the main stream of a channel in which nearly everything is a reply.
  * No index of trigrams: on the table of messages every post would pay for it, and the index of words, which is filled behind the commit,
  * has no text.
  */
