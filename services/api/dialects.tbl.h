@@ -2,3 +2,4 @@
  * that are nobody's. */
 DIALECT(house)
 DIALECT(crust)
+DIALECT(crust_system)

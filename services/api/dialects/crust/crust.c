@@ -12,7 +12,7 @@ static const struct route routes[] = {
 #undef ROUTE
 };
 
-static const struct mount_cors cors = {
+const struct mount_cors crust_cors = {
 	.methods = "GET, POST, PUT, DELETE, PATCH, OPTIONS",
 	.headers = "Accept, Authorization, Content-Type, X-CSRF-Token",
 	.max_age_s = "300",
@@ -55,7 +55,7 @@ static enum status admit(struct exchange *x)
 	return mount_team_admit(x, DIALECT_CRUST);
 }
 
-static const char *own_host(const struct config *config)
+const char *crust_own_host(const struct config *config)
 {
 	return config->host_crust;
 }
@@ -63,12 +63,12 @@ static const char *own_host(const struct config *config)
 const struct mount crust_mount = {
 	.name = "crust",
 	.path = "/crust",
-	.host = own_host,
+	.host = crust_own_host,
 	.host_path = "",
 	.routes = routes,
 	.route_count = sizeof routes / sizeof *routes,
 	.bodies = BODY_JSON | BODY_FORM,
-	.cors = &cors,
+	.cors = &crust_cors,
 	.either_slash = true,
 	.path_id = markup_id_decimal,
 	.kinds = 1u << CHANNEL_TEXT | 1u << CHANNEL_DIRECT | 1u << CHANNEL_GROUP,

@@ -15,7 +15,11 @@
 #include "services/api/dialects/crust/params.h"
 #include "services/api/exchange.h"
 
-extern const struct mount crust_mount;
+extern const struct mount crust_mount, crust_system_mount;
+
+/* What both say of themselves. */
+extern const struct mount_cors crust_cors;
+const char *crust_own_host(const struct config *config);
 
 #define ROUTE(method, path, auth, scope, cost, handler) route_handler crust_##handler;
 #include "services/api/dialects/crust/routes.tbl.h"

@@ -2,6 +2,7 @@
  * why and field are the owner's, NULL fits all; text NULL: what the owner says in detail. Clients show the text or ignore it, none reads it: these are the texts of 2020.3.
  *
  *    status             resource     why            field          text */
+ERROR(UNAUTHENTICATED,   SESSION,     NULL,          NULL,          "not authenticated")
 ERROR(UNAUTHENTICATED,   ANY,         NULL,          NULL,          "Unauthorized")
 ERROR(WRONG_CREDENTIALS, ANY,         NULL,          NULL,          "invalid username and password combination")
 ERROR(NOT_FOUND,         ANY,         "id",          NULL,          "messaging.service.InvalidID")

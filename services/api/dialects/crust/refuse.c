@@ -4,13 +4,14 @@
 #include "services/api/dialects/crust/crust.h"
 
 /* What a call is about: the last object that its path names, or what it does. */
-enum resource { RESOURCE_ANY, RESOURCE_CHANNEL, RESOURCE_MEMBER, RESOURCE_MESSAGE, RESOURCE_MARK, RESOURCE_ATTACHMENT, RESOURCE_WEBHOOK, RESOURCE_ROLE };
+enum resource { RESOURCE_ANY, RESOURCE_CHANNEL, RESOURCE_MEMBER, RESOURCE_MESSAGE, RESOURCE_MARK, RESOURCE_ATTACHMENT, RESOURCE_WEBHOOK, RESOURCE_ROLE, RESOURCE_SESSION };
 
 static const struct {
 	const char *part; /* of the path */
 	enum resource resource;
 } resources[] = {
 	{"/mark-as-read", RESOURCE_MARK},
+	{"/auth/check", RESOURCE_SESSION},
 	{"{message}", RESOURCE_MESSAGE},
 	{"{attachment}", RESOURCE_ATTACHMENT},
 	{"{webhook}", RESOURCE_WEBHOOK},
