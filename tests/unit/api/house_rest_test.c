@@ -6,6 +6,7 @@
 #include "common/base/config.h"
 #include "services/api/dialects/house/house.h"
 #include "services/api/serve.h"
+#include "services/api/tokens.h"
 #include "tests/unit/main.h"
 #undef json_is_null
 
@@ -258,6 +259,7 @@ static void serve(const char *method, const char *path, const char *body_text,
 	struct api api = {.config = &config, .mounts = mounts, .peers = 1, .owner_share = 1};
 
 	api.limits = limits_create(64);
+	ck_assert_int_eq(tokens_create(NULL, 1, &api.tokens), STATUS_OK); /* without a database: nothing is looked up */
 	fx.rq.method = method;
 	fx.rq.path = path;
 	fx.rq.body = body_text;
@@ -268,6 +270,7 @@ static void serve(const char *method, const char *path, const char *body_text,
 	fx.rs = (struct http_response){0};
 	serve_request(&api, &fx.rq, &fx.rs);
 	limits_destroy(api.limits);
+	tokens_destroy(api.tokens);
 }
 
 static void serve_is(const char *method, const char *path, int code, const char *wire)
