@@ -11,7 +11,7 @@
 #include "services/messaging/views.h"
 #include "services/messaging/webhook_rows.h"
 
-#define WAIT_MS  3000 /* for a webhook's answer; it holds a worker of api */
+#define WAIT_MS  2000 /* for a webhook's answer: it holds a worker of api, which asks elsewhere after half of its time */
 #define SPARE_MS 500  /* of the deadline, for the way back */
 
 struct command {
@@ -214,13 +214,22 @@ static void delivery_ended(void *arg, const struct delivery_end *end)
 	if (end->status == STATUS_OK)
 		rpc_finish(run->call);
 	else
-		rpc_fail(run->call, end->status, end->why, NULL, end->detail);
+		rpc_fail(run->call, end->status, end->why, NULL, end->status == STATUS_CONFLICT ? delivery_detail(end->why) : NULL);
 }
 
 static const struct db_stmt outcome_stmt = {
 	"messaging_delivery_outcome",
 	"SELECT state = 1, message_id, why FROM messaging.webhook_deliveries WHERE id = $1",
 };
+
+static void await(struct run *run)
+{
+	int64_t until = clock_mono_ms() + WAIT_MS;
+
+	if (until > run->call->deadline_mono_ms - SPARE_MS)
+		until = run->call->deadline_mono_ms - SPARE_MS;
+	delivery_await(run->service->deliveries, run->delivery_id, until, delivery_ended, run);
+}
 
 /* The repeat of a call that was written: what has become of it. */
 static enum status outcome(struct run *run)
@@ -241,6 +250,11 @@ static enum status outcome(struct run *run)
 	if (st != STATUS_OK)
 		return st;
 	run->reply->waiting = rows.count > 0 && db_bool(&rows, 0, 0);
+	if (rows.count > 0 && !run->reply->waiting && db_is_null(&rows, 0, 1)) {
+		run->change.no.why = arena_strdup(call->mem, db_text(&rows, 0, 2));
+		run->change.no.detail = delivery_detail(run->change.no.why);
+		return STATUS_CONFLICT;
+	}
 	uint64_t message = rows.count > 0 ? db_id(&rows, 0, 1) : 0;
 	if (message == 0)
 		return STATUS_OK;
@@ -277,14 +291,10 @@ static void run_webhook_word(struct run *run)
 		st = guard_change(s, &run->change, run->reply, &replayed);
 	if (st == STATUS_OK && replayed)
 		st = outcome(run);
-	if (st != STATUS_OK || replayed) {
+	if (st != STATUS_OK || replayed)
 		guard_answer_change(call, st, &run->change.no, replayed);
-		return;
-	}
-	int64_t until = clock_mono_ms() + WAIT_MS;
-	if (until > call->deadline_mono_ms - SPARE_MS)
-		until = call->deadline_mono_ms - SPARE_MS;
-	delivery_await(s->deliveries, run->delivery_id, until, delivery_ended, run);
+	else
+		await(run);
 }
 
 static enum status check(const pb_RunCommandRequest *rq, const pb_RpcHeader *header, struct refusal *no)

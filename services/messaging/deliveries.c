@@ -107,9 +107,7 @@ static void tell(struct waiter *w, const struct delivery_end *end)
 static void tell_of(void *arg, uint64_t id, const struct delivery_end *end)
 {
 	struct deliveries *d = arg;
-	struct waiter *w = take_waiter(d, id);
-
-	if (w != NULL)
+	for (struct waiter *w; (w = take_waiter(d, id)) != NULL;)
 		tell(w, end);
 }
 

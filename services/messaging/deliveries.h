@@ -31,8 +31,8 @@ enum status delivery_write(struct log_tx *tx, uint64_t id, uint64_t webhook_id, 
 
 /* How it went with a delivery that somebody waits for. */
 struct delivery_end {
-	enum status status; /* OK: posted, or `waiting`; CONFLICT: given up, with why and detail; else how the post was refused */
-	const char *why, *detail;
+	enum status status; /* OK: posted, or `waiting`; CONFLICT: given up, with why; else how the post was refused */
+	const char *why;
 	bool waiting; /* not now, but it will be tried again */
 	const pb_MessageReply *posted; /* borrowed for the call */
 };
@@ -42,6 +42,9 @@ struct delivery_end {
  */
 void delivery_await(struct deliveries *d, uint64_t id, int64_t until_mono_ms, void (*ended)(void *arg, const struct delivery_end *end),
 	void *arg);
+
+/* Why it was given up, for people to read; why: as the row has it. */
+const char *delivery_detail(const char *why);
 
 /* ---- the pieces, for tests */
 
@@ -59,10 +62,10 @@ struct delivery_answer {
 	const char *text, *name, *avatar; /* name and avatar may be NULL */
 };
 /*
- * code, type and body as they came. OK; BUSY: it may go better later; CONFLICT: it never will, with the reason in *out_why (a word)
- * and, where people may read it, in *out_detail. Strings in mem.
+ * code, type and body as they came. OK; BUSY: it may go better later; CONFLICT: it never will. *out_why: a word, of
+ * either. Strings in mem.
  */
 enum status delivery_read(struct arena *mem, int code, const char *type, const char *body, size_t length,
-	struct delivery_answer *out, const char **out_why, const char **out_detail);
+	struct delivery_answer *out, const char **out_why);
 /* Takes what is over: done for a day, given up before `before_ms` (wall). Gives how many. */
 enum status deliveries_purge(struct db_conn *conn, struct arena *mem, int64_t before_ms, uint64_t *out_rows);

@@ -64,10 +64,24 @@ static bool is_type(const char *type, const char *wanted)
 	return length == strlen(wanted) && strncasecmp(type, wanted, length) == 0;
 }
 
-static enum status given_up(const char **out_why, const char *why, const char **out_detail, const char *detail)
+const char *delivery_detail(const char *why)
+{
+	static const struct {
+		const char *why, *detail;
+	} details[] = {{"empty", "Empty webhook response"}, {"not_json", "The webhook's answer is not as expected"},
+		{"not_text", "The webhook's answer is not UTF-8"}, {"too_long", "The webhook's answer is over 4000 characters"},
+		{"too_large", "The webhook's answer is too large"}, {"address_refused", "The webhook's address may not be called"},
+		{"bad_url", "The webhook's address may not be called"}, {"webhook_gone", "The webhook is gone"}};
+
+	for (size_t i = 0; why != NULL && i < sizeof details / sizeof *details; i++)
+		if (strcmp(details[i].why, why) == 0)
+			return details[i].detail;
+	return why != NULL && strncmp(why, "status_", 7) == 0 ? "The webhook answered with an error" : "The webhook did not answer";
+}
+
+static enum status given_up(const char **out_why, const char *why)
 {
 	*out_why = why;
-	*out_detail = detail;
 	return STATUS_CONFLICT;
 }
 
@@ -90,27 +104,26 @@ static enum status read_json(struct arena *mem, const char *body, size_t length,
 }
 
 enum status delivery_read(struct arena *mem, int code, const char *type, const char *body, size_t length,
-	struct delivery_answer *out, const char **out_why, const char **out_detail)
+	struct delivery_answer *out, const char **out_why)
 {
 	bool plain = is_type(type, "text/plain");
 
 	*out = (struct delivery_answer){0};
-	*out_detail = NULL;
 	if (code >= 500 || code == 429 || code == 408) {
 		*out_why = arena_printf(mem, "status_%d", code);
 		return STATUS_BUSY;
 	}
 	if (code < 200 || code > 299 || (!plain && code != 200))
-		return given_up(out_why, arena_printf(mem, "status_%d", code), out_detail, "The webhook answered with an error");
+		return given_up(out_why, arena_printf(mem, "status_%d", code));
 	if (length > 0 && plain)
 		out->text = arena_strndup(mem, body, length);
 	if (plain && (strlen(out->text != NULL ? out->text : "") != length || !text_is_utf8(body, length)))
-		return given_up(out_why, "not_text", out_detail, "The webhook's answer is not UTF-8");
+		return given_up(out_why, "not_text");
 	if (!plain && length > 0 && read_json(mem, body, length, out) != STATUS_OK)
-		return given_up(out_why, "not_json", out_detail, "The webhook's answer is not as expected");
+		return given_up(out_why, "not_json");
 	if (out->text == NULL || out->text[strspn(out->text, " \t\r\n")] == '\0')
-		return given_up(out_why, "empty", out_detail, "Empty webhook response");
+		return given_up(out_why, "empty");
 	if (!text_fits(out->text, 1, MESSAGE_CONTENT_MAX))
-		return given_up(out_why, "too_long", out_detail, "The webhook's answer is over 4000 characters");
+		return given_up(out_why, "too_long");
 	return STATUS_OK;
 }

@@ -87,13 +87,13 @@ static void write_down(struct delivery_try *t, const struct db_stmt *stmt, int64
 		log_warn("delivery_not_written", LOG_ID("delivery", t->id), LOG_STATUS("status", st));
 }
 
-static void give_up(struct delivery_try *t, enum status st, const char *why, const char *detail)
+static void give_up(struct delivery_try *t, enum status st, const char *why)
 {
 	write_down(t, &end_stmt, 0, false, why);
 	metric_add(webhook_given_up, 1);
 	log_info("delivery_given_up", LOG_ID("delivery", t->id), LOG_ID("webhook", t->webhook_id), LOG_STR("why", why),
 		LOG_I64("tries", t->tries));
-	t->tell(t->arg, t->id, &(struct delivery_end){.status = st, .why = why, .detail = detail});
+	t->tell(t->arg, t->id, &(struct delivery_end){.status = st, .why = why});
 }
 
 /* wait_ms: that somebody asked for, or 0. */
@@ -102,7 +102,7 @@ static void try_later(struct delivery_try *t, const char *why, int64_t wait_ms)
 	int64_t pause = delivery_pause_ms(t->service->config->webhook_retry_ms, t->tries, randombytes_uniform(1000));
 
 	if (t->tries >= DELIVERY_TRIES || t->old) {
-		give_up(t, STATUS_CONFLICT, why, "The webhook did not answer");
+		give_up(t, STATUS_CONFLICT, why);
 		return;
 	}
 	write_down(t, &later_stmt, pause > wait_ms ? pause : wait_ms, true, why);
@@ -161,7 +161,7 @@ static void post(struct delivery_try *t, const struct delivery_answer *answer)
 	} else if (st == STATUS_BUSY || st == STATUS_LATE || st == STATUS_STALE || st == STATUS_SLOW_MODE || st == STATUS_INTERNAL) {
 		try_later(t, status_wire(st), t->end.retry_after_ms);
 	} else {
-		give_up(t, st, t->end.why != NULL ? t->end.why : status_wire(st), NULL);
+		give_up(t, st, t->end.why != NULL ? t->end.why : status_wire(st));
 	}
 }
 
@@ -209,7 +209,7 @@ void delivery_attempt(struct delivery_try *t)
 	struct service *s = t->service;
 	struct fetch_answer got = {0};
 	struct delivery_answer answer;
-	const char *why = NULL, *detail = NULL;
+	const char *why = NULL;
 	int64_t began_us = clock_mono_us();
 
 	enum status st = webhook_find(s, t->mem, t->webhook_id, clock_mono_ms() + DELIVERY_ACQUIRE_MS, &t->webhook);
@@ -218,24 +218,24 @@ void delivery_attempt(struct delivery_try *t)
 		return;
 	}
 	if (st != STATUS_OK || t->webhook.idle || t->webhook.view.url == NULL) {
-		give_up(t, STATUS_CONFLICT, "webhook_gone", "The webhook is gone");
+		give_up(t, STATUS_CONFLICT, "webhook_gone");
 		return;
 	}
 	if (t->old) { /* it waited while nobody could ask */
-		give_up(t, STATUS_CONFLICT, "too_old", NULL);
+		give_up(t, STATUS_CONFLICT, "too_old");
 		return;
 	}
 	enum fetch_end end = ask(t, &got);
 	metric_observe_us(&metrics.webhook_seconds, clock_mono_us() - began_us);
 	switch (end) {
 	case FETCH_DONE:
-		st = delivery_read(t->mem, got.code, got.content_type, got.body, got.length, &answer, &why, &detail);
+		st = delivery_read(t->mem, got.code, got.content_type, got.body, got.length, &answer, &why);
 		if (st == STATUS_OK)
 			post(t, &answer);
 		else if (st == STATUS_BUSY)
 			try_later(t, why, 0);
 		else
-			give_up(t, st, why, detail);
+			give_up(t, st, why);
 		break;
 	case FETCH_NO_NAME:
 	case FETCH_UNREACHABLE:
@@ -245,8 +245,7 @@ void delivery_attempt(struct delivery_try *t)
 	case FETCH_BAD_URL:
 	case FETCH_REFUSED:
 	case FETCH_TOO_LARGE:
-		give_up(t, STATUS_CONFLICT, fetch_end_word(end),
-			end == FETCH_TOO_LARGE ? "The webhook's answer is too large" : "The webhook's address may not be called");
+		give_up(t, STATUS_CONFLICT, fetch_end_word(end));
 		break;
 	}
 }

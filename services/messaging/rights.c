@@ -190,8 +190,9 @@ void rights_from_answer(const pb_Rights *answer, bool is_system, struct rights *
 	bool complete = answer->rank != 0 && key_copy(out->audience, answer->audience);
 	if (!key_copy(out->open_audience, answer->open_audience))
 		memcpy(out->open_audience, out->audience, sizeof out->audience);
-	/* The system's rights are not judged: it needs the facts only. */
-	if (is_system && complete) {
+	/* The system's rights are not judged: it needs the facts only. But a deleted team has no further events, not even its. */
+	bool team_gone = answer->why != NULL && strcmp(answer->why, "team_deleted") == 0;
+	if (is_system && complete && !team_gone) {
 		out->status = STATUS_OK;
 		out->bits = (struct bits){UINT64_MAX, UINT64_MAX};
 	}

@@ -11,9 +11,9 @@
 static void answer(struct arena *mem, const char *type, const char *body, size_t length)
 {
 	struct delivery_answer out;
-	const char *why = NULL, *detail = NULL;
+	const char *why = NULL;
 
-	enum status st = delivery_read(mem, 200, type, body, length, &out, &why, &detail);
+	enum status st = delivery_read(mem, 200, type, body, length, &out, &why);
 	if (st != STATUS_OK) {
 		if (why == NULL)
 			abort();

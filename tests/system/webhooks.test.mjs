@@ -206,8 +206,11 @@ test('what fails for good says why and is not tried again', async () => {
   ];
   for (const [name, answer, why] of cases) {
     const { where, hook, say } = await word(name, answer);
-    const said = await say();
-    assert.deepEqual([said.status, said.json.code, said.json.why], [409, 'conflict', why], said.text);
+    const said = await say('', owner, { nonce: name });
+    for (const answered of [said, await say('', owner, { nonce: name })]) {
+      assert.deepEqual([answered.status, answered.json.code, answered.json.why], [409, 'conflict', why], answered.text);
+      assert.equal(answered.json.detail, said.json.detail);
+    }
     if (name === 'empty') assert.equal(said.json.detail, 'Empty webhook response');
     assert.deepEqual(row(hook), ['3', '1', why]);
     assert.deepEqual(await messages(where), []);
@@ -259,6 +262,17 @@ test('a channel takes its webhooks with it, a message of one is deleted like any
   assert.equal((await rest.as(null).call('POST', `/v1/webhooks/${hook.id}/${hook.token}`, { content: 'x' })).status, 404);
   await owner.rest.ok('POST', `/v1/channels/${where.id}/restore`);
   assert.equal((await rest.as(null).call('POST', `/v1/webhooks/${hook.id}/${hook.token}`, { content: 'x' })).status, 404);
+  const still = await newChannel();
+  const quiet = await newHook({}, still);
+  await owner.rest.ok('POST', `/v1/channels/${still.id}/archive`);
+  assert.deepEqual((({ status, json: { code } }) => [status, code])(await rest.as(null).call('POST', `/v1/webhooks/${quiet.id}/${quiet.token}`, { content: 'x' })), [409, 'archived']);
+  const short = await owner.rest.ok('POST', '/v1/teams', { name: 'short' });
+  const last = await newHook({}, await newChannel({ team_id: short.id }));
+  await owner.rest.ok('DELETE', `/v1/teams/${short.id}`);
+  for (const method of ['POST', 'DELETE']) {
+    const answer = await rest.as(null).call(method, `/v1/webhooks/${last.id}/${last.token}`, method === 'POST' ? { content: 'x' } : undefined);
+    assert.equal(answer.status, 404, `${method}: ${answer.text}`);
+  }
   const metrics = await cluster.copies.messaging[0].metrics();
   assert.ok('guildhall_webhook_deliveries_waiting' in metrics);
   for (const copy of cluster.all()) for (const secret of [hook.token]) assert.equal(copy.log().includes(secret), false, `${copy.name} logged a token`);

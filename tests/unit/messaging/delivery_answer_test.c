@@ -74,8 +74,8 @@ START_TEST(an_answer_is_posted_or_asked_for_again_or_given_up)
 	for (size_t i = 0; i < sizeof answers / sizeof *answers; i++) {
 		const struct answer *a = &answers[i];
 		struct delivery_answer out;
-		const char *why = NULL, *detail = NULL;
-		enum status st = delivery_read(mem, a->code, a->type, a->body, strlen(a->body), &out, &why, &detail);
+		const char *why = NULL;
+		enum status st = delivery_read(mem, a->code, a->type, a->body, strlen(a->body), &out, &why);
 		ck_assert_msg(st == a->status, "%d %s %s", a->code, a->type, a->body);
 		ck_assert_str_eq(st == STATUS_OK ? out.text : why, a->why);
 	}
@@ -83,13 +83,22 @@ START_TEST(an_answer_is_posted_or_asked_for_again_or_given_up)
 }
 END_TEST
 
+START_TEST(what_was_given_up_can_be_told_to_people)
+{
+	ck_assert_str_eq(delivery_detail("empty"), "Empty webhook response");
+	ck_assert_str_eq(delivery_detail("status_410"), "The webhook answered with an error");
+	ck_assert_str_eq(delivery_detail("timeout"), "The webhook did not answer");
+	ck_assert_str_eq(delivery_detail(NULL), "The webhook did not answer");
+}
+END_TEST
+
 START_TEST(bytes_behind_a_nul_are_no_text)
 {
 	struct arena *mem = arena_create();
 	struct delivery_answer out;
-	const char *why = NULL, *detail = NULL;
+	const char *why = NULL;
 
-	ck_assert_int_eq(delivery_read(mem, 200, "text/plain", "a\0b", 3, &out, &why, &detail), STATUS_CONFLICT);
+	ck_assert_int_eq(delivery_read(mem, 200, "text/plain", "a\0b", 3, &out, &why), STATUS_CONFLICT);
 	ck_assert_str_eq(why, "not_text");
 	arena_destroy(mem);
 }
@@ -100,12 +109,12 @@ START_TEST(a_text_over_the_limit_is_given_up)
 	struct arena *mem = arena_create();
 	char *text = arena_alloc(mem, 4002);
 	struct delivery_answer out;
-	const char *why = NULL, *detail = NULL;
+	const char *why = NULL;
 
 	memset(text, 'x', 4000);
-	ck_assert_int_eq(delivery_read(mem, 200, "text/plain", text, 4000, &out, &why, &detail), STATUS_OK);
+	ck_assert_int_eq(delivery_read(mem, 200, "text/plain", text, 4000, &out, &why), STATUS_OK);
 	text[4000] = 'x';
-	ck_assert_int_eq(delivery_read(mem, 200, "text/plain", text, 4001, &out, &why, &detail), STATUS_CONFLICT);
+	ck_assert_int_eq(delivery_read(mem, 200, "text/plain", text, 4001, &out, &why), STATUS_CONFLICT);
 	ck_assert_str_eq(why, "too_long");
 	arena_destroy(mem);
 }
@@ -115,14 +124,14 @@ START_TEST(a_name_and_a_picture_that_fit_are_taken_and_others_left_out)
 {
 	struct arena *mem = arena_create();
 	struct delivery_answer out;
-	const char *why = NULL, *detail = NULL;
+	const char *why = NULL;
 	static const char good[] = "{\"text\":\"x\",\"username\":\"rain\",\"avatar\":\"https://example.org/a.png\"}";
 	static const char bad[] = "{\"text\":\"x\",\"username\":\"\",\"avatar\":\"http://example.org/a.png\"}";
 
-	ck_assert_int_eq(delivery_read(mem, 200, "application/json", good, strlen(good), &out, &why, &detail), STATUS_OK);
+	ck_assert_int_eq(delivery_read(mem, 200, "application/json", good, strlen(good), &out, &why), STATUS_OK);
 	ck_assert_str_eq(out.name, "rain");
 	ck_assert_str_eq(out.avatar, "https://example.org/a.png");
-	ck_assert_int_eq(delivery_read(mem, 200, "application/json", bad, strlen(bad), &out, &why, &detail), STATUS_OK);
+	ck_assert_int_eq(delivery_read(mem, 200, "application/json", bad, strlen(bad), &out, &why), STATUS_OK);
 	ck_assert_ptr_null(out.name);
 	ck_assert_ptr_null(out.avatar);
 	arena_destroy(mem);
@@ -130,5 +139,6 @@ START_TEST(a_name_and_a_picture_that_fit_are_taken_and_others_left_out)
 END_TEST
 
 TESTS("delivery_answer", pauses_double_up_to_an_hour_and_differ_a_little, every_place_in_a_url_is_filled_with_the_escaped_input,
-	a_signature_is_what_openssl_makes_of_it, an_answer_is_posted_or_asked_for_again_or_given_up, bytes_behind_a_nul_are_no_text,
+	a_signature_is_what_openssl_makes_of_it, an_answer_is_posted_or_asked_for_again_or_given_up,
+	what_was_given_up_can_be_told_to_people, bytes_behind_a_nul_are_no_text,
 	a_text_over_the_limit_is_given_up, a_name_and_a_picture_that_fit_are_taken_and_others_left_out)
