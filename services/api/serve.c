@@ -184,19 +184,18 @@ static enum status name_change(struct exchange *x)
 }
 
 /* The row of this request. Where a dialect does not tell "/x" from "/x/", a path without a row is tried as the other. */
-static enum status find_route(struct exchange *x)
+static enum status find_route(const struct mount *m, const struct http_request *rq, const char *path,
+	struct route_match *out_match, const char **out_allow)
 {
-	const struct mount *m = x->mount;
-	const char *method = x->rq->method;
-	size_t length = strlen(x->path);
+	size_t length = strlen(path);
 	enum status st =
-		router_match(m->routes, m->route_count, x->mem, method, x->path, &x->match, &x->allow);
+		router_match(m->routes, m->route_count, rq->mem, rq->method, path, out_match, out_allow);
 
 	if (st != STATUS_NO_ROUTE || !m->either_slash || length == 0)
 		return st;
-	const char *other = x->path[length - 1] == '/' ? arena_strndup(x->mem, x->path, length - 1)
-						       : arena_printf(x->mem, "%s/", x->path);
-	return router_match(m->routes, m->route_count, x->mem, method, other, &x->match, &x->allow);
+	const char *other = path[length - 1] == '/' ? arena_strndup(rq->mem, path, length - 1)
+						    : arena_printf(rq->mem, "%s/", path);
+	return router_match(m->routes, m->route_count, rq->mem, rq->method, other, out_match, out_allow);
 }
 
 /* What a browser asks before a page of another origin may call: answered for every path, since nothing is done. */
@@ -251,7 +250,7 @@ static enum status answer(struct exchange *x)
 		rs->code = 204;
 		return count_stranger(x, STATUS_OK);
 	}
-	enum status st = find_route(x);
+	enum status st = find_route(x->mount, x->rq, x->path, &x->match, &x->allow);
 	if (st != STATUS_OK) {
 		st = count_stranger(x, st);
 		if (st != STATUS_WRONG_METHOD || strcmp(x->rq->method, "OPTIONS") != 0)
@@ -300,8 +299,7 @@ bool serve_streams(void *arg, const struct http_request *rq)
 	struct route_match match = {0};
 	const struct mount *mount = mount_find(api->mounts, api->config, http_request_header(rq, "Host"), rq->path, &path);
 
-	return router_match(mount->routes, mount->route_count, rq->mem, rq->method, path, &match, &allow) == STATUS_OK &&
-	       match.route->cost == COST_UPLOAD;
+	return find_route(mount, rq, path, &match, &allow) == STATUS_OK && match.route->cost == COST_UPLOAD;
 }
 
 void serve_request(void *arg, const struct http_request *rq, struct http_response *rs)

@@ -1,4 +1,4 @@
-/* Parameters of crust: a body of either kind, and a query, from one input; asked for in every way there is. */
+/* Parameters of crust: a body of any of the three kinds, and a query, from one input; asked for in every way there is. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,7 +9,7 @@
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
 {
 	static const char *const types[] = {
-		"application/json", "application/x-www-form-urlencoded"};
+		"application/json", "application/x-www-form-urlencoded", "multipart/form-data; boundary=b"};
 	struct arena *mem = arena_create();
 	const char *text = arena_strndup(mem, (const char *)bytes, length);
 	const char *query = memchr(text, '\0', length) != NULL ? text + strlen(text) + 1 : "";

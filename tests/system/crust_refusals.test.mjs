@@ -58,6 +58,7 @@ const calls = [
   [`DELETE ${c}/members/{me}`, undefined, [noChannel, '', '']],
   [`PUT ${c}/members/{member}`, undefined, [noChannel, '', '']],
   [`POST ${c}/invite`, () => ({ userID: [people.member.id] }), [noChannel, no, '']],
+  [`POST ${c}/attach`, () => file(), [noChannel, '', '']],
   ['GET /commands/', undefined, ['', '', '']],
   [`POST ${c}/messages/`, () => ({ message: 'x' }), [noChannel, '', '']],
   [`POST ${c}/messages/command/shrug/exec`, () => ({ input: 'x' }), [noChannel, '', '']],
@@ -91,6 +92,12 @@ const calls = [
   ['DELETE /webhooks/{webhookID}', undefined, [noWebhook, no, '']],
 ];
 
+function file() {
+  const body = new FormData();
+  body.append('upload', new Blob(['x']), 'x.txt');
+  return body;
+}
+
 /** "": no error. */
 async function said(name, row, body, s) {
   const [method, template] = row.split(' ');
@@ -123,11 +130,15 @@ test('what needs no login asks for its own key', async () => {
   assert.equal(await text('DELETE', `/webhooks/${s.webhookID}/${'x'.repeat(43)}`), 'Invalid Webhook Token');
   assert.equal(await text('POST', `/webhooks/${s.webhookID}/${s.token}?content=x`), '');
   assert.equal(await text('DELETE', `/webhooks/${s.webhookID}/${s.token}`), '');
+  for (const path of ['/attachment/1/original/x', '/attachment/1/preview.jpg']) {
+    assert.equal(await text('GET', path), 'Unauthorized');
+    assert.equal(await text('GET', `${path}?sign=x&userID=u`), 'missing or invalid user ID');
+  }
 });
 
 test('every row of the reference is here', () => {
   const here = new Set(calls.map(([row]) => rowOf(row.split(' ')[0], row.split(' ')[1].replace('shrug', 'x'))));
   const keyed = ['GET /attachment/{attachmentID}/original/{name}', 'GET /attachment/{attachmentID}/preview.{ext}',
     'POST /webhooks/{webhookID}/{webhookToken}', 'DELETE /webhooks/{webhookID}/{webhookToken}'];
-  assert.deepEqual(rows.filter((row) => !here.has(row) && !keyed.includes(row) && !row.endsWith('/attach')), []);
+  assert.deepEqual(rows.filter((row) => !here.has(row) && !keyed.includes(row)), []);
 });

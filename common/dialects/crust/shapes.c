@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/base/clock.h"
+#include "common/events/attachments.h"
 
 /* ---- values */
 
@@ -224,6 +225,79 @@ void crust_member(struct json_writer *w, const pb_ChannelMemberView *member)
 	jw_object_end(w);
 }
 
+/* ---- attachments */
+
+/* As it stands in a path. */
+static const char *escaped(struct arena *mem, const char *text)
+{
+	static const char hex[] = "0123456789ABCDEF";
+	char *out = arena_alloc(mem, 3 * strlen(text) + 1), *to = out;
+
+	for (; *text != '\0'; text++) {
+		unsigned char c = (unsigned char)*text;
+		bool plain = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+			     strchr("-._~", c) != NULL;
+		if (plain) {
+			*to++ = (char)c;
+		} else {
+			*to++ = '%';
+			*to++ = hex[c >> 4];
+			*to++ = hex[c & 15];
+		}
+	}
+	return out;
+}
+
+static void file_object(struct json_writer *w, uint64_t bytes, const char *ext, const char *mime, uint32_t width,
+	uint32_t height, bool animated)
+{
+	jw_object(w);
+	jw_kv(w, u64, "size", bytes);
+	jw_kv(w, str, "ext", text_of(ext));
+	jw_kv(w, str, "mimetype", text_of(mime));
+	if (strncmp(text_of(mime), "image/", 6) == 0) {
+		jw_key(w, "image");
+		jw_object(w);
+		if (width != 0)
+			jw_kv(w, u64, "width", width);
+		if (height != 0)
+			jw_kv(w, u64, "height", height);
+		jw_kv(w, bool, "animated", animated);
+		jw_object_end(w);
+	}
+	jw_object_end(w);
+}
+
+void crust_attachment(struct json_writer *w, const pb_AttachmentView *a, uint64_t reader_id)
+{
+	const pb_PreviewView *p = &a->preview;
+	char sign[ATTACHMENT_SIGN_SIZE];
+
+	attachment_sign(a, reader_id, clock_wall_ms(), sign);
+	const char *query = arena_printf(w->mem, "?sign=%s&userID=%" PRIu64, sign, reader_id);
+	jw_object(w);
+	id_key(w, "attachmentID", a->id);
+	id_key(w, "userID", a->uploader_id);
+	jw_kv(w, str, "url",
+		arena_printf(w->mem, "/attachment/%" PRIu64 "/original/%s%s", a->id, escaped(w->mem, text_of(a->name)), query));
+	jw_kv(w, str, "previewUrl",
+		a->has_preview ? arena_printf(w->mem, "/attachment/%" PRIu64 "/preview.%s%s", a->id, text_of(p->ext), query)
+			       : query);
+	jw_key(w, "meta");
+	jw_object(w);
+	jw_key(w, "original");
+	file_object(w, a->bytes, a->ext, a->mime, a->width, a->height, a->animated);
+	if (a->has_preview) {
+		jw_key(w, "preview");
+		file_object(w, p->bytes, p->ext, p->mime, p->width, p->height, false);
+	}
+	jw_object_end(w);
+	jw_kv(w, str, "name", text_of(a->name));
+	jw_key(w, "createdAt");
+	crust_time(w, a->created_at_ms);
+	jw_object_end(w);
+}
+
 /* ---- messages */
 
 const char *crust_message_type(const pb_MessageView *message)
@@ -236,7 +310,9 @@ const char *crust_message_type(const pb_MessageView *message)
 	case MESSAGE_TEXT:
 		break;
 	}
-	return "";
+	if (message->attachments_count == 0 || text_of(message->content)[0] != '\0')
+		return "";
+	return strncmp(text_of(message->attachments[0].mime), "image/", 6) == 0 ? "inlineImage" : "attachment";
 }
 
 /* What people wrote, as opposed to what they did. */
@@ -335,7 +411,10 @@ static const char *system_text(struct arena *mem, const pb_MessageView *m)
 
 const char *crust_message_text(struct arena *mem, const pb_MessageView *message)
 {
-	return text_of(message->kind == MESSAGE_SYSTEM ? system_text(mem, message) : message->content);
+	const char *text = text_of(message->kind == MESSAGE_SYSTEM ? system_text(mem, message) : message->content);
+
+	/* A file without a word is called by its name. */
+	return text[0] == '\0' && message->attachments_count > 0 ? text_of(message->attachments[0].name) : text;
 }
 
 /* ---- a message */
@@ -361,6 +440,10 @@ void crust_message(struct json_writer *w, const pb_MessageView *message, const s
 	if (own->unread.count != 0) {
 		jw_key(w, "unread");
 		crust_unread(w, &own->unread);
+	}
+	if (message->attachments_count > 0) { /* there is one at most where this API's clients write */
+		jw_key(w, "att");
+		crust_attachment(w, &message->attachments[0], own->reader_id);
 	}
 	if (message->has_mentions)
 		ids_key(w, "mentions", message->mentions.user_ids, message->mentions.user_ids_count);

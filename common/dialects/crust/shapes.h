@@ -66,6 +66,9 @@ uint32_t crust_flag_from_word(const char *word);
 const char *crust_policy_word(uint32_t policy);
 bool crust_policy_from_word(const char *word, uint32_t *out_policy);
 
+/* With its URLs, relative to this API's base and signed for `reader_id` (0: for everybody); they end (common/events/attachments.h). */
+void crust_attachment(struct json_writer *w, const pb_AttachmentView *attachment, uint64_t reader_id);
+
 /* token: told by the call that made it, else NULL. */
 void crust_webhook(struct json_writer *w, const pb_WebhookView *webhook, const char *token);
 

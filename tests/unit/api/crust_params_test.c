@@ -7,6 +7,7 @@
 
 #define JSON      "application/json"
 #define FORM      "application/x-www-form-urlencoded"
+#define MULTIPART "multipart/form-data; boundary=\"b b\""
 
 static struct arena *mem;
 static struct crust_params p;
@@ -47,6 +48,15 @@ START_TEST(every_kind_of_body_says_the_same)
 		{JSON "; charset=utf-8", "{\"NAME\":\"a b\",\"Id\":7,\"LIST\":[\"x\",\"y\"],\"ids\":[1,\"2\"],\"yes\":\"Y\",\"n\":\"5\"}"},
 		{NULL, "{\"name\":\"a b\",\"id\":7,\"list\":[\"x\",\"y\"],\"ids\":[1,2],\"yes\":\"1\",\"n\":5,\"other\":{}}"},
 		{FORM, "name=a+b&id=7&list=x&list=y&ids%5B%5D=1&ids[]=2&yes=+T+&n=5"},
+		{MULTIPART, "--b b\r\nContent-Disposition: form-data; name=\"name\"\r\n\r\na b\r\n"
+			    "--b b\r\ncontent-disposition: form-data; name=\"id\"\r\n\r\n7\r\n"
+			    "--b b\r\nContent-Disposition: form-data; name=\"list\"\r\n\r\nx\r\n"
+			    "--b b\r\nContent-Disposition: form-data; name=\"list\"\r\n\r\ny\r\n"
+			    "--b b\r\nContent-Disposition: form-data; name=\"ids[]\"\r\n\r\n1\r\n"
+			    "--b b\r\nContent-Disposition: form-data; name=\"ids[]\"\r\n\r\n2\r\n"
+			    "--b b\r\nContent-Disposition: form-data; name=\"f\"; filename=\"f\"\r\n\r\nbytes\r\n"
+			    "--b b\r\nContent-Disposition: form-data; name=\"yes\"\r\n\r\nyes\r\n"
+			    "--b b\r\nContent-Disposition: form-data; name=\"n\"\r\n\r\n5\r\n--b b--\r\n"},
 	};
 
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -131,6 +141,8 @@ START_TEST(an_empty_body_says_nothing_and_a_wrong_one_is_an_error)
 		ck_assert_int_eq(crust_params_end(&p), STATUS_MALFORMED);
 		ck_assert_ptr_nonnull(p.detail);
 	}
+	read_as(MULTIPART, "--b b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1", "", CRUST_BODY);
+	ck_assert_int_eq(crust_params_end(&p), STATUS_MALFORMED);
 }
 END_TEST
 

@@ -111,6 +111,21 @@ static void w_illeism(struct json_writer *w)
 	crust_message(w, &illeism, &(struct crust_message_own){.reader_id = ALICE});
 }
 
+static void w_webhook(struct json_writer *w)
+{
+	crust_webhook(w,
+		&(pb_WebhookView){.id = MESSAGE,
+			.channel_id = CHANNEL,
+			.kind = WEBHOOK_OUTGOING,
+			.name = (char *)"pier",
+			.bot_id = BOB,
+			.owner_id = ALICE,
+			.trigger = (char *)"tide",
+			.url = (char *)"https://tides.example/?at=%s&b=1",
+			.created_at_ms = AT_MS},
+		"told once");
+}
+
 static void w_unread(struct json_writer *w)
 {
 	crust_unread(w, &(struct crust_unread){CHANNEL, ROOT, MESSAGE, 0, 4, 2});
@@ -156,6 +171,7 @@ static const struct {
 	{"message_of_another", w_message_of_another},
 	{"reply", w_reply},
 	{"illeism", w_illeism},
+	{"webhook", w_webhook},
 	{"unread", w_unread},
 	{"member", w_member},
 	{"command", w_command},
@@ -195,6 +211,48 @@ START_TEST(each_object_looks_like_its_golden_file)
 	ck_assert_uint_gt(n, 0);
 	golden[n - 1] = '\0'; /* its newline */
 	ck_assert_str_eq(text, golden);
+	arena_destroy(mem);
+}
+END_TEST
+
+/* What depends on the time of signing is in its URLs alone. */
+START_TEST(a_message_with_a_file_alone_is_called_by_its_name)
+{
+	struct arena *mem = arena_create();
+	pb_AttachmentView picture = {.id = 7,
+		.uploader_id = ALICE,
+		.name = (char *)"the boat.png",
+		.bytes = 9,
+		.mime = (char *)"image/png",
+		.ext = (char *)"png",
+		.width = 2,
+		.height = 1,
+		.has_preview = true,
+		.preview = {.bytes = 3, .mime = (char *)"image/jpeg", .ext = (char *)"jpg", .width = 2, .height = 1},
+		.created_at_ms = AT_MS};
+	pb_MessageView m = {.id = MESSAGE, .kind = MESSAGE_TEXT, .content = (char *)"", .attachments_count = 1, .attachments = &picture};
+	struct json_writer w;
+	size_t length = 0;
+
+	ck_assert_str_eq(crust_message_type(&m), "inlineImage");
+	ck_assert_str_eq(crust_message_text(mem, &m), "the boat.png");
+	picture.mime = (char *)"application/pdf";
+	ck_assert_str_eq(crust_message_type(&m), "attachment");
+	m.content = (char *)"with a word";
+	ck_assert_str_eq(crust_message_type(&m), "");
+	ck_assert_str_eq(crust_message_text(mem, &m), "with a word");
+	picture.mime = (char *)"image/png";
+	crust_begin(&w, mem, 0);
+	crust_attachment(&w, &picture, BOB);
+	ck_assert_str_eq(jw_end(&w, &length),
+		"{\"attachmentID\":\"7\",\"userID\":\"28772997619311\","
+		"\"url\":\"/attachment/7/original/the%20boat.png?sign=\\u0026userID=46365183663727\","
+		"\"previewUrl\":\"/attachment/7/preview.jpg?sign=\\u0026userID=46365183663727\","
+		"\"meta\":{\"original\":{\"size\":9,\"ext\":\"png\",\"mimetype\":\"image/png\","
+		"\"image\":{\"width\":2,\"height\":1,\"animated\":false}},"
+		"\"preview\":{\"size\":3,\"ext\":\"jpg\",\"mimetype\":\"image/jpeg\","
+		"\"image\":{\"width\":2,\"height\":1,\"animated\":false}}},"
+		"\"name\":\"the boat.png\",\"createdAt\":\"2025-01-15T10:30:00Z\"}");
 	arena_destroy(mem);
 }
 END_TEST
@@ -262,6 +320,7 @@ int main(void)
 	tcase_set_timeout(tcase, TEST_TIMEOUT_S);
 	tcase_add_loop_test(tcase, each_object_looks_like_its_golden_file, 0, (int)(sizeof objects / sizeof *objects));
 	tcase_add_loop_test(tcase, lines_of_the_system_are_told_in_words, 0, (int)(sizeof lines / sizeof *lines));
+	tcase_add_test(tcase, a_message_with_a_file_alone_is_called_by_its_name);
 	tcase_add_test(tcase, words_of_flags_and_policies_read_back);
 	suite_add_tcase(suite, tcase);
 	SRunner *runner = srunner_create(suite);

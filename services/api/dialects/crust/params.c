@@ -5,6 +5,7 @@
 #include <strings.h>
 
 #include "common/base/text.h"
+#include "common/http/multipart.h"
 #include "services/api/exchange.h"
 #include "services/api/serve.h"
 
@@ -41,6 +42,61 @@ static void read_form(struct crust_params *p, const struct http_request *rq)
 	http_query_each(&form, add, p);
 }
 
+struct rest {
+	const char *bytes;
+	size_t length;
+};
+
+/* Of a body that is there as a whole. */
+static enum status read_rest(void *arg, void *bytes, size_t most, size_t *out_n)
+{
+	struct rest *rest = arg;
+
+	*out_n = rest->length < most ? rest->length : most;
+	memcpy(bytes, rest->bytes, *out_n);
+	rest->bytes += *out_n;
+	rest->length -= *out_n;
+	return STATUS_OK;
+}
+
+/* The text of a part, or NULL when it is none. */
+static const char *part_text(struct crust_params *p, struct multipart *m)
+{
+	char *text = NULL;
+	size_t length = 0, n = 0;
+	char bytes[1024];
+	enum status st;
+
+	while ((st = multipart_read(m, bytes, sizeof bytes, &n)) == STATUS_OK && n > 0) {
+		text = arena_grow(p->mem, text, length, length + n + 1);
+		memcpy(text + length, bytes, n);
+		length += n;
+	}
+	if (st != STATUS_OK)
+		fail(p, "the multipart body is broken");
+	if (text == NULL)
+		return "";
+	text[length] = '\0';
+	return text_is_utf8(text, length) ? text : NULL;
+}
+
+/* Files among the parts are passed over: no call takes one this way. */
+static void read_parts(struct crust_params *p, const struct http_request *rq)
+{
+	struct rest rest = {rq->body, rq->body_length};
+	struct multipart *m = ARENA_NEW(rq->mem, struct multipart);
+	struct multipart_part part;
+
+	enum status st = multipart_begin(m, http_request_header(rq, "Content-Type"), read_rest, &rest);
+	while (st == STATUS_OK && (st = multipart_next(m, rq->mem, &part)) == STATUS_OK) {
+		const char *text = part.filename == NULL ? part_text(p, m) : NULL;
+		if (text != NULL)
+			add(p, part.name, text);
+	}
+	if (st != STATUS_NOT_FOUND)
+		fail(p, "the multipart body is broken");
+}
+
 static void read_json(struct crust_params *p, const struct http_request *rq)
 {
 	struct json_reader r;
@@ -63,6 +119,9 @@ void crust_params_begin(struct crust_params *p, const struct http_request *rq, e
 			break;
 		case BODY_FORM:
 			read_form(p, rq);
+			break;
+		case BODY_MULTIPART:
+			read_parts(p, rq);
 			break;
 		default:
 			break;

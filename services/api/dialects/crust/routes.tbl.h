@@ -5,6 +5,10 @@
  *    method    path                                                         auth     scope     cost   handler */
 ROUTE("POST",   "/activity/",                                                SESSION, WRITE,    WRITE, activity_send)
 
+ROUTE("POST",   "/channels/{channel}/attach",                                SESSION, WRITE,    UPLOAD, attachments_create)
+ROUTE("GET",    "/attachment/{attachment}/original/{name}",                  SIGNED,  NONE,     READ,  attachments_original)
+ROUTE("GET",    "/attachment/{attachment}/preview.{ext}",                    SIGNED,  NONE,     READ,  attachments_preview)
+
 ROUTE("GET",    "/channels/",                                                SESSION, READ,     READ,  channels_list)
 ROUTE("POST",   "/channels/",                                                SESSION, CHANNELS, WRITE, channels_create)
 ROUTE("GET",    "/channels/{channel}",                                       SESSION, READ,     READ,  channels_get)
