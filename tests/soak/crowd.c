@@ -35,6 +35,8 @@ struct socket {
 	struct crowd_group *group;
 	size_t cursor;
 	uint64_t position;
+	uint64_t connected; /* how often */
+	uint64_t begun; /* where it began: what is not above was never its own, also when no other socket has got it yet */
 	int64_t until_ms; /* WAITING: when to connect; then: when to give up; READY: 0 */
 	int64_t again_ms; /* of a busy subscription, 0: none */
 	int fd;
@@ -139,6 +141,7 @@ static void dial(struct socket *s)
 	}
 	struct epoll_event event = {.events = EPOLLIN | EPOLLOUT, .data.ptr = s};
 	epoll_ctl(crowd.epoll, EPOLL_CTL_ADD, s->fd, &event);
+	s->connected++;
 	set_state(s, CONNECTING, STEP_MS);
 }
 
@@ -200,6 +203,12 @@ static void fault(struct socket *s, uint64_t *count, const char *what, const cha
 		fprintf(stderr, "crowd: %s (%s, state %d): %.*s\n", what, s->group->topic, s->state, (int)(length > 400 ? 400 : length), text);
 }
 
+static void begin_at(struct socket *s, uint64_t seq)
+{
+	s->begun = seq;
+	s->cursor = crowd_after(s->group, seq);
+}
+
 static void subscribed(struct socket *s, const char *text, size_t length)
 {
 	static const char generation[] = "\"generation\":\"", yes[] = "\"recovered\":true";
@@ -216,16 +225,31 @@ static void subscribed(struct socket *s, const char *text, size_t length)
 	snprintf(crowd.generation, sizeof crowd.generation, "%.*s", (int)strcspn(at, "\""), at);
 	snprintf(s->group->stream, sizeof s->group->stream, "%.*s", (int)name_length, name);
 	if (!s->has_position) {
-		s->cursor = crowd_after(s->group, seq);
+		begin_at(s, seq);
 	} else if (memmem(text, length, yes, sizeof yes - 1) == NULL) {
 		fault(s, &crowd.faults.not_recovered, "not recovered", text, length);
-		s->cursor = crowd_after(s->group, seq);
+		begin_at(s, seq);
 	} else {
 		crowd.recovered++;
 	}
 	s->position = seq;
 	s->has_position = true;
 	set_state(s, READY, 0);
+}
+
+/* What was posted before it began and reached the others after that. */
+static void pass_over(struct socket *s)
+{
+	size_t begun = crowd_after(s->group, s->begun);
+
+	if (s->cursor < begun)
+		s->cursor = begun;
+}
+
+static bool is_behind(struct socket *s)
+{
+	pass_over(s);
+	return s->cursor < s->group->count;
 }
 
 static void event(struct socket *s, const char *text, size_t length)
@@ -241,7 +265,10 @@ static void event(struct socket *s, const char *text, size_t length)
 		s->position = seq > s->position ? seq : s->position;
 		return;
 	}
-	crowd_check(s->group, &s->cursor, seq, text, length, &crowd.faults);
+	pass_over(s);
+	if (!crowd_check(s->group, &s->cursor, seq, text, length, &crowd.faults))
+		fprintf(stderr, "crowd: that socket began at %llu, was told of %llu, is connection %llu%s\n", (unsigned long long)s->begun,
+			(unsigned long long)s->position, (unsigned long long)s->connected, s->global ? ", looks at all teams" : "");
 	s->position = seq > s->position ? seq : s->position;
 	crowd.deliveries++;
 }
@@ -534,7 +561,7 @@ static bool settled(const uint64_t *wanted)
 		if (crowd.groups[g].messages < wanted[g])
 			return false;
 	for (size_t i = 0; i < crowd.count; i++)
-		if (crowd.sockets[i].state != READY || crowd.sockets[i].cursor < crowd.sockets[i].group->count)
+		if (crowd.sockets[i].state != READY || is_behind(&crowd.sockets[i]))
 			return false;
 	return true;
 }
@@ -565,7 +592,7 @@ static void print(bool whole, FILE *out)
 	uint64_t unready = crowd.count - crowd.ready, behind = 0;
 
 	for (size_t i = 0; i < crowd.count; i++)
-		behind += crowd.sockets[i].cursor < crowd.sockets[i].group->count;
+		behind += is_behind(&crowd.sockets[i]);
 #define FIELD(name, value) fprintf(out, "\"" name "\":%llu,", (unsigned long long)(value))
 	fputc('{', out);
 	FIELD("sockets", crowd.count);

@@ -43,8 +43,8 @@ struct crowd_faults {
 
 /* The first entry after a position: where a socket that is live from there begins. */
 size_t crowd_after(const struct crowd_group *group, uint64_t seq);
-/* One event of the group's stream, for a socket whose next entry is *cursor. */
-void crowd_check(struct crowd_group *group, size_t *cursor, uint64_t seq, const char *text, size_t length, struct crowd_faults *faults);
+/* One event of the group's stream, for a socket whose next entry is *cursor. False: a fault, which was counted and told. */
+bool crowd_check(struct crowd_group *group, size_t *cursor, uint64_t seq, const char *text, size_t length, struct crowd_faults *faults);
 
 /* ---- what is in a frame. Text is the server's own JSON: keys are looked for, not parsed. */
 bool crowd_type_is(const char *text, size_t length, const char *type);

@@ -30,14 +30,15 @@ size_t crowd_after(const struct crowd_group *group, uint64_t seq)
 	return low;
 }
 
-static void complain(uint64_t *count, const char *what, const struct crowd_group *group, uint64_t seq, const char *text, size_t length)
+/* expected: what is next in the ledger. */
+static void complain(uint64_t *count, const char *what, const struct crowd_group *group, uint64_t seq, uint64_t expected, const char *text, size_t length)
 {
 	static unsigned said;
 
 	(*count)++;
 	if (said++ < 10)
-		fprintf(stderr, "crowd: %s: %s, seq %llu: %.*s\n", what, group->topic, (unsigned long long)seq,
-			(int)(length > 400 ? 400 : length), text);
+		fprintf(stderr, "crowd: %s: %s, seq %llu instead of %llu: %.*s\n", what, group->topic, (unsigned long long)seq,
+			(unsigned long long)expected, (int)(length > 400 ? 400 : length), text);
 }
 
 static void enter(struct crowd_group *group, uint64_t seq, const char *text, size_t length)
@@ -53,32 +54,34 @@ static void enter(struct crowd_group *group, uint64_t seq, const char *text, siz
 	group->messages += message;
 }
 
-void crowd_check(struct crowd_group *group, size_t *cursor, uint64_t seq, const char *text, size_t length, struct crowd_faults *faults)
+bool crowd_check(struct crowd_group *group, size_t *cursor, uint64_t seq, const char *text, size_t length, struct crowd_faults *faults)
 {
 	uint64_t last = *cursor > 0 ? group->entries[*cursor - 1].seq : 0;
 
 	if (seq <= last) {
 		size_t i = crowd_after(group, seq);
 		bool known = i > 0 && group->entries[i - 1].seq == seq;
-		complain(known ? &faults->doubled : &faults->reordered, known ? "doubled" : "reordered", group, seq, text, length);
-		return;
+		complain(known ? &faults->doubled : &faults->reordered, known ? "doubled" : "reordered", group, seq, last, text, length);
+		return false;
 	}
 	if (*cursor == group->count) {
 		enter(group, seq, text, length);
 		++*cursor;
-		return;
+		return true;
 	}
 	const struct crowd_entry *next = &group->entries[*cursor];
 	if (next->seq == seq) {
-		if (next->hash != hash_of(text, length))
-			complain(&faults->corrupt, "other bytes than somebody else got", group, seq, text, length);
+		bool same = next->hash == hash_of(text, length);
+		if (!same)
+			complain(&faults->corrupt, "other bytes than somebody else got", group, seq, seq, text, length);
 		++*cursor;
-		return;
+		return same;
 	}
 	/* Either this socket lacks what lies between, or the others lack this one. */
-	complain(&faults->lost, seq > next->seq ? "lost before this" : "nobody else got this", group, seq, text, length);
+	complain(&faults->lost, seq > next->seq ? "lost before this" : "nobody else got this", group, seq, next->seq, text, length);
 	if (seq > next->seq)
 		*cursor = crowd_after(group, seq);
+	return false;
 }
 
 /* ---- frames */
