@@ -316,7 +316,7 @@ START_TEST(a_bots_profile_is_changed_by_its_owner)
 	ck_assert_str_eq(own.view.display_name, "Robot");
 	ck_assert_int_eq(events_of(w.fx, EVENT_KIND_account_updated), 1);
 	ck_assert_int_eq(
-		pg_number(w.fx->url, "SELECT count(*) FROM auth.accounts WHERE display_name IS NOT NULL"), 1);
+		pg_number(w.fx->url, "SELECT count(*) FROM auth.accounts WHERE display_name IS NOT NULL AND NOT system"), 1);
 	fixture_destroy(w.fx);
 }
 END_TEST
