@@ -41,6 +41,8 @@ const char *fetch_end_word(enum fetch_end end)
 		return "timeout";
 	case FETCH_TOO_LARGE:
 		return "too_large";
+	case FETCH_STOPPED:
+		return "stopped";
 	}
 	return "?";
 }
@@ -186,6 +188,14 @@ static size_t receive(char *bytes, size_t size, size_t count, void *arg)
 	return n;
 }
 
+/* libcurl asks at least once a second. Not 0: it ends. */
+static int progress(void *arg, curl_off_t down_total, curl_off_t down, curl_off_t up_total, curl_off_t up)
+{
+	const struct fetching *f = arg;
+
+	return f->request->stop != NULL && atomic_load(f->request->stop);
+}
+
 static enum fetch_end end_of(const struct fetching *f, CURLcode code)
 {
 	if (code == CURLE_OK)
@@ -194,6 +204,8 @@ static enum fetch_end end_of(const struct fetching *f, CURLcode code)
 		return FETCH_TOO_LARGE;
 	if (f->refused)
 		return FETCH_REFUSED;
+	if (code == CURLE_ABORTED_BY_CALLBACK)
+		return FETCH_STOPPED;
 	if (code == CURLE_OPERATION_TIMEDOUT)
 		return FETCH_TIMEOUT;
 	if (code == CURLE_URL_MALFORMAT) /* an unsupported protocol is an answer that is no HTTP */
@@ -235,6 +247,9 @@ static bool configure(CURL *curl, struct fetching *f, CURLU *url, struct curl_sl
 	SET(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)rq->answer_most);
 	SET(CURLOPT_WRITEFUNCTION, receive);
 	SET(CURLOPT_WRITEDATA, f);
+	SET(CURLOPT_NOPROGRESS, 0L);
+	SET(CURLOPT_XFERINFOFUNCTION, progress);
+	SET(CURLOPT_XFERINFODATA, f);
 	SET(CURLOPT_POST, 1L);
 	SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)rq->body_length);
 	SET(CURLOPT_POSTFIELDS, rq->body);

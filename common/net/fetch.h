@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -34,6 +35,7 @@ struct fetch_request {
 	size_t answer_most;         /* bytes of the answer's body */
 	const struct network *allowed; /* beside the public net */
 	size_t allowed_count;
+	const atomic_bool *stop; /* or NULL; becomes true: the request is given up within a second */
 };
 
 /* How it went; the word is for logs and rows. */
@@ -45,6 +47,7 @@ enum fetch_end {
 	FETCH_UNREACHABLE, /* nobody answers there, TLS failed, or the answer broke off */
 	FETCH_TIMEOUT,
 	FETCH_TOO_LARGE,
+	FETCH_STOPPED,
 };
 const char *fetch_end_word(enum fetch_end end);
 

@@ -27,7 +27,7 @@ struct deliveries {
 	size_t allowed_count;
 	pthread_mutex_t lock;
 	pthread_cond_t work, tick;
-	bool stopping;
+	atomic_bool stopping;
 	unsigned wanted; /* threads that are to look */
 	struct waiter *waiters;
 	pthread_t clock_thread, *threads;
@@ -196,6 +196,7 @@ static void *delivery_thread(void *arg)
 			.mem = mem,
 			.allowed = d->allowed,
 			.allowed_count = d->allowed_count,
+			.stop = &d->stopping,
 			.tell = tell_of,
 			.arg = d};
 		if (db_up(d->service->db) && delivery_claim(t, &found) == STATUS_OK && found) {

@@ -21,7 +21,7 @@
 struct deliveries;
 /* STATUS_FIELD_INVALID: GUILDHALL_WEBHOOK_ALLOW is no list of networks (logged). */
 enum status deliveries_start(struct service *s, struct deliveries **out_deliveries);
-/* Lets the tries that are under way end; what waits, waits for another copy. NULL is fine, as for destroy, which comes when no call is
+/* Nobody who is being asked is waited for: he is asked again; what waits, waits for another copy. NULL is fine, as for destroy, which comes when no call is
  * served any more. */
 void deliveries_stop(struct deliveries *d);
 void deliveries_destroy(struct deliveries *d);

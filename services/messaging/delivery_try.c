@@ -200,7 +200,8 @@ static enum fetch_end ask(struct delivery_try *t, struct fetch_answer *out)
 			.timeout_ms = (int)t->service->config->webhook_timeout_ms,
 			.answer_most = DELIVERY_ANSWER_MAX,
 			.allowed = t->allowed,
-			.allowed_count = t->allowed_count},
+			.allowed_count = t->allowed_count,
+			.stop = t->stop},
 		out);
 }
 
@@ -240,6 +241,7 @@ void delivery_attempt(struct delivery_try *t)
 	case FETCH_NO_NAME:
 	case FETCH_UNREACHABLE:
 	case FETCH_TIMEOUT:
+	case FETCH_STOPPED:
 		try_later(t, fetch_end_word(end), 0);
 		break;
 	case FETCH_BAD_URL:

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <semaphore.h>
+#include <stdatomic.h>
 
 #include "common/http/address.h"
 #include "services/messaging/deliveries.h"
@@ -18,6 +19,7 @@ struct delivery_try {
 	struct arena *mem;
 	const struct network *allowed; /* beside the public net */
 	size_t allowed_count;
+	const atomic_bool *stop; /* becomes true: whoever is asked is not waited for */
 	void (*tell)(void *arg, uint64_t id, const struct delivery_end *end); /* once it is written down */
 	void *arg;
 	/* -- claimed */

@@ -120,5 +120,32 @@ START_TEST(what_a_dead_copy_was_asked_for_is_taken_when_its_lease_ends_and_its_p
 }
 END_TEST
 
-TESTS("deliveries", what_waits_is_asked_once_and_posted_once_by_whichever_copy_is_free, what_fails_is_given_up_after_so_many_tries,
+START_TEST(who_stops_waits_for_no_receiver_and_leaves_the_delivery_to_others)
+{
+	struct queue *q = calloc(1, sizeof *q);
+	int64_t until = clock_mono_ms() + PATIENCE_MS;
+
+	queue_begin(q, NULL); /* never answers */
+	q->fx.config.webhook_timeout_ms = 30000;
+	say(q, 1);
+	queue_start(q);
+	while (q->receiver.asked == 0 && clock_mono_ms() < until)
+		nanosleep(&(struct timespec){.tv_nsec = 10000000}, NULL);
+	ck_assert_int_eq(q->receiver.asked, 1);
+	for (int i = 0; i < 2; i++)
+		deliveries_stop(q->copies[i]);
+	ck_assert_int_eq(number(&q->fx,
+				 "SELECT count(*) FROM messaging.webhook_deliveries WHERE state = 1 AND why = 'stopped' AND running_until IS NULL"),
+		1);
+	q->receiver.answer = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nlater";
+	for (int i = 0; i < 2; i++)
+		deliveries_destroy(q->copies[i]);
+	queue_start(q);
+	await_state(q, 2, 1);
+	queue_end(q);
+	free(q);
+}
+END_TEST
+
+TESTS("deliveries", who_stops_waits_for_no_receiver_and_leaves_the_delivery_to_others, what_waits_is_asked_once_and_posted_once_by_whichever_copy_is_free, what_fails_is_given_up_after_so_many_tries,
 	what_a_dead_copy_was_asked_for_is_taken_when_its_lease_ends_and_its_post_is_not_doubled)

@@ -139,6 +139,29 @@ START_TEST(who_does_not_answer_is_not_waited_for_and_who_breaks_off_is_not_belie
 }
 END_TEST
 
+START_TEST(a_request_that_is_stopped_ends)
+{
+	atomic_bool stop = true;
+	struct fetch_answer got;
+	struct world w;
+
+	begin(&w, NULL, "127.0.0.1");
+	ck_assert_int_eq(fetch_post(w.mem,
+				 &(struct fetch_request){.url = arena_printf(w.mem, "http://127.0.0.1:%d/", w.receiver.port),
+					 .content_type = "text/plain",
+					 .body = "x",
+					 .body_length = 1,
+					 .timeout_ms = PATIENCE_MS,
+					 .answer_most = 100,
+					 .allowed = w.allowed,
+					 .allowed_count = w.allowed_count,
+					 .stop = &stop},
+				 &got),
+		FETCH_STOPPED);
+	end(&w);
+}
+END_TEST
+
 START_TEST(the_environment_names_no_proxy)
 {
 	struct fetch_answer got;
@@ -182,4 +205,4 @@ END_TEST
 TESTS("fetch", what_is_posted_arrives_and_what_is_answered_comes_back, nobody_is_asked_who_may_not_be_called_however_he_is_spelled,
 	a_name_is_called_at_the_address_that_it_was_checked_with, a_redirect_is_an_answer_and_is_not_followed,
 	an_answer_is_bounded_whether_it_says_its_length_or_not, who_does_not_answer_is_not_waited_for_and_who_breaks_off_is_not_believed,
-	the_environment_names_no_proxy, a_url_is_http_with_a_host_and_nothing_secret_or_open_before_the_path, text_in_a_query_is_escaped)
+	a_request_that_is_stopped_ends, the_environment_names_no_proxy, a_url_is_http_with_a_host_and_nothing_secret_or_open_before_the_path, text_in_a_query_is_escaped)
