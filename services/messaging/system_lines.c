@@ -289,14 +289,22 @@ static enum status commit(struct service *service, struct arena *mem, struct sli
 	return committer_run(service->committer, mem, &op, &result);
 }
 
-static enum status finish(struct service *service, struct arena *mem, struct slice *s)
+static enum status try_once(struct service *service, struct arena *mem, struct slice *s)
 {
 	enum status st = s->line_count > 0 ? judge(service, mem, s) : STATUS_OK;
 
 	for (size_t i = 0; i < s->line_count && st == STATUS_OK; i++)
 		st = service_next_id(service, &s->ids[i]);
-	if (st == STATUS_OK)
-		st = commit(service, mem, s);
+	return st == STATUS_OK ? commit(service, mem, s) : st;
+}
+
+static enum status finish(struct service *service, struct arena *mem, struct slice *s)
+{
+	enum status st = try_once(service, mem, s);
+
+	/* What a line tells of is often a change of rights, and others follow it. */
+	for (int tries = 0; st == STATUS_STALE && tries < JUDGE_TRIES; tries++)
+		st = try_once(service, mem, s);
 	if (st != STATUS_NOT_FOUND || s->line_count == 0)
 		return st;
 	s->line_count = 0; /* the channel, or its stream, is no more */

@@ -1,6 +1,8 @@
 /* History and text as crust asks for them: which messages, in which order, and in whose channels. */
 #include "tests/unit/messaging/fixture.h"
 
+#include <inttypes.h>
+
 #include "services/messaging/views.h"
 
 static pb_FindMessagesReply page;
@@ -102,6 +104,36 @@ START_TEST(every_condition_narrows_it)
 }
 END_TEST
 
+START_TEST(a_message_that_is_one_file_is_found_by_what_the_file_is)
+{
+	struct fixture fx;
+	uint32_t image = MEDIA_IMAGE, other = MEDIA_ATTACHMENT;
+
+	fixture_create(&fx);
+	uint64_t channel = made_channel(&fx, false);
+	const char *names[] = {"a.png", "b.txt", "said"};
+	uint64_t ids[3];
+	for (int i = 0; i < 3; i++)
+		ids[i] = posted(&fx, channel, names[i], 0).id;
+	pg_exec(fx.url, "INSERT INTO messaging.file_contents VALUES ('x', 1)");
+	const char *files[][3] = {{"0", "a.png", "image/png"}, {"1", "b.txt", "text/plain"}, {"2", "c.png", "image/png"}};
+	for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+		pg_exec(fx.url, arena_printf(fx.mem,
+					"INSERT INTO messaging.attachments (id, channel_id, uploader_id, message_id, name, bytes, mime, ext, sha256, key,"
+					" created_at_ms) VALUES (%zu, %" PRIu64 ", 5, %" PRIu64 ", '%s', 1, '%s', '', 'x', 'k', 1)",
+					i + 1, channel, ids[files[i][0][0] - '0'], files[i][1], files[i][2]));
+	pg_exec(fx.url, "UPDATE messaging.messages SET attachments = ''");
+	pg_exec(fx.url, "UPDATE messaging.messages SET content = '' WHERE content <> 'said'");
+	ck_assert_int_eq(FIND(&fx, .media_count = 1, .media = &image), STATUS_OK);
+	ck_assert_uint_eq(page.messages_count, 1); /* not what has text of its own */
+	ck_assert_uint_eq(page.messages[0].id, ids[0]);
+	ck_assert_int_eq(FIND(&fx, .media_count = 1, .media = &other), STATUS_OK);
+	ck_assert_uint_eq(page.messages_count, 1);
+	ck_assert_uint_eq(page.messages[0].id, ids[1]);
+	fixture_destroy(&fx);
+}
+END_TEST
+
 START_TEST(only_what_may_be_read_is_found)
 {
 	struct fixture fx;
@@ -151,4 +183,4 @@ START_TEST(ones_threads_are_those_one_began_or_answered)
 END_TEST
 
 TESTS("find", the_main_stream_comes_newest_first_and_from_a_place_on_oldest_first, several_channels_are_one_list_by_id,
-	every_condition_narrows_it, only_what_may_be_read_is_found, ones_threads_are_those_one_began_or_answered)
+	every_condition_narrows_it, a_message_that_is_one_file_is_found_by_what_the_file_is, only_what_may_be_read_is_found, ones_threads_are_those_one_began_or_answered)
