@@ -11,17 +11,12 @@ struct update {
 	pb_ChannelReply *reply;
 };
 
-/* What takes more than to update it: a policy the right to give rights; to be of another type, as crust has it, the right to make such
- * a channel. The second is house's and the others' to leave to whoever may update. */
+/* To be of another type, as crust has it, takes the right to make such a channel besides; other dialects leave that to whoever may
+ * update it. */
 static enum status update_allowed(struct change *c)
 {
 	const struct update *u = (const struct update *)c;
 
-	if (u->rq->has_policy) {
-		enum status st = rights_need(&c->rights, PERMISSION_manage_roles, &c->no.why);
-		if (st != STATUS_OK)
-			return st;
-	}
 	if (u->rq->type_needs_right && u->rq->has_private && u->rq->private != c->rights.channel_private &&
 		!bits_has(c->rights.bits, PERMISSION_manage_channels)) {
 		enum status st = rights_need(&c->rights,
@@ -107,7 +102,18 @@ static const char *update_unfit(const pb_UpdateChannelRequest *rq, const pb_Chan
 	if (view->team_id != 0)
 		return rq->name != NULL && *rq->name == '\0' ? "name" : NULL;
 	return rq->has_private ? "private" : rq->has_slow_mode_s ? "slow_mode_s" : rq->has_position ? "position" :
-	       rq->has_policy ? "policy" : NULL;
+	       rq->has_policy && rq->policy != POLICY_NONE ? "policy" : NULL;
+}
+
+/* A client may send the policy that there is with everything else; another one takes the right to give rights. */
+static enum status policy_allowed(struct log_tx *tx, const struct update *u, const pb_ChannelView *view)
+{
+	const char *why = NULL;
+
+	if (!u->rq->has_policy || u->rq->policy == view->policy)
+		return STATUS_OK;
+	enum status st = rights_need(&u->change.rights, PERMISSION_manage_roles, &why);
+	return st == STATUS_OK ? st : guard_refuse(tx, st, why, NULL);
 }
 
 static enum status update_work(struct log_tx *tx, void *arg)
@@ -125,6 +131,9 @@ static enum status update_work(struct log_tx *tx, void *arg)
 	const char *unfit = update_unfit(u->rq, view);
 	if (unfit != NULL)
 		return guard_refuse(tx, STATUS_FIELD_INVALID, NULL, unfit);
+	st = policy_allowed(tx, u, view);
+	if (st != STATUS_OK)
+		return st;
 	u->reply->has_channel = true;
 	const char *old_name = view->name, *old_topic = view->topic;
 	bool was_private = view->private;

@@ -113,6 +113,11 @@ describe('channels', () => {
     assert.deepEqual([changed.name, changed.topic, changed.type, changed.createdAt], [`${made.name}!`, 'boats', 'private', made.createdAt]);
     const kept = await ann.api.channelUpdate({ channelID: made.channelID, topic: 'fish' });
     assert.deepEqual([kept.name, kept.topic, kept.type], [`${made.name}!`, 'fish', 'private']);
+    const own = await newChannel(bob);
+    const all_ = { channelID: own.channelID, name: own.name, topic: 'nets', type: 'public' }; // as the web page sends it
+    assert.equal((await bob.api.channelUpdate({ ...all_, membershipPolicy: '' })).topic, 'nets');
+    assert.equal(await refusal(bob.api.channelUpdate({ ...all_, membershipPolicy: 'featured' })), 'messaging.service.NoGrantPermissions');
+    assert.equal((await ann.api.channelUpdate({ ...all_, membershipPolicy: 'featured' })).membershipPolicy, 'featured');
   });
 
   test('want a type and a name within bounds', async () => {

@@ -32,6 +32,7 @@ ERROR(BLOCKED,           ANY,         NULL,          NULL,          "messaging.s
 ERROR(ARCHIVED,          ANY,         NULL,          NULL,          "messaging.service.NoPermissions")
 ERROR(CONFLICT,          ANY,         "direct",      NULL,          "adding members to a group is not currently supported")
 ERROR(FIELD_INVALID,     ANY,         NULL,          "emoji",       "invalid reaction")
+ERROR(FIELD_INVALID,     CHANNEL,     NULL,          "private",     "invalid channel type")
 ERROR(FIELD_INVALID,     ROLE,        NULL,          "rules",       NULL)
 ERROR(NOT_IMPLEMENTED,   ANY,         NULL,          NULL,          "Not implemented")
 ERROR(BUSY,              ANY,         NULL,          NULL,          "the service is busy, try again")
