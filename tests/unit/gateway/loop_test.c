@@ -114,6 +114,21 @@ static void port_ask_presence(void *arg, uint64_t question, const struct client 
 	busy(arg, question);
 }
 
+static void port_ask_slots(void *arg, uint64_t question, const uint64_t *channels, size_t channel_count, const uint64_t *users, size_t user_count)
+{
+	busy(arg, question);
+}
+
+static void port_ask_unread(void *arg, uint64_t question, const struct client *by)
+{
+	busy(arg, question);
+}
+
+static void port_ask_act(void *arg, uint64_t question, const struct client *by, enum act act, const void *request)
+{
+	busy(arg, question);
+}
+
 static void port_presence_changed(void *arg, const struct client *client, const pb_TeamIdsOf *places)
 {
 }
@@ -140,6 +155,9 @@ static const struct hub_ports ports = {
 	port_ask_events,
 	port_ask_typing,
 	port_ask_presence,
+	port_ask_slots,
+	port_ask_unread,
+	port_ask_act,
 	port_presence_changed,
 	port_presence_changed,
 	port_presence_closed,
