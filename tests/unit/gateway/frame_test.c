@@ -417,6 +417,33 @@ START_TEST(a_long_reason_is_cut_at_a_character)
 }
 END_TEST
 
+START_TEST(several_texts_of_one_event_are_frames_one_after_the_other_and_never_compressed)
+{
+	struct arena *mem = arena_create();
+	struct texts texts = texts_begin(mem);
+	char *longer = arena_alloc(mem, 301);
+	memset(longer, 'x', 300);
+	texts_add(&texts, "{}", 2);
+	texts_add(&texts, NULL, 7);
+	texts_add(&texts, longer, 300);
+	struct frame *both = frame_make_texts(&texts), *one = frame_make(FRAME_TEXT, "{}", 2), *two = frame_make(FRAME_TEXT, longer, 300);
+	ck_assert_uint_eq(both->length, one->length + two->length);
+	ck_assert_mem_eq(both->bytes, one->bytes, one->length);
+	ck_assert_mem_eq(both->bytes + one->length, two->bytes, two->length);
+	ck_assert_ptr_eq(both->packed[0], both);
+	ck_assert_ptr_eq(both->packed[1], both);
+	texts.count = 1;
+	struct frame *alone = frame_make_texts(&texts);
+	ck_assert_uint_eq(alone->length, one->length);
+	ck_assert_ptr_null(alone->packed[0]);
+	frame_unref(alone);
+	frame_unref(two);
+	frame_unref(one);
+	frame_unref(both);
+	arena_destroy(mem);
+}
+END_TEST
+
 TESTS("frame", every_cut_in_two_reads_the_same, every_two_cuts_read_the_same, single_bytes_read_the_same,
 	what_the_protocol_forbids_closes_with_1002, what_is_not_utf8_closes_with_1007, all_of_utf8_passes,
 	close_codes_are_those_a_peer_may_send, too_long_a_message_closes_with_1009_before_it_is_here,
@@ -424,4 +451,5 @@ TESTS("frame", every_cut_in_two_reads_the_same, every_two_cuts_read_the_same, si
 	a_compressed_message_is_put_together_and_not_looked_at,
 	rsv1_stands_on_the_first_frame_of_a_message_where_it_was_agreed_and_nowhere_else,
 	random_bytes_never_break_the_parser, frames_out_have_the_shortest_header,
-	a_long_reason_is_cut_at_a_character)
+	a_long_reason_is_cut_at_a_character,
+	several_texts_of_one_event_are_frames_one_after_the_other_and_never_compressed)

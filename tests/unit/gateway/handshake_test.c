@@ -196,8 +196,37 @@ START_TEST(refusals_are_whole_responses)
 }
 END_TEST
 
+START_TEST(a_cookie_is_found_by_its_whole_name)
+{
+	char bytes[] = GOOD "Cookie: ajwt=1; jwt=the.token; jwtb=2\r\n\r\n", value[16], small[4];
+	struct handshake hs;
+
+	ck_assert_int_eq(handshake_parse(bytes, sizeof bytes - 1, &hs), 101);
+	ck_assert(handshake_cookie(&hs, "jwt", value, sizeof value));
+	ck_assert_str_eq(value, "the.token");
+	ck_assert(handshake_cookie(&hs, "jwtb", value, sizeof value));
+	ck_assert_str_eq(value, "2");
+	ck_assert(!handshake_cookie(&hs, "wt", value, sizeof value));
+	ck_assert(!handshake_cookie(&hs, "jwt", small, sizeof small));
+	hs.cookie = NULL;
+	ck_assert(!handshake_cookie(&hs, "jwt", value, sizeof value));
+	ck_assert_int_eq(code_of(GOOD "Cookie: a=1\r\nCookie: b=2\r\n\r\n"), 400);
+}
+END_TEST
+
+START_TEST(an_answer_in_place_of_the_upgrade_is_whole)
+{
+	char out[512];
+	size_t length = handshake_answer(200, "OK", "application/json", "{\"error\":1}", out, sizeof out);
+
+	ck_assert_uint_eq(length, strlen(out));
+	ck_assert_str_eq(out, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 11\r\nConnection: close\r\n\r\n{\"error\":1}");
+}
+END_TEST
+
 TESTS("handshake", a_good_request_is_read, every_line_about_whom_a_proxy_speaks_for_is_kept_and_of_many_the_last, single_bytes_find_the_end_and_what_follows_is_left,
 	the_key_of_the_rfc_is_accepted_as_there, the_absolute_form_of_a_target_is_its_path,
 	extensions_and_the_origin_are_read, what_is_no_websocket_is_426,
 	another_method_is_405_and_another_version_505, what_is_malformed_is_400,
-	a_bad_escape_is_there_but_not_readable, refusals_are_whole_responses)
+	a_bad_escape_is_there_but_not_readable, refusals_are_whole_responses, a_cookie_is_found_by_its_whole_name,
+	an_answer_in_place_of_the_upgrade_is_whole)

@@ -178,6 +178,43 @@ START_TEST(keys_of_restricted_channels_follow_membership_bans_and_overrides)
 }
 END_TEST
 
+START_TEST(slots_say_of_each_person_what_the_judge_says_and_who_is_there)
+{
+	struct house *h = house_open();
+	pb_UserView *ann = person(h, "ann"), *bob = person(h, "bob"), *cy = person(h, "cy");
+	uint64_t team = team_of(h, ann);
+	joins(h, team, bob);
+	uint64_t open = channel_in(h, team, .created_by = ann->id), hidden = channel_in(h, team, .private = true, .created_by = ann->id);
+	OK(h, ann, add_channel_member, NEVERMIND(add_channel_member), .channel_id = hidden, .user_id = ann->id);
+	uint64_t users[] = {ann->id, bob->id, cy->id}, channels[] = {open, hidden, ids_random()};
+	pb_ListAudiencesReply got;
+
+	OK(h, the_system, list_audiences, &got, .user_ids = users, .user_ids_count = 3, .slots_of = channels, .slots_of_count = 3);
+	ck_assert_uint_eq(got.answers_count, 0);
+	ck_assert_uint_eq(got.slots_count, 2);
+	for (size_t c = 0; c < 2; c++) {
+		const pb_ChannelSlots *slots = &got.slots[c];
+		ck_assert(slots->channel_id == open || slots->channel_id == hidden);
+		ck_assert_uint_eq(slots->rank, RANK_TEAM);
+		ck_assert_uint_eq(slots->stream_id, team);
+		ck_assert_uint_eq(slots->as_of, head(h, STREAM_TEAM(team)));
+		ck_assert(slots->has_channel);
+		ck_assert_uint_eq(slots->channel.id, slots->channel_id);
+		ck_assert_uint_eq(slots->member_ids_count, slots->channel_id == hidden);
+		ck_assert_uint_eq(slots->users_count, 3);
+		for (size_t i = 0; i < 3; i++) {
+			pb_UserView *who[] = {ann, bob, cy};
+			pb_Rights one = judged(h, who[i], 0, slots->channel_id);
+			ck_assert_uint_eq(slots->users[i].user_id, users[i]);
+			ck_assert_uint_eq(slots->users[i].status, one.status);
+			ck_assert_uint_eq(slots->users[i].bits.low, one.bits.low);
+			ck_assert_uint_eq(slots->users[i].bits.high, one.bits.high);
+		}
+	}
+	house_close(h);
+}
+END_TEST
+
 START_TEST(every_key_is_one_that_the_judge_confirms)
 {
 	struct house *h = house_open();
@@ -305,7 +342,8 @@ END_TEST
 TESTS("moderation audiences", a_judgement_carries_what_makes_it_checkable,
 	unknown_places_are_an_answer_not_an_error, overrides_in_the_database_decide_as_the_rules_say,
 	a_list_of_channels_is_judged_as_one_by_one_would_be, people_of_one_class_share_a_set_of_keys,
-	keys_of_restricted_channels_follow_membership_bans_and_overrides, every_key_is_one_that_the_judge_confirms,
+	keys_of_restricted_channels_follow_membership_bans_and_overrides,
+	slots_say_of_each_person_what_the_judge_says_and_who_is_there, every_key_is_one_that_the_judge_confirms,
 	strangers_and_those_who_left_hold_nothing_but_learn_where_the_stream_stands,
 	without_streams_every_team_of_the_person_is_answered,
 	unchanged_since_moves_with_ones_own_changes_and_with_wide_ones_only)
