@@ -1,0 +1,73 @@
+/* Every event of proto/events.proto in crust; a forgotten one does not compile. Sorted as in the proto.
+ *
+ * EVENT            shown wherever its stream is followed
+ * EVENT_IN_CHANNEL the same, of a channel that crust has (messages only): body.<event>.channel, a ChannelRef or ChannelView
+ * EVENT_NOT_SENT   with the reason: [refetch] clients ask by REST, no such event existed; [lacks] crust has no such thing; [private]
+ *                  between servers or for moderators only; [closes] the sockets concerned are closed instead
+ *
+ * part: what of it is its receiver's own
+ *   ALIKE    nothing
+ *   MESSAGE  whether he wrote or bookmarked the message, and what is unread of it
+ *   CHANNEL  the whole channel: his rights there, his flag, what is unread; the members are asked for with them
+ *
+ *               event                     part      renderer                */
+EVENT_NOT_SENT(  account_created,                    "[refetch]")
+EVENT_NOT_SENT(  account_updated,                    "[refetch]")
+EVENT_NOT_SENT(  account_closed,                     "[closes] the person's sockets")
+EVENT_NOT_SENT(  session_revoked,                    "[closes] the session's sockets")
+EVENT_NOT_SENT(  session_opened,                     "[refetch]")
+EVENT_NOT_SENT(  audience_changed,                   "[private] gateways open and close keys by it")
+EVENT_NOT_SENT(  audience_recheck,                   "[private] gateways ask for keys again by it")
+EVENT_NOT_SENT(  team_created,                       "[lacks] a mount has one team")
+EVENT_NOT_SENT(  team_updated,                       "[lacks] the mount's team has no face")
+EVENT_NOT_SENT(  team_deleted,                       "[closes] everybody's sockets")
+EVENT_NOT_SENT(  member_joined,                      "[refetch]")
+EVENT_NOT_SENT(  member_removed,                     "[closes] the person's sockets")
+EVENT_NOT_SENT(  member_updated,                     "[refetch]")
+EVENT_NOT_SENT(  member_timed_out,                   "[lacks] timeouts show as refusals only")
+EVENT_NOT_SENT(  member_roles_changed,               "[refetch]")
+EVENT_NOT_SENT(  member_banned,                      "[lacks] the removal that comes with it closes the person's sockets")
+EVENT_NOT_SENT(  member_unbanned,                    "[lacks] bans")
+EVENT_NOT_SENT(  role_created,                       "[refetch]")
+EVENT_NOT_SENT(  role_updated,                       "[refetch]")
+EVENT_NOT_SENT(  role_deleted,                       "[refetch]")
+EVENT_NOT_SENT(  roles_reordered,                    "[refetch]")
+EVENT_IN_CHANNEL(override_set,           CHANNEL,    render_channel)
+EVENT_IN_CHANNEL(override_removed,       CHANNEL,    render_channel)
+EVENT_IN_CHANNEL(channel_member_joined,  CHANNEL,    render_member_joined)
+EVENT_IN_CHANNEL(channel_member_left,    ALIKE,      render_member_left)
+EVENT_IN_CHANNEL(channel_member_kicked,  ALIKE,      render_member_left)
+EVENT_IN_CHANNEL(channel_member_updated, CHANNEL,    render_channel)
+EVENT_IN_CHANNEL(channel_user_banned,    ALIKE,      render_user_banned)
+EVENT_NOT_SENT(  channel_user_unbanned,              "[lacks] bans")
+EVENT_NOT_SENT(  invite_created,                     "[lacks] invites to a team")
+EVENT_NOT_SENT(  invite_deleted,                     "[lacks] invites to a team")
+EVENT_NOT_SENT(  audit_recorded,                     "[private] and crust shows no audit")
+EVENT_IN_CHANNEL(channel_created,        CHANNEL,    render_channel)
+EVENT_IN_CHANNEL(conversation_created,   CHANNEL,    render_channel)
+EVENT_IN_CHANNEL(channel_updated,        CHANNEL,    render_channel)
+EVENT_IN_CHANNEL(channel_deleted,        CHANNEL,    render_channel)
+EVENT_IN_CHANNEL(channel_undeleted,      CHANNEL,    render_channel)
+EVENT_IN_CHANNEL(channel_archived,       CHANNEL,    render_channel)
+EVENT_IN_CHANNEL(channel_restored,       CHANNEL,    render_channel)
+EVENT_IN_CHANNEL(message_posted,         MESSAGE,    render_message_posted)
+EVENT_IN_CHANNEL(message_updated,        MESSAGE,    render_message_updated)
+EVENT_IN_CHANNEL(message_deleted,        MESSAGE,    render_message_deleted)
+EVENT_IN_CHANNEL(reaction_added,         ALIKE,      render_reaction_added)
+EVENT_IN_CHANNEL(reaction_removed,       ALIKE,      render_reaction_removed)
+EVENT_IN_CHANNEL(message_pinned,         ALIKE,      render_message_pinned)
+EVENT_IN_CHANNEL(message_unpinned,       ALIKE,      render_message_unpinned)
+EVENT_NOT_SENT(  bookmark_changed,                   "[refetch]")
+EVENT_NOT_SENT(  user_mentioned,                     "[refetch] clients look at a message's mentions")
+EVENT_IN_CHANNEL(read_state_changed,     ALIKE,      render_read_state)
+EVENT_NOT_SENT(  channel_pref_changed,               "[refetch]")
+EVENT_NOT_SENT(  webhook_created,                    "[refetch]")
+EVENT_NOT_SENT(  webhook_updated,                    "[refetch]")
+EVENT_NOT_SENT(  webhook_deleted,                    "[refetch]")
+EVENT_NOT_SENT(  operator_announced,                 "[lacks] announcements")
+EVENT_NOT_SENT(  team_setting_changed,               "[refetch]")
+EVENT_NOT_SENT(  canary,                             "[private] gateways measure the delay of events by it")
+EVENT_NOT_SENT(  status_changed,                     "[refetch]")
+EVENT_IN_CHANNEL(typing_changed,         ALIKE,      render_typing)
+EVENT(           activity_reported,      ALIKE,      render_activity)
+EVENT(           presence_changed,       ALIKE,      render_presence)
