@@ -11,6 +11,7 @@
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "services/gateway/calls.h"
+#include "services/gateway/dialects/crust.h"
 #include "services/gateway/dialects/house.h"
 #include "services/gateway/memory.h"
 #include "services/gateway/tokens.h"
@@ -18,7 +19,7 @@
 #define HEARD_WITHIN_MS 4000 /* so that who looks every second sees it within five */
 #define DRAIN_GRACE_MS  5000
 
-const struct dialect_table *const dialects[] = {&dialect_house};
+const struct dialect_table *const dialects[] = {&dialect_house, &dialect_crust};
 const size_t dialect_count = sizeof dialects / sizeof *dialects;
 _Static_assert(sizeof dialects / sizeof *dialects <= DIALECT_MOST,
 	"a dialect's number must fit where arrays have room for it");
@@ -129,6 +130,7 @@ static enum status loops_create(struct gateway *gateway)
 				.handshake_ms = (uint32_t)config->ws_handshake_ms,
 				.auth_ms = (uint32_t)config->ws_auth_ms,
 				.ops_per_min = (uint32_t)config->ws_ops_per_min,
+				.posts_per_5s = (uint32_t)config->limit_posts_per_5s,
 				.max_frame_bytes = (uint32_t)config->ws_max_frame_bytes,
 				.ring_stream_bytes = (uint32_t)config->ws_ring_stream_bytes,
 				.ring_bytes = (uint32_t)((size_t)config->ws_ring_bytes / gateway->loop_count),

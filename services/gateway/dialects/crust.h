@@ -1,0 +1,31 @@
+/*
+ * dialects/crust - the websocket of the crust dialect (/crust/websocket). Who may come in is decided before the upgrade is answered,
+ * and it is answered when the client is live in the mount's team and in its user's conversations: what a client reads by REST
+ * afterwards is never older than where its events begin. There is no resume: whoever missed something is closed and refetches.
+ * Frames and codes: docs/dialects/crust.md, "Websocket".
+ */
+#pragma once
+
+#include "services/gateway/dialect.h"
+#include "services/gateway/wheel.h"
+
+#define CRUST_POSTS_CHANNELS 8 /* of one client, that its posts are counted in */
+
+/* What a crust client has beside what every client has (client->session). */
+struct crust_session {
+	struct client *client;
+	uint64_t team_id;
+	struct timer beat; /* tells it that its user is there */
+	/* posts: the channels that it posted in last */
+	struct crust_posts {
+		uint64_t channel_id;
+		int64_t since_ms;
+		uint32_t count;
+	} posts[CRUST_POSTS_CHANNELS];
+};
+
+extern const struct dialect_table dialect_crust;
+
+/* crust_ops.c: one frame of a client. */
+void crust_message_came(struct client *client, bool text, const char *bytes, size_t length);
+void crust_send_error(struct client *client, const char *text);

@@ -1,0 +1,361 @@
+// The websocket of crust: every kind of frame, what is each receiver's own in it, the order beside house sockets, rights that go, what
+// frames of clients ask, and who is refused at the door.
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { after, before, describe, test } from 'node:test';
+import WebSocket from 'ws';
+import { Cluster } from './lib/cluster.mjs';
+import { Rest, Socket, newPerson } from './lib/client.mjs';
+import { until } from './lib/wait.mjs';
+
+const cluster = new Cluster({ copies: { gateway: 2 }, supervise: true, environment: { GUILDHALL_WS_HEARTBEAT_MS: '20000' } });
+let rest, owner, ann, bob, team, general;
+
+before(async () => {
+  await cluster.start();
+  rest = new Rest([cluster.api]);
+  owner = await newPerson(rest, 'owner');
+  team = await owner.rest.ok('POST', '/v1/teams', { name: 'the oldest', joining: 'open' });
+  [ann, bob] = await Promise.all([newPerson(rest, 'ann'), newPerson(rest, 'bob')]);
+  general = await owner.rest.ok('POST', '/v1/channels', { team_id: team.id, name: 'general' });
+}, { timeout: 120000 });
+after(() => cluster.destroy(), { timeout: 60000 });
+
+/** A UUID of ours as crust spells the same id: the 64 bits that it hides. */
+function number(uuid) {
+  const hex = uuid.replaceAll('-', '');
+  const bits = BigInt(`0x${hex}`);
+  return String(((bits >> 80n) << 16n) | (((bits >> 64n) & 0xfffn) << 4n) | ((bits >> 58n) & 0xfn));
+}
+
+const address = (gateway) => new URL('/crust/websocket/', cluster.ws(gateway)).href;
+
+class Crust {
+  constructor(person, { gateway = 0, query = true } = {}) {
+    this.frames = [];
+    this.ws = new WebSocket(`${address(gateway)}${query ? `?jwt=${person.token}` : ''}`, { perMessageDeflate: true });
+    this.ws.on('message', (data) => this.frames.push(JSON.parse(data.toString())));
+    this.ws.on('error', () => {});
+    this.opened = once(this.ws, 'open');
+    this.opened.catch(() => {});
+    this.closed = new Promise((done) => this.ws.once('close', (code) => { this.code = code; done(code); }));
+  }
+
+  say(frame) {
+    this.ws.send(typeof frame === 'string' ? frame : JSON.stringify(frame));
+  }
+
+  all(key, fits = () => true) {
+    return this.frames.filter((frame) => key in frame && fits(frame[key])).map((frame) => frame[key]);
+  }
+
+  async one(key, fits = () => true) {
+    return until(`a frame ${key} among ${JSON.stringify(this.frames).slice(-1500)}`, () => this.all(key, fits)[0]);
+  }
+
+  forget() {
+    this.frames.length = 0;
+  }
+}
+
+const open = [];
+async function inside(person, options) {
+  const c = new Crust(person, options);
+  open.push(c);
+  await c.opened;
+  return c;
+}
+after(() => open.forEach((c) => c.ws.terminate()));
+
+const post = (person, channel, content) => person.rest.ok('POST', `/v1/channels/${channel.id}/messages`, { content });
+const is = (message) => (m) => m.messageID === number(message.id);
+const keys = (object) => Object.keys(object).sort();
+
+describe('the door', { timeout: 120000 }, () => {
+  async function answer(query, headers = '') {
+    const url = new URL(address(0));
+    const socket = connect(Number(url.port), url.hostname);
+    let text = '', ended = false;
+    socket.on('data', (data) => { text += data; });
+    socket.on('end', () => { ended = true; });
+    socket.write(`GET ${url.pathname}${query} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n`
+      + `Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n${headers}\r\n`);
+    await until('an answer', () => text.includes('\r\n\r\n') && (ended || text.startsWith('HTTP/1.1 101')));
+    socket.destroy();
+    return { status: Number(text.split(' ')[1]), head: text.split('\r\n\r\n')[0], body: text.split('\r\n\r\n')[1] };
+  }
+
+  test('who is not logged in hears so with status 200 and is not upgraded', async () => {
+    for (const [query, headers] of [['', ''], ['?jwt=nonsense', ''], ['?jwt=', ''], ['', 'Authorization: Bearer nonsense\r\n']]) {
+      const { status, head, body } = await answer(query, headers);
+      assert.equal(status, 200);
+      assert.match(head, /Content-Type: application\/json/);
+      assert.deepEqual(JSON.parse(body), { error: { message: 'Unauthorized' } });
+    }
+  });
+
+  test('the token may come in the query, in a header or in a cookie, from any page', async () => {
+    for (const [query, headers] of [[`?jwt=${ann.token}`, 'Origin: https://elsewhere.example\r\n'], ['', `Authorization: Bearer ${ann.token}\r\n`],
+      ['', `Cookie: a=b; jwt=${ann.token}\r\n`]]) {
+      const { status, head } = await answer(query, `${headers}Sec-WebSocket-Extensions: permessage-deflate\r\n`);
+      assert.equal(status, 101);
+      assert.doesNotMatch(head, /Sec-WebSocket-Extensions/i);
+    }
+  });
+
+  test('who was banned from the team has no access', async () => {
+    const eve = await newPerson(rest, 'eve');
+    const c = await inside(eve);
+    await owner.rest.ok('PUT', `/v1/teams/${team.id}/bans/${eve.id}`, { motive: 'out' });
+    assert.equal(await c.closed, 1008);
+    const { status, head, body } = await answer(`?jwt=${eve.token}`);
+    assert.equal(status, 403);
+    assert.match(head, /text\/plain/);
+    assert.equal(body, 'Forbidden');
+  });
+
+  test('a revoked session is closed', async () => {
+    const eve = await newPerson(rest, 'eve');
+    const c = await inside(eve);
+    await eve.rest.ok('DELETE', '/v1/sessions/current');
+    assert.equal(await c.closed, 1008);
+  });
+});
+
+describe('events', { timeout: 120000 }, () => {
+  let a, b;
+  before(async () => {
+    [a, b] = await Promise.all([inside(ann, { gateway: 0 }), inside(bob, { gateway: 1 })]);
+  });
+
+  test('a message, with what is each one\'s own', async () => {
+    const message = await post(ann, general, 'hello <b> & all');
+    const mine = await a.one('message', is(message));
+    const his = await b.one('message', is(message));
+    assert.deepEqual(keys(his), ['canDelete', 'canEdit', 'canReply', 'channelID', 'createdAt', 'isBookmarked', 'isPinned', 'message', 'messageID',
+      'type', 'userID']);
+    assert.deepEqual([his.channelID, his.userID, his.message, his.type, his.canReply], [number(general.id), number(ann.id), 'hello <b> & all', '', true]);
+    assert.match(his.createdAt, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/);
+    assert.deepEqual([mine.canEdit, mine.canDelete, his.canEdit, his.canDelete], [true, true, false, false]);
+    assert.equal((await a.one('unread', (u) => u.channelID === number(general.id))).count, 0);
+  });
+
+  test('what is unread is counted for who has been there, and told before the message', async () => {
+    await post(bob, general, 'bob was here');
+    await b.one('unread', (u) => u.count === 0);
+    b.forget();
+    const message = await post(ann, general, 'one more');
+    await b.one('message', is(message));
+    assert.deepEqual(b.frames.map((frame) => Object.keys(frame)[0]).filter((key) => key !== 'activity'), ['unread', 'message']);
+    assert.equal(b.all('unread')[0].count, 1);
+    await bob.rest.ok('PUT', `/v1/channels/${general.id}/read`, {});
+    assert.equal((await b.one('unread', (u) => u.count === 0)).lastMessageID, number(message.id));
+  });
+
+  test('an edit; only who bookmarked it sees it bookmarked', async () => {
+    const message = await post(ann, general, 'before');
+    await bob.rest.ok('PUT', `/v1/channels/${general.id}/messages/${message.id}/bookmark`);
+    await ann.rest.ok('PATCH', `/v1/channels/${general.id}/messages/${message.id}`, { content: 'after' });
+    const edited = (m) => is(message)(m) && m.message === 'after';
+    const [mine, his] = await Promise.all([a.one('message', edited), b.one('message', edited)]);
+    assert.ok(his.updatedAt);
+    assert.deepEqual([mine.isBookmarked, his.isBookmarked, mine.canEdit, his.canEdit], [false, true, true, false]);
+  });
+
+  test('a reply: the counter of the first message, what is unread of the thread, the reply', async () => {
+    const root = await post(bob, general, 'who?');
+    await b.one('message', is(root));
+    b.forget();
+    const reply = await ann.rest.ok('POST', `/v1/channels/${general.id}/messages/${root.id}/replies`, { content: 'me' });
+    const got = await b.one('message', is(reply));
+    assert.equal(got.replyTo, number(root.id));
+    const first = b.all('message', is(root))[0];
+    assert.equal(first.replies, 1);
+    assert.deepEqual(first.repliesFrom, [number(ann.id)]);
+    assert.equal(b.all('unread', (u) => u.threadID === number(root.id))[0].count, 1);
+    assert.equal(first.unread.count, 1);
+    assert.equal(first.canEdit, true);
+  });
+
+  test('a deletion has deletedAt', async () => {
+    const message = await post(ann, general, 'gone soon');
+    await ann.rest.ok('DELETE', `/v1/channels/${general.id}/messages/${message.id}`);
+    const gone = await b.one('message', (m) => is(message)(m) && m.deletedAt !== undefined);
+    assert.equal(gone.message, '');
+  });
+
+  test('reactions and pins', async () => {
+    const message = await post(ann, general, 'look');
+    const path = `/v1/channels/${general.id}/messages/${message.id}`;
+    const emoji = encodeURIComponent('⛵');
+    await bob.rest.ok('PUT', `${path}/reactions/${emoji}`);
+    const body = { messageID: number(message.id), userID: number(bob.id), reaction: '⛵' };
+    assert.deepEqual(await a.one('messageReaction', (r) => r.messageID === body.messageID), body);
+    await bob.rest.ok('DELETE', `${path}/reactions/${emoji}`);
+    assert.deepEqual(await a.one('messageReactionRemoved', (r) => r.messageID === body.messageID), body);
+    await owner.rest.ok('PUT', `${path}/pin`);
+    const pin = { messageID: body.messageID, userID: number(owner.id), channelID: number(general.id) };
+    assert.deepEqual(await a.one('messagePin'), pin);
+    await owner.rest.ok('DELETE', `${path}/pin`);
+    assert.deepEqual(await a.one('messagePinRemoved'), pin);
+  });
+
+  test('channels come with each one\'s own rights, joins and parts', async () => {
+    const made = await ann.rest.ok('POST', '/v1/channels', { team_id: team.id, name: 'made', topic: 'why' }).catch(() => null)
+      ?? await owner.rest.ok('POST', '/v1/channels', { team_id: team.id, name: 'made', topic: 'why' });
+    const here = (c) => c.channelID === number(made.id);
+    const his = await b.one('channel', here);
+    for (const key of ['canJoin', 'canPart', 'canObserve', 'canSendMessages', 'canDeleteMessages', 'canChangeMembers',
+      'canChangeMembershipPolicy', 'canUpdate', 'canArchive', 'canDelete']) assert.equal(typeof his[key], 'boolean', key);
+    assert.deepEqual([his.name, his.topic, his.type, his.membershipFlag], ['made', 'why', 'public', '']);
+    assert.equal(his.canObserve, true);
+    assert.equal(his.canUpdate, false);
+    b.forget();
+    await bob.rest.ok('PUT', `/v1/channels/${made.id}/members/${bob.id}`, {});
+    const bobs = (j) => here(j) && j.userID === number(bob.id);
+    assert.deepEqual(await a.one('channelJoin', bobs), { channelID: number(made.id), userID: number(bob.id) });
+    const joined = await a.one('channel', (c) => here(c) && c.members?.includes(number(bob.id)));
+    assert.ok(joined);
+    await bob.rest.ok('DELETE', `/v1/channels/${made.id}/members/${bob.id}`);
+    assert.deepEqual(await a.one('channelPart', bobs), { channelID: number(made.id), userID: number(bob.id) });
+    // Parting does not stop its messages: rights alone decide what is seen.
+    const message = await post(owner, made, 'still');
+    await b.one('message', is(message));
+    await owner.rest.ok('PATCH', `/v1/channels/${made.id}`, { name: 'made anew' });
+    await b.one('channel', (c) => here(c) && c.name === 'made anew');
+    await owner.rest.ok('DELETE', `/v1/channels/${made.id}`);
+    assert.ok((await b.one('channel', (c) => here(c) && c.deletedAt !== undefined)).deletedAt);
+  });
+
+  test('a conversation that is opened comes by itself, and only to its people', async () => {
+    const talk = await ann.rest.ok('POST', '/v1/direct', { user_ids: [bob.id] });
+    const mine = await b.one('channel', (c) => c.channelID === number(talk.id));
+    assert.equal(mine.type, 'group');
+    const message = await post(ann, talk, 'psst');
+    await b.one('message', is(message));
+    const third = await inside(owner);
+    await post(ann, talk, 'again');
+    const marker = await post(ann, general, 'for all');
+    await third.one('message', is(marker));
+    assert.deepEqual(third.all('message', (m) => m.channelID === number(talk.id)), []);
+  });
+
+  test('who comes, goes and types', async () => {
+    const cy = await newPerson(rest, 'cy');
+    const c = await inside(cy);
+    const of = (kind) => (x) => x.userID === number(cy.id) && x.kind === kind;
+    assert.equal((await a.one('activity', of('connected'))).present, true);
+    const second = await inside(cy, { gateway: 1 });
+    const house = new Socket(`${cluster.ws(0)}`, { token: cy.token });
+    await house.opened;
+    await house.frame('hello');
+    house.send({ op: 'typing', channel_id: general.id, is_typing: true });
+    assert.deepEqual(await a.one('activity', of('typing')), { userID: number(cy.id), kind: 'typing', channelID: number(general.id), present: false });
+    c.ws.close();
+    house.ws.close();
+    await Promise.all([c.closed, house.closed]);
+    const marker = await post(bob, general, 'cy is still there by another socket');
+    await a.one('message', is(marker));
+    assert.deepEqual(a.all('activity', of('disconnected')), []);
+    second.ws.close();
+    assert.equal((await a.one('activity', of('disconnected'))).present, false);
+  });
+
+  test('house and crust see the same order', async () => {
+    const house = new Socket(cluster.ws(1), { token: bob.token });
+    await house.opened;
+    await house.frame('hello');
+    house.send({ op: 'subscribe', topics: [`channel:${general.id}`], ref: 1 });
+    await house.frame('subscribed');
+    await Promise.all([ann, bob, owner].map(async (person) => {
+      for (let i = 0; i < 15; i++) await post(person, general, `order ${i}`);
+    }));
+    const order = (frames) => frames.filter((text) => text.startsWith('order ')).length;
+    const seen = () => house.frames.filter((f) => f.type === 'channel_message' && f.data.content.startsWith('order ')).map((f) => number(f.data.message_id));
+    const crust = () => b.all('message', (m) => m.message.startsWith('order ')).map((m) => m.messageID);
+    await until('all of them', () => seen().length === 45 && crust().length === 45);
+    assert.deepEqual(crust(), seen());
+    assert.equal(order(b.all('message').map((m) => m.message)), 45);
+    house.ws.close();
+  });
+});
+
+describe('rights', { timeout: 120000 }, () => {
+  test('a private channel is for its members, and for them only as long as they are', async () => {
+    const [a, b] = await Promise.all([inside(ann), inside(bob, { gateway: 1 })]);
+    const hidden = await owner.rest.ok('POST', '/v1/channels', { team_id: team.id, name: 'hidden', private: true, members: [bob.id] });
+    const first = await post(owner, hidden, 'for bob');
+    await b.one('message', is(first));
+    assert.equal((await b.one('channel', (c) => c.channelID === number(hidden.id))).type, 'private');
+    await owner.rest.ok('POST', `/v1/channels/${hidden.id}/members/${bob.id}/kick`, {});
+    await b.one('channelPart', (p) => p.channelID === number(hidden.id));
+    const second = await post(owner, hidden, 'for nobody');
+    const marker = await post(owner, general, 'after that');
+    await Promise.all([a.one('message', is(marker)), b.one('message', is(marker))]);
+    assert.deepEqual(b.all('message', is(second)), []);
+    for (const key of ['message', 'channel']) assert.deepEqual(a.all(key, (x) => x.channelID === number(hidden.id)), []);
+  });
+});
+
+describe('what frames ask', { timeout: 120000 }, () => {
+  let a, b;
+  before(async () => {
+    [a, b] = await Promise.all([inside(ann), inside(bob, { gateway: 1 })]);
+  });
+
+  test('messages are made, changed and deleted', async () => {
+    a.say({ createMessage: { channelID: number(general.id), message: ' said by frame ' } });
+    const made = await b.one('message', (m) => m.message === 'said by frame');
+    a.say({ updateMessage: { messageID: made.messageID, message: 'changed by frame' } });
+    await b.one('message', (m) => m.messageID === made.messageID && m.message === 'changed by frame');
+    a.say({ createMessage: { channelID: number(general.id), replyTo: made.messageID, message: 'answered by frame' } });
+    assert.equal((await b.one('message', (m) => m.message === 'answered by frame')).replyTo, made.messageID);
+    a.say({ deleteMessage: { messageID: made.messageID } });
+    await b.one('message', (m) => m.messageID === made.messageID && m.deletedAt);
+    b.say({ updateMessage: { messageID: made.messageID, message: 'not there' } });
+    assert.deepEqual(await b.one('error'), { m: 'messaging.repository.MessageNotFound' });
+    assert.deepEqual(a.all('error'), []);
+  });
+
+  test('channels are listed, made, changed, joined and parted from', async () => {
+    b.say({ channels: {} });
+    const listed = (await b.one('channels')).find((c) => c.channelID === number(general.id));
+    assert.deepEqual([listed.name, listed.canObserve, listed.type], ['general', true, 'public']);
+    const o = await inside(owner);
+    o.say({ createChannel: { name: 'by frame', topic: 'x', type: 'private' } });
+    const made = await o.one('channel', (c) => c.name === 'by frame');
+    assert.deepEqual([made.type, made.topic], ['private', 'x']);
+    o.say({ updateChannel: { id: made.channelID, name: 'by frame 2' } });
+    await o.one('channel', (c) => c.channelID === made.channelID && c.name === 'by frame 2');
+    b.forget();
+    b.say({ joinChannel: { id: made.channelID } });
+    assert.deepEqual(await b.one('error'), { m: 'messaging.repository.ChannelNotFound' });
+    b.say({ joinChannel: { id: number(general.id) } });
+    await a.one('channelJoin', (j) => j.channelID === number(general.id) && j.userID === number(bob.id));
+    b.say({ partChannel: { id: number(general.id) } });
+    await a.one('channelPart', (j) => j.channelID === number(general.id) && j.userID === number(bob.id));
+  });
+
+  test('what is not understood is told, and the connection stays', async () => {
+    b.forget();
+    b.say('this is no JSON');
+    assert.match((await b.one('error')).m, /^Session\.incoming: payload malformed/);
+    b.say({ recordChannelView: {}, getUsers: {} });
+    const marker = await post(ann, general, 'still there');
+    await b.one('message', is(marker));
+    assert.equal(b.all('error').length, 1);
+  });
+});
+
+test('a gap closes the socket: there is no resume here', { timeout: 60000 }, async () => {
+  const c = await inside(ann, { gateway: 1 });
+  await cluster.copies.gateway[1].stop();
+  const code = await c.closed;
+  assert.ok([1012, 1006].includes(code), String(code));
+  cluster.copies.gateway[1].spawn();
+  await cluster.copies.gateway[1].ready();
+  const again = await inside(ann, { gateway: 1 });
+  const message = await post(bob, general, 'and on it goes');
+  await again.one('message', is(message));
+});
