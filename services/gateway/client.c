@@ -613,6 +613,22 @@ void client_stuck(struct client *client)
 	client_close(client, CLOSE_SLOW_READER, true);
 }
 
+static int longest_first(const void *a, const void *b)
+{
+	uint32_t left = (*(struct client *const *)a)->queue.bytes, right = (*(struct client *const *)b)->queue.bytes;
+
+	return (left < right) - (left > right);
+}
+
+void clients_relieve(struct hub *hub, struct client **clients, size_t count, uint64_t target)
+{
+	qsort(clients, count, sizeof *clients, longest_first);
+	for (size_t i = 0; i < count && hub->pool.bytes > target; i++) {
+		metric_add(ws_queue_relieved, 1);
+		client_stuck(clients[i]);
+	}
+}
+
 void client_drained(struct client *client)
 {
 	struct member *next = NULL;

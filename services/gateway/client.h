@@ -115,6 +115,8 @@ void client_received(struct client *client, enum frame_step step, const struct f
 void client_drained(struct client *client);
 /* The first waiting byte waited too long. */
 void client_stuck(struct client *client);
+/* The longest queues of these are given up like that, until all queues of the loop hold no more than target bytes. */
+void clients_relieve(struct hub *hub, struct client **clients, size_t count, uint64_t target);
 /* The socket is gone, or is to be: everything of the client leaves the hub; it is listed in hub->ended. */
 void client_end(struct client *client);
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/base/files.h"
 #include "common/base/log.h"
 #include "services/gateway/memory.h"
 
@@ -235,4 +236,11 @@ void limits_account_leave(struct socket_limits *limits, uint64_t account)
 	else
 		table_remove(&limits->accounts, account);
 	pthread_mutex_unlock(&limits->lock);
+}
+
+size_t socket_most(int64_t configured)
+{
+	size_t most = files_for_connections();
+
+	return configured > 0 && (size_t)configured < most ? (size_t)configured : most;
 }

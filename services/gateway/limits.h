@@ -68,3 +68,7 @@ int limits_handshake(struct socket_limits *limits, uint64_t key, int64_t now_mon
 /* One more authenticated socket of an account. False: as above. */
 bool limits_account_enter(struct socket_limits *limits, uint64_t account);
 void limits_account_leave(struct socket_limits *limits, uint64_t account);
+
+/* The number of sockets that the process may have: what is configured (0: anything), within what nofile
+ * allows. */
+size_t socket_most(int64_t configured);

@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 #include "common/base/clock.h"
-#include "common/base/files.h"
 #include "common/base/log.h"
 #include "common/ops/ops.h"
 #include "services/gateway/client.h"
@@ -73,13 +72,6 @@ struct sockets {
 static struct socket *socket_of(struct client *client)
 {
 	return (struct socket *)client;
-}
-
-size_t socket_most(int64_t configured)
-{
-	size_t most = files_for_connections();
-
-	return configured > 0 && (size_t)configured < most ? (size_t)configured : most;
 }
 
 /* ---- all of them */
@@ -269,39 +261,34 @@ static bool transport_holds(const struct socket *s)
 	return s->tls != NULL && tls_holds(s->tls);
 }
 
+/* The last word of who is not let in. */
+static void say_last(struct sockets *sockets, struct socket *s, char *text, size_t length)
+{
+	if (transport_say(sockets, s, text, length) && !transport_holds(s)) {
+		last_word_said(s);
+		client_refused(&s->client);
+	} else {
+		client_end(&s->client);
+	}
+}
+
 /* What comes before everything that is queued: the answer to an upgrade that had to wait. False: nothing is written now. */
 static bool answer_first(struct sockets *sockets, struct socket *s)
 {
 	struct client *client = &s->client;
 	char text[512];
 
-	switch ((enum door)client->door) {
-	case DOOR_NONE:
-	case DOOR_OPEN:
-		return true;
-	case DOOR_CLOSED:
-	case DOOR_REFUSED:
-		return false;
-	case DOOR_OPENING:
+	if (client->door == DOOR_REFUSING) {
+		client->door = DOOR_REFUSED;
+		say_last(sockets, s, text, client->dialect->refusal((enum close_reason)client->close_reason, text, sizeof text));
+	} else if (client->door == DOOR_OPENING) {
 		client->door = DOOR_OPEN;
-		if (!transport_say(sockets, s, s->answer, strlen(s->answer))) {
+		if (!transport_say(sockets, s, s->answer, strlen(s->answer)))
 			client_end(client);
-			return false;
-		}
 		free(s->answer);
 		s->answer = NULL;
-		return true;
-	case DOOR_REFUSING:
-		client->door = DOOR_REFUSED;
-		if (transport_say(sockets, s, text,
-			    client->dialect->refusal((enum close_reason)client->close_reason, text, sizeof text)) &&
-			!transport_holds(s))
-			last_word_said(s);
-		else
-			client_end(client);
-		return false;
 	}
-	return false;
+	return (client->door == DOOR_NONE || client->door == DOOR_OPEN) && client->state != CLIENT_ENDED;
 }
 
 static void flush(struct sockets *sockets, struct socket *s)
@@ -356,12 +343,7 @@ static void refuse(struct sockets *sockets, struct socket *s, int code)
 	char text[512];
 	size_t length = handshake_refuse(code, text, sizeof text);
 
-	if (transport_say(sockets, s, text, length) && !transport_holds(s)) {
-		last_word_said(s);
-		client_refused(&s->client);
-	} else {
-		client_end(&s->client);
-	}
+	say_last(sockets, s, text, length);
 }
 
 /* 0, or the HTTP status to refuse the upgrade with. */
@@ -796,14 +778,6 @@ static void stuck_close(struct sockets *sockets)
 	}
 }
 
-static int longest_first(const void *a, const void *b)
-{
-	uint32_t left = (*(struct socket *const *)a)->client.queue.bytes;
-	uint32_t right = (*(struct socket *const *)b)->client.queue.bytes;
-
-	return (left < right) - (left > right);
-}
-
 /* The queues of all loops together are full: of those here whose peers do not read, the longest go, until the rest of this loop
  * is its share of seven eighths. What only waits for its turn to be written is not theirs to pay for. */
 static void relieve(struct sockets *sockets, uint64_t queued)
@@ -818,16 +792,12 @@ static void relieve(struct sockets *sockets, uint64_t queued)
 		count++;
 	if (count == 0)
 		return;
-	struct socket **found = memory_new(count * sizeof *found);
+	struct client **found = memory_new(count * sizeof *found);
 	count = 0;
 	for (struct socket *s = sockets->stuck; s != NULL; s = s->stuck_next)
 		if (s->client.state < CLIENT_CLOSING)
-			found[count++] = s;
-	qsort(found, count, sizeof *found, longest_first);
-	for (size_t i = 0; i < count && hub->pool.bytes > target; i++) {
-		metric_add(ws_queue_relieved, 1);
-		client_stuck(&found[i]->client);
-	}
+			found[count++] = &s->client;
+	clients_relieve(hub, found, count, target);
 	free(found);
 }
 

@@ -29,10 +29,6 @@ struct sockets_options {
 	const struct origins *origins; /* that may open a websocket; NULL: any */
 };
 
-/* The number of sockets that the process may have: what is configured (0: anything), within what nofile
- * allows. */
-size_t socket_most(int64_t configured);
-
 /* STATUS_CONFLICT: the address is in use or not ours (logged). STATUS_FIELD_INVALID: it cannot be read. */
 enum status sockets_create(
 	const struct sockets_options *options, struct hub *hub, struct sockets **out_sockets);

@@ -283,8 +283,10 @@ describe('events', { timeout: 120000 }, () => {
 
 describe('rights', { timeout: 120000 }, () => {
   test('a private channel is for its members, and for them only as long as they are', async () => {
+    const hidden = await owner.rest.ok('POST', '/v1/channels', { team_id: team.id, name: 'hidden', private: true });
     const [a, b] = await Promise.all([inside(ann), inside(bob, { gateway: 1 })]);
-    const hidden = await owner.rest.ok('POST', '/v1/channels', { team_id: team.id, name: 'hidden', private: true, members: [bob.id] });
+    await owner.rest.ok('PUT', `/v1/channels/${hidden.id}/members/${bob.id}`, {});
+    await b.one('channelJoin', (j) => j.channelID === number(hidden.id));
     const first = await post(owner, hidden, 'for bob');
     await b.one('message', is(first));
     assert.equal((await b.one('channel', (c) => c.channelID === number(hidden.id))).type, 'private');
