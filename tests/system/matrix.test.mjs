@@ -350,6 +350,9 @@ const table = {
   'DELETE /channels/{channel}/messages/{message}/bookmark': { policy: scoped(inChannel), call: onMessage('/bookmark') },
   'GET /bookmarks': { policy: signedIn, call: () => ({ path: '/v1/bookmarks' }) },
   'PUT /channels/{channel}/read': { policy: scoped(inChannel), call: () => ({ path: `${channel()}/read`, body: {} }) },
+  'POST /channels/{channel}/attachments': { policy: writing, call: () => uploadCall('one') },
+  'GET /attachments/{attachment}': { policy: everybody('ok'), call: async () => ({ path: (await freshFile('one')).url }) },
+  'GET /attachments/{attachment}/preview': { policy: everybody('ok'), call: async () => ({ path: (await freshFile(dot)).preview.url }) },
   'GET /search/messages': { policy: signedIn, call: () => ({ path: '/v1/search/messages?query=hello' }) },
   'GET /unread': { policy: signedIn, call: () => ({ path: '/v1/unread' }) },
 
@@ -414,6 +417,15 @@ function botTokenCall(body) {
     return { path: `/v1/bots/${bot.id}/tokens/${id}`, body, still: `/v1/bots/${bot.id}/tokens` };
   };
 }
+const dot = Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==', 'base64');
+function uploadCall(bytes) {
+  const body = Buffer.concat([Buffer.from('--b\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\n'), Buffer.from(bytes), Buffer.from('\r\n--b--\r\n')]);
+  return { path: `${channel()}/attachments`, body: new Uint8Array(body), headers: { 'content-type': 'multipart/form-data; boundary=b' } };
+}
+async function freshFile(bytes) {
+  const { path, body, headers } = uploadCall(bytes);
+  return p.owner.rest.ok('POST', path, body, headers);
+}
 /* A channel takes 15. */
 async function freshWebhook() {
   return p.owner.rest.ok('POST', `/v1/channels/${await p.freshChannel()}/webhooks`, { name: 'fresh' });
@@ -463,7 +475,7 @@ for (const route of routes) {
       const look = call.still ?? (row.unchanged ? row.unchanged() : null);
       const rest = call.as !== undefined ? p.root.as(call.as) : p.rest[who];
       const before = wanted !== 'ok' && look ? await p.owner.rest.ok('GET', look) : null;
-      const answer = await rest.call(route.method, call.path, call.body);
+      const answer = await rest.call(route.method, call.path, call.body, call.headers);
       if (wanted === 'ok') {
         assert.ok(answer.status >= 200 && answer.status < 300, `${who}: ${answer.status} ${answer.text}`);
         continue;

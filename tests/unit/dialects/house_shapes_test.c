@@ -2,7 +2,10 @@
 #include <jansson.h>
 #include <string.h>
 
+#include "common/base/clock.h"
 #include "common/dialects/house/shapes.h"
+#include "common/events/attachments.h"
+#include "common/events/events.h"
 #include "common/events/kinds.h"
 #include "tests/unit/main.h"
 
@@ -165,6 +168,39 @@ START_TEST(a_message_has_the_promised_keys)
 }
 END_TEST
 
+START_TEST(an_attachment_has_the_promised_keys_and_urls_that_are_signed_for_everybody)
+{
+	struct arena *own = arena_create();
+	uint8_t key[ATTACHMENT_KEY_BYTES] = {1};
+	pb_AttachmentView view = {.id = 1, .uploader_id = 2, .name = (char *)"a.png", .bytes = 5, .mime = (char *)"image/png",
+		.key = pb_bytes_from(own, key, sizeof key)};
+
+	begin();
+	house_attachment(&w, &view);
+	json_t *o = written();
+	HAS_KEYS(o, "id", "user_id", "name", "bytes", "media_type", "width", "height", "animated", "url", "preview", "created_at");
+	ck_assert_int_eq(json_typeof(json_object_get(o, "width")), JSON_NULL);
+	ck_assert_int_eq(json_typeof(json_object_get(o, "preview")), JSON_NULL);
+	const char *sign = strstr(text(o, "url"), "?sign=");
+	ck_assert_ptr_nonnull(sign);
+	ck_assert(attachment_signed(&view, 0, clock_wall_ms(), sign + 6));
+	json_decref(o);
+	view.has_preview = true;
+	view.preview = (pb_PreviewView){.bytes = 3, .mime = (char *)"image/jpeg", .ext = (char *)"jpg", .width = 4, .height = 2};
+	view.width = 8;
+	pb_MessageView message = {.id = 1, .attachments_count = 1, .attachments = &view};
+	begin();
+	house_message(&w, &message, 0);
+	o = written();
+	json_t *first = json_array_get(json_object_get(o, "attachments"), 0);
+	ck_assert_int_eq(json_integer_value(json_object_get(first, "width")), 8);
+	HAS_KEYS(json_object_get(first, "preview"), "url", "bytes", "media_type", "width", "height");
+	ck_assert_ptr_nonnull(strstr(text(json_object_get(first, "preview"), "url"), "/preview?sign="));
+	json_decref(o);
+	arena_destroy(own);
+}
+END_TEST
+
 START_TEST(what_is_the_readers_own_is_left_out_where_everybody_reads)
 {
 	pb_ReactionView reaction = {.emoji = (char *)"+1", .count = 2, .me = true};
@@ -252,5 +288,6 @@ TESTS("house shapes", a_user_has_the_promised_keys, an_erased_user_keeps_nothing
 	only_the_own_profile_shows_the_address, a_new_session_has_its_token_and_a_listed_one_has_not,
 	a_team_has_the_promised_keys, a_channel_has_the_promised_keys,
 	members_of_teams_and_channels_have_the_promised_keys, a_message_has_the_promised_keys,
+	an_attachment_has_the_promised_keys_and_urls_that_are_signed_for_everybody,
 	what_is_the_readers_own_is_left_out_where_everybody_reads, the_author_of_an_erased_account_is_null, a_ban_has_the_promised_keys,
 	what_somebody_chose_is_left_out_unless_told, a_problem_says_code_field_and_why)

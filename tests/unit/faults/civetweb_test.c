@@ -12,7 +12,7 @@
 #include "tests/unit/faults/failing.h"
 #include "tests/unit/main.h"
 
-#define CALLS_MOST 16
+#define CALLS_MOST 32
 #define MOST_BODY  1000
 
 #define FAILS(type, function, failure, parameters, arguments)                                                  \
@@ -35,8 +35,34 @@ static const char *const functions[] = {
 #undef CANNOT
 };
 
+static bool streams(void *arg, const struct http_request *rq)
+{
+	return strcmp(rq->path, "/up") == 0;
+}
+
+static enum status read_file(void *arg, uint64_t from, size_t most, const void **out_bytes, size_t *out_n)
+{
+	*out_bytes = "file";
+	*out_n = most < 4 ? most : 4;
+	return STATUS_OK;
+}
+
 static void handle(void *arg, const struct http_request *rq, struct http_response *rs)
 {
+	char part[4];
+	size_t n = 1;
+
+	if (strcmp(rq->path, "/file") == 0) {
+		http_response_file(rq, rs, &(struct http_file){.content_type = "text/plain", .etag = "\"e\"", .length = 9, .read = read_file});
+		return;
+	}
+	if (rq->stream != NULL) {
+		enum status st = STATUS_OK;
+		while (st == STATUS_OK && n > 0)
+			st = http_body_read(rq, part, sizeof part, &n);
+		rs->code = status_http(st);
+		return;
+	}
 	rs->code = rq->body_broken ? 400 : rq->body_too_large ? 413 : 200;
 	rs->content_type = "text/plain";
 	rs->body = rq->body;
@@ -44,7 +70,7 @@ static void handle(void *arg, const struct http_request *rq, struct http_respons
 }
 
 /* The code of the answer to one request on a connection of its own; 0: the connection was closed without one. */
-static int ask(const struct http_server *server, const char *head, const char *body)
+static int ask(const struct http_server *server, const char *path, const char *head, const char *body)
 {
 	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(http_server_port(server))};
 	char text[8192];
@@ -54,7 +80,7 @@ static int ask(const struct http_server *server, const char *head, const char *b
 
 	address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
 	ck_assert_int_eq(connect(fd, (const struct sockaddr *)(const void *)&address, sizeof address), 0);
-	snprintf(text, sizeof text, "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n%s\r\n%s", head, body);
+	snprintf(text, sizeof text, "POST %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n%s\r\n%s", path, head, body);
 	ck_assert_int_eq(send(fd, text, strlen(text), MSG_NOSIGNAL), (ssize_t)strlen(text));
 	while (length < sizeof text - 1 && (n = recv(fd, text + length, sizeof text - 1 - length, 0)) > 0)
 		length += (size_t)n;
@@ -78,18 +104,21 @@ static bool use(const struct http_server *server, const char *function, int n)
 	memset(large, 'a', sizeof large - 1);
 	large[sizeof large - 1] = '\0';
 	const struct {
-		const char *head, *body;
+		const char *path, *head, *body;
 		int code;
 	} requests[] = {
-		{"", "", 200},
-		{"Content-Length: 5\r\n", "hello", 200},
-		{"Content-Length: 5\r\nExpect: 100-continue\r\n", "hello", 200},
-		{"Transfer-Encoding: chunked\r\n", "5\r\nhello\r\n0\r\n\r\n", 200},
-		{"Content-Length: 1063\r\n", large, 413},
+		{"/", "", "", 200},
+		{"/", "Content-Length: 5\r\n", "hello", 200},
+		{"/", "Content-Length: 5\r\nExpect: 100-continue\r\n", "hello", 200},
+		{"/", "Transfer-Encoding: chunked\r\n", "5\r\nhello\r\n0\r\n\r\n", 200},
+		{"/", "Content-Length: 1063\r\n", large, 413},
+		{"/up", "Content-Length: 5\r\nExpect: 100-continue\r\n", "hello", 200},
+		{"/up", "Transfer-Encoding: chunked\r\n", "5\r\nhello\r\n0\r\n\r\n", 200},
+		{"/file", "", "", 200},
 	};
 
 	for (size_t i = 0; i < sizeof requests / sizeof *requests; i++) {
-		int code = ask(server, requests[i].head, requests[i].body);
+		int code = ask(server, requests[i].path, requests[i].head, requests[i].body);
 		ck_assert_msg(code == requests[i].code || code == 400 || code == 0, "%s, call %d: request %zu: %d", function, n, i, code);
 		fine = fine && code == requests[i].code;
 	}
@@ -100,7 +129,8 @@ static bool use(const struct http_server *server, const char *function, int n)
 static bool use_with_failure(const char *function, int n)
 {
 	const struct http_options options = {
-		.listen = "127.0.0.1:0", .workers = 2, .keepalive_ms = 5000, .max_body_bytes = MOST_BODY, .handle = handle};
+		.listen = "127.0.0.1:0", .workers = 2, .keepalive_ms = 5000, .max_body_bytes = MOST_BODY, .handle = handle,
+		.streams = streams};
 	struct http_server *server = NULL;
 
 	arm(function, n);
