@@ -41,7 +41,7 @@ export class Crowd {
   /** Messages in the database, by channel. */
   written() {
     const { channels, cluster } = this.fire;
-    return channels.map((channel) => Number(cluster.pg.psql(`SELECT count(*) FROM messaging.messages WHERE channel_id = ${numberOf(channel.id)}`)));
+    return channels.map((channel) => Number(cluster.pg.psql(`SELECT count(*) FROM messaging.messages WHERE kind <> 3 AND channel_id = ${numberOf(channel.id)}`)));
   }
 
   say(...lines) {

@@ -19,10 +19,10 @@ export const numberOf = (uuid) => {
 export const teamStream = (uuid) => `1-${BigInt(numberOf(uuid)).toString(16).padStart(16, '0')}`;
 export const userStream = (uuid) => `2-${BigInt(numberOf(uuid)).toString(16).padStart(16, '0')}`;
 
-/** Every message of a server in the order of its stream: {id, channel, seq, nonce, author, content, stream}. */
+/** Every message of people (not the lines of the system) of a server in the order of its stream: {id, channel, seq, nonce, author, content, stream}. */
 export function messagesOf(pg, where = 'true') {
   return pg.rows(`SELECT m.id, m.channel_id, m.seq, coalesce(m.nonce, ''), m.author_id, c.rank || '-' || lpad(to_hex(c.stream_id), 16, '0')
-    FROM messaging.messages m JOIN messaging.channels c ON c.id = m.channel_id WHERE m.deleted_at_ms IS NULL AND ${where}
+    FROM messaging.messages m JOIN messaging.channels c ON c.id = m.channel_id WHERE m.deleted_at_ms IS NULL AND m.kind <> 3 AND ${where}
     ORDER BY c.rank, c.stream_id, m.seq`).map(([id, channel, seq, nonce, author, stream]) => ({ id: uuidOf(id), channel: uuidOf(channel), seq: Number(seq), nonce, author: uuidOf(author), stream }));
 }
 
