@@ -149,7 +149,7 @@ const calls = {
 };
 
 /* Calls that change nothing of a team's state; what they tell is tested where they are. */
-const elsewhere = /^(POST \/accounts|POST \/sessions|DELETE \/sessions|(PATCH|DELETE) \/me$|(PUT|DELETE) \/me\/|POST \/bots|(PATCH|DELETE) \/bots\/|POST \/teams$|DELETE \/teams\/\{team\}$|POST \/direct$|POST \/channels\/\{channel\}\/(typing$|webhooks$|commands\/|attachments$|preferences$)|(POST|PATCH|DELETE) \/webhooks\/)/;
+const elsewhere = /^(POST \/accounts|POST \/sessions|DELETE \/sessions|(PATCH|DELETE) \/me$|(PUT|DELETE) \/me\/|POST \/bots|(PATCH|DELETE) \/bots\/|POST \/teams$|DELETE \/teams\/\{team\}$|POST \/direct$|POST \/channels\/\{channel\}\/(typing$|webhooks$|commands\/|attachments$)|PUT \/channels\/\{channel\}\/preferences$|(POST|PATCH|DELETE) \/webhooks\/)/;
 
 /** Mutating calls of the description that no request of `made` ("PUT /v1/...") was. */
 const unmade = (description, made) => Object.entries(description.paths).flatMap(([path, operations]) => {
