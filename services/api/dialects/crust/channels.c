@@ -9,12 +9,11 @@
 
 #define NAME_MOST  100
 #define TOPIC_MOST 1000
+#define OWN_AT_ONCE ((size_t)200) /* channels in one question to the owners */
 
 /* ---- what is the reader's own */
 
-/* Members into the view, rights and marks of the actor into out: of `count` channels, each of them his to see or (deleted) to bring
- * back. */
-static enum status load_own(
+static enum status load_some(
 	struct exchange *x, pb_ChannelView *views, size_t count, struct crust_channel_own *out)
 {
 	uint64_t *ids = ARENA_ARRAY(x->mem, count, uint64_t);
@@ -23,8 +22,6 @@ static enum status load_own(
 
 	for (size_t i = 0; i < count; i++)
 		ids[i] = views[i].id;
-	if (count == 0)
-		return STATUS_OK;
 	enum status st = ASK(x, moderation, judge_many, count == 1 ? ids[0] : x->team_id,
 		&((pb_JudgeManyRequest){.user_id = x->actor.id,
 			.channel_ids_count = (pb_size_t)count,
@@ -50,6 +47,20 @@ static enum status load_own(
 				out[i].unread = crust_unread_of(&unread.unread[u]);
 			}
 	return STATUS_OK;
+}
+
+/* Members into the view, rights and marks of the actor into out: of `count` channels, each of them his to see or (deleted) to bring
+ * back. */
+static enum status load_own(
+	struct exchange *x, pb_ChannelView *views, size_t count, struct crust_channel_own *out)
+{
+	enum status st = STATUS_OK;
+
+	for (size_t from = 0; from < count && st == STATUS_OK; from += OWN_AT_ONCE) {
+		size_t left = count - from;
+		st = load_some(x, views + from, left < OWN_AT_ONCE ? left : OWN_AT_ONCE, out + from);
+	}
+	return st;
 }
 
 static enum status answer(struct exchange *x, pb_ChannelView *view)
