@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import http from 'node:http';
 import { after, before, test } from 'node:test';
+import WebSocket from 'ws';
 import { Cluster } from './lib/cluster.mjs';
 import { Rest, Socket, newPerson } from './lib/client.mjs';
 import { until } from './lib/wait.mjs';
@@ -241,4 +242,7 @@ test('at a host of its own crust lives at the root, with its neighbour and nothi
   assert.equal((await ok('GET', '/system/auth/check', at)).user.username, member.username);
   assert.equal((await call('GET', '/v1/me', at)).status, 404);
   assert.equal((await call('GET', '/channels/', { token: member.crust.token })).status, 404);
+  const socket = new WebSocket(`${cluster.ws(0).replace(/\/v1\/ws.*/, '')}/websocket/?jwt=${member.crust.token}`, { headers: { host: HOST } });
+  await new Promise((resolve, reject) => socket.once('open', resolve).once('error', reject));
+  socket.terminate();
 });
