@@ -196,7 +196,7 @@ static enum status receive(struct exchange *x, struct upload *up)
 
 	r->x = x;
 	r->up = up;
-	if (multipart_begin(&r->parts, http_request_header(x->rq, "Content-Type"), body_read, r) != STATUS_OK)
+	if (x->rq->stream == NULL || multipart_begin(&r->parts, http_request_header(x->rq, "Content-Type"), body_read, r) != STATUS_OK)
 		return exchange_fail(x, STATUS_BAD_MEDIA, NULL, NULL, "the body must be multipart/form-data");
 	http_body_bound(x->rq, up->max_bytes + BESIDE_FILE_BYTES, clock_mono_ms() + x->api->config->upload_s * 1000);
 	r->mem = arena_create();

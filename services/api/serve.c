@@ -295,8 +295,12 @@ static enum status answer(struct exchange *x)
 bool serve_streams(void *arg, const struct http_request *rq)
 {
 	const struct api *api = arg;
-	const char *path, *allow;
+	const char *path, *allow, *type = http_request_header(rq, "Content-Type");
 	struct route_match match = {0};
+
+	/* Every request comes by here, and few are this. */
+	if (type == NULL || strncasecmp(type, "multipart/", 10) != 0)
+		return false;
 	const struct mount *mount = mount_find(api->mounts, api->config, http_request_header(rq, "Host"), rq->path, &path);
 
 	return find_route(mount, rq, path, &match, &allow) == STATUS_OK && match.route->cost == COST_UPLOAD;

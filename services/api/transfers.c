@@ -4,7 +4,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#define DOWNLOADS_EACH 4
+#define DOWNLOADS_EACH 8 /* of an address, behind which there may be many people */
 
 struct entry {
 	uint64_t who;

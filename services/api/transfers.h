@@ -11,7 +11,7 @@
 
 struct transfers;
 
-/* most: in all; each: uploads of one account, and four times as many downloads of one address. NULL when memory is out. */
+/* most: in all; each: uploads of one account, and eight times as many downloads of one address. NULL when memory is out. */
 struct transfers *transfers_create(size_t most, int each);
 void transfers_destroy(struct transfers *transfers); /* NULL is fine */
 

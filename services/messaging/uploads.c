@@ -136,6 +136,7 @@ struct finishing {
 	const pb_FinishUploadRequest *rq;
 	pb_AttachmentReply *reply;
 	uint64_t quota_bytes;
+	bool missing; /* nothing lies there by its name */
 	pb_AttachmentView view;
 	uint8_t hash[FILE_HASH_BYTES], preview_hash[FILE_HASH_BYTES];
 	char name[FILE_UPLOAD_LENGTH + 1], preview_name[FILE_UPLOAD_LENGTH + 1];
@@ -197,6 +198,7 @@ static enum status look_at(struct service *s, struct finishing *f)
 		return STATUS_FIELD_INVALID;
 	}
 	enum status st = file_open(s->files, f->name, &fd, &bytes);
+	f->missing = st == STATUS_NOT_FOUND;
 	if (st == STATUS_NOT_FOUND || (st == STATUS_OK && bytes != f->rq->bytes)) {
 		f->change.no = (struct refusal){.field = "bytes", .detail = "the file is not whole"};
 		st = STATUS_FIELD_INVALID;
@@ -345,5 +347,10 @@ void finish_upload(void *service, struct rpc_call *call, const void *request, vo
 		st = guard_change(s, &f.change, reply, &replayed);
 	else if (s->files != NULL && guard_refuses(st)) /* a repeat of one that is finished finds nothing to finish */
 		st = guard_refused(s, &f.change, st, reply, &replayed);
+	/* Another copy may be finishing it in this moment; a repeat will find what it made. */
+	if (st == STATUS_FIELD_INVALID && f.missing) {
+		f.change.no = (struct refusal){0};
+		st = STATUS_BUSY;
+	}
 	guard_answer_change(call, st, &f.change.no, replayed);
 }
