@@ -542,6 +542,42 @@ describe('other dialects', () => {
   });
 });
 
+test('what is done to a message and a channel in crust is told on house sockets in that order', async () => {
+  const socket = new Socket(cluster.ws(), { token: bob.person.token });
+  await socket.opened;
+  await socket.frame('hello');
+  socket.send({ op: 'subscribe', topics: [`team:${team.id}`], ref: 1 });
+  await socket.frame('subscribed');
+  const channel = await newChannel();
+  const message = await say(ann, channel, 'one');
+  const at = { channelID: channel.channelID, messageID: message.messageID };
+  await ann.api.messageEdit({ ...at, message: 'two' });
+  await ann.api.messageReactionCreate({ ...at, reaction: ':+1:' });
+  await ann.api.messagePinCreate(at);
+  const reply = await ann.api.messageReplyCreate({ ...at, message: 'three' });
+  await ann.api.messageDelete({ ...at, messageID: reply.messageID });
+  await ann.api.messageReactionRemove({ ...at, reaction: ':+1:' });
+  await ann.api.messagePinRemove(at);
+  await ann.api.channelUpdate({ channelID: channel.channelID, topic: 'told' });
+  await ann.api.channelState({ channelID: channel.channelID, state: 'archive' });
+  const here = (f) => [f.data?.channel_id, f.data?.id].some((id) => id && idOf(id) === channel.channelID);
+  await socket.frame((f) => here(f) && f.type === 'channel_archived');
+  assert.deepEqual(socket.frames.filter(here).map((f) => f.type).filter((type) => !/member|unread|typing/.test(type)), ['channel_created', 'channel_message',
+    'message_updated', 'reaction_added', 'message_pinned', 'message_reply', 'message_deleted', 'reaction_removed', 'message_unpinned', 'channel_updated',
+    'channel_archived']);
+  const edited = socket.frames.find((f) => here(f) && f.type === 'message_updated');
+  assert.equal(edited.data.content, 'two');
+  socket.end();
+});
+
+test('a call that is repeated under its key is done once', async () => {
+  const channel = await newChannel();
+  const post = () => ann.call('POST', `/channels/${channel.channelID}/messages/`, { body: { message: 'once' }, headers: { 'idempotency-key': channel.channelID } });
+  const [first, second] = [(await post()).json.response, (await post()).json.response];
+  assert.equal(first.messageID, second.messageID);
+  assert.equal((await history(ann, channel, { query: 'once' })).length, 1);
+});
+
 test('every row of the reference was answered', () => {
   assert.equal(rows.length, 45);
   assert.deepEqual(rows.filter((row) => !answered.has(row)), []);

@@ -136,6 +136,18 @@ test('what needs no login asks for its own key', async () => {
   }
 });
 
+test('who may not come in by a rule is told so, and comes in again when it is taken back', async () => {
+  const { owner, denied } = people;
+  const rule = (access) => owner.api.permissionsUpdate({ roleID: idOf(role.id), rules: [{ resource: 'messaging', operation: 'access', access }] });
+  const status = async () => (await denied.call('GET', '/commands/')).status;
+  assert.equal(await status(), 200);
+  await rule('deny');
+  await until('the rule holds', async () => await status() === 403);
+  assert.equal((await denied.call('GET', '/channels/')).text, 'Forbidden');
+  await rule('inherit');
+  await until('the rule is gone', async () => await status() === 200);
+});
+
 test('every row of the reference is here', () => {
   const here = new Set(calls.map(([row]) => rowOf(row.split(' ')[0], row.split(' ')[1].replace('shrug', 'x'))));
   const keyed = ['GET /attachment/{attachmentID}/original/{name}', 'GET /attachment/{attachmentID}/preview.{ext}',
