@@ -11,6 +11,7 @@ static struct heard {
 	size_t count;
 	struct logged_event events[4096];
 	char payloads[4096][16];
+	char ends[4096][8]; /* of the payloads */
 	char generation[96];
 	bool uncommitted; /* something was published that another session did not see */
 	const char *url;
@@ -24,6 +25,8 @@ void bus_publish(
 		heard.events[heard.count] = events[i];
 		snprintf(heard.payloads[heard.count], 16, "%.*s", (int)events[i].payload_length,
 			(const char *)events[i].payload);
+		if (events[i].payload_length >= 7)
+			memcpy(heard.ends[heard.count], events[i].payload + events[i].payload_length - 7, 7);
 		heard.count++;
 	}
 	snprintf(heard.generation, sizeof heard.generation, "%s", generation);
@@ -117,6 +120,44 @@ START_TEST(what_a_bus_event_says_is_what_the_log_says)
 }
 END_TEST
 
+/* Two events with something beside each; the first is deleted in the same breath. */
+static enum status beside_work(struct log_tx *tx, void *arg)
+{
+	const struct task *t = arg;
+	pb_Event event = plain_event();
+	uint64_t first = 0;
+
+	enum status st = log_tx_append(tx, t->stream, "team:1", &event, &first);
+	log_tx_beside(tx, (const uint8_t *)"secret!", 7);
+	event = plain_event();
+	if (st == STATUS_OK)
+		st = log_tx_append(tx, t->stream, "team:1", &event, NULL);
+	log_tx_beside(tx, (const uint8_t *)"counter", 7);
+	return st == STATUS_OK ? log_tx_tombstone(tx, t->stream, &first, 1, NULL) : st;
+}
+
+START_TEST(what_stands_beside_an_event_is_published_and_not_stored)
+{
+	struct fixture fx;
+	struct task t;
+
+	fixture_database(&fx);
+	publishing_fixture(&fx, fx.url);
+	task_init(&t, TEAM(0));
+	t.op.work = beside_work;
+	ck_assert_int_eq(task_run(&fx, &t), STATUS_OK);
+	ck_assert_uint_eq(heard.count, 2);
+	ck_assert_str_ne(heard.ends[0], "secret!"); /* deleted: nor does it go out */
+	ck_assert_str_eq(heard.ends[1], "counter");
+	ck_assert_int_eq(pg_number(fx.url, "SELECT count(*) FROM log.events WHERE position('counter'::bytea IN payload) > 0"
+					   " OR position('secret!'::bytea IN payload) > 0"),
+		0);
+	ck_assert_int_eq((int64_t)heard.events[1].payload_length,
+		pg_number(fx.url, "SELECT length(payload) + 7 FROM log.events WHERE seq = 2"));
+	fixture_destroy(&fx);
+}
+END_TEST
+
 START_TEST(events_whose_commit_answer_was_lost_are_published_all_the_same)
 {
 	static char url[PG_URL_SIZE];
@@ -153,5 +194,5 @@ START_TEST(events_whose_commit_answer_was_lost_are_published_all_the_same)
 END_TEST
 
 TESTS("publish", every_event_is_published_once_in_the_order_of_its_stream_and_after_its_commit,
-	what_a_bus_event_says_is_what_the_log_says,
+	what_a_bus_event_says_is_what_the_log_says, what_stands_beside_an_event_is_published_and_not_stored,
 	events_whose_commit_answer_was_lost_are_published_all_the_same)
