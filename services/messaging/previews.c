@@ -23,6 +23,7 @@
 
 #define TURN_MS   3000  /* longer nobody waits for his turn: an upload without a preview is better than one that hangs */
 #define LIFE_MS   10000 /* of one process; its time on a processor is bounded by itself */
+#define LOOK_MS   10
 #define SIDE_MOST 100000
 
 struct previews {
@@ -135,27 +136,35 @@ static bool spawn(const char *program, int in, int out, pid_t *out_pid)
 	return done;
 }
 
+/* Does it end by itself in time? */
+static bool ends(pid_t pid, int64_t until_mono_ms)
+{
+	int fd = pidfd_open(pid, 0);
+	struct pollfd end = {.fd = fd, .events = POLLIN};
+	bool ended = false;
+	int64_t left;
+
+	while (!ended && (left = until_mono_ms - clock_mono_ms()) > 0) {
+		siginfo_t what = {0};
+		/* Some containers have no pidfds: then it is looked at again and again. */
+		poll(&end, fd >= 0, fd >= 0 || left < LOOK_MS ? (int)left : LOOK_MS);
+		ended = waitid(P_PID, (id_t)pid, &what, WEXITED | WNOHANG | WNOWAIT) == 0 && what.si_pid == pid;
+	}
+	if (fd >= 0)
+		close(fd);
+	return ended;
+}
+
 /* Waits for its end, or makes one. NULL: it ended well; else why not. */
 static const char *await(pid_t pid, int64_t until_mono_ms)
 {
-	int fd = pidfd_open(pid, 0), status = 0;
-	struct pollfd end = {.fd = fd, .events = POLLIN};
-	int left;
-	bool late = true;
+	bool late = !ends(pid, until_mono_ms);
+	int status = 0;
 
-	while (fd >= 0 && (left = (int)(until_mono_ms - clock_mono_ms())) > 0) {
-		int n = poll(&end, 1, left);
-		if (n < 0 && errno == EINTR)
-			continue;
-		late = n != 1;
-		break;
-	}
 	if (late)
 		kill(pid, SIGKILL);
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
-	if (fd >= 0)
-		close(fd);
 	if (late)
 		return "too slow";
 	if (WIFSIGNALED(status))
