@@ -2,7 +2,7 @@
  * Threads as crust counts them: who follows one, what is unread in it and in the main stream, and what stands beside the events of
  * replies.
  */
-#include "tests/unit/messaging/fixture.h"
+#include "tests/unit/messaging/race.h"
 
 #include "services/messaging/views.h"
 
@@ -174,6 +174,57 @@ START_TEST(a_deleted_reply_is_unread_for_nobody)
 }
 END_TEST
 
+struct two_threads {
+	uint64_t channel, roots[2];
+};
+
+/* Every fourth is of the main stream. */
+static enum status post_somewhere(struct racer *r)
+{
+	const struct two_threads *t = r->arg;
+	pb_MessageReply reply;
+
+	return RACE(r, post_message, pb_PostMessageRequest, &reply, .channel_id = t->channel, .content = (char *)"at once",
+		.parent_id = r->i % 4 == 3 ? 0 : t->roots[r->i % 2]);
+}
+
+START_TEST(posts_at_once_leave_every_counter_and_mark_where_it_belongs)
+{
+	struct fixture fx;
+	struct racer racers[16];
+	struct two_threads t;
+
+	fixture_create(&fx);
+	t.channel = made_channel(&fx, false);
+	t.roots[0] = says(&fx, 5, t.channel, "one", 0).id;
+	t.roots[1] = says(&fx, 6, t.channel, "two", 0).id;
+	race(&fx, racers, 16, post_somewhere, &t);
+	ck_assert_uint_eq(raced(racers, 16, STATUS_OK), 16);
+	ck_assert_int_eq(number(&fx, "SELECT counted FROM messaging.channels"), 18);
+	ck_assert_int_eq(number(&fx, "SELECT replies_counted FROM messaging.channels"), 12);
+	ck_assert_int_eq(number(&fx, "SELECT count(*) FROM messaging.messages m WHERE root_id IS NULL AND reply_count"
+				     " <> coalesce(cardinality(reply_authors), 0)"),
+		0);
+	/* Places grow by one in the order of the stream, and so do those of the replies. */
+	ck_assert_int_eq(number(&fx, "SELECT count(*) FROM (SELECT place, replies_place, row_number() OVER w AS n,"
+				     " count(*) FILTER (WHERE root_id IS NOT NULL) OVER w AS r FROM messaging.messages WINDOW w AS (ORDER BY seq)) p"
+				     " WHERE place <> n OR replies_place <> r"),
+		0);
+	/* Who replied last has read it all; whoever follows has unread what came after his own last reply. */
+	ck_assert_int_eq(number(&fx, "SELECT count(*) FROM messaging.thread_read t JOIN messaging.messages m ON m.id = t.root_id"
+				     " WHERE m.reply_count - t.read_count <> (SELECT count(*) FROM messaging.messages r WHERE r.root_id = m.id"
+				     " AND r.seq > coalesce((SELECT max(o.seq) FROM messaging.messages o WHERE o.root_id = m.id"
+				     " AND o.author_id = t.user_id), 0))"),
+		0);
+	/* The main stream's mark stands at one's own last post in it. */
+	ck_assert_int_eq(number(&fx, "SELECT count(*) FROM messaging.read_state s WHERE s.counted - s.replies_counted <>"
+				     " (SELECT o.place - o.replies_place FROM messaging.messages o WHERE o.author_id = s.user_id"
+				     " AND o.root_id IS NULL ORDER BY o.seq DESC LIMIT 1)"),
+		0);
+	fixture_destroy(&fx);
+}
+END_TEST
+
 /* As a gateway asks for what it missed. */
 static pb_Event fetched_last(struct fixture *fx)
 {
@@ -288,5 +339,6 @@ END_TEST
 TESTS("threads", replies_are_unread_for_who_follows_the_thread_and_no_part_of_the_main_stream,
 	who_replies_has_read_the_thread_and_no_more_of_the_main_stream_than_before, a_mark_in_a_thread_is_of_that_thread_alone,
 	a_mark_says_what_it_does_not_find, a_deleted_reply_is_unread_for_nobody,
+	posts_at_once_leave_every_counter_and_mark_where_it_belongs,
 	beside_a_fetched_reply_stand_its_root_the_counters_and_who_follows, what_is_done_and_what_the_system_says_is_not_answered,
 	what_is_set_for_a_channel_is_ones_own_and_kept)
