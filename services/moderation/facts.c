@@ -102,6 +102,8 @@ void channel_from_row(const struct db_rows *rows, int row, int first, struct are
 		.created_at_ms = db_id(rows, row, first + 18),
 		.archived_at_ms = db_id(rows, row, first + 19),
 		.deleted_at_ms = db_id(rows, row, first + 20),
+		.policy = (uint32_t)db_i64(rows, row, first + 21),
+		.updated_at_ms = db_id(rows, row, first + 22),
 	};
 	if (out_stream != NULL)
 		*out_stream =

@@ -63,8 +63,9 @@ pb_ChannelRef facts_channel_ref(const struct facts *facts);
 	a ".id," a ".rank," a ".stream_id," a ".team_id," a ".group_id," a ".category_id," a                 \
 	  ".parent_channel_id," a ".kind," a ".name," a ".topic," a ".position," a ".private," a             \
 	  ".public_read," a ".slow_mode_s," a ".created_by," a ".own," a ".last_message_id," a               \
-	  ".message_count," a ".created_at_ms," a ".archived_at_ms," a ".deleted_at_ms"
-#define CHANNEL_COLUMN_COUNT 21
+	  ".message_count," a ".created_at_ms," a ".archived_at_ms," a ".deleted_at_ms," a ".policy," a       \
+	  ".updated_at_ms"
+#define CHANNEL_COLUMN_COUNT 23
 /* out_view may be NULL. */
 void channel_from_row(const struct db_rows *rows, int row, int first, struct arena *mem, struct eval_channel *out,
 	pb_ChannelView *out_view, struct stream *out_stream);

@@ -281,6 +281,74 @@ describe('events', { timeout: 120000 }, () => {
   });
 });
 
+describe('events of calls by REST', { timeout: 120000 }, () => {
+  let a, b, channel;
+  async function call(person, method, path, body) {
+    const init = { method, headers: { authorization: `Bearer ${person.token}`, 'content-type': 'application/json' }, signal: AbortSignal.timeout(15000) };
+    if (body) init.body = JSON.stringify(body);
+    const answer = await (await fetch(`${cluster.api}/crust${path}`, init)).json();
+    assert.equal(answer.error, undefined, JSON.stringify(answer));
+    return answer.response;
+  }
+  before(async () => {
+    [a, b] = await Promise.all([inside(ann), inside(bob, { gateway: 1 })]);
+    const made = await owner.rest.ok('POST', '/v1/channels', { team_id: team.id, name: 'by rest' });
+    channel = await call(owner, 'GET', `/channels/${number(made.id)}`);
+  });
+  const here = (x) => x.channelID === channel.channelID;
+
+  test('a message is in an event what it is in an answer, for each who looks', async () => {
+    const { messageID } = await call(ann, 'POST', `/channels/${channel.channelID}/messages/`, { message: 'to compare <@1 nobody>' });
+    for (const [person, c] of [[ann, a], [bob, b]]) {
+      const [answer] = await call(person, 'GET', `/search/messages?channelID=${channel.channelID}&fromMessageID=${messageID}`);
+      assert.deepEqual(await c.one('message', (m) => m.messageID === messageID), answer);
+    }
+  });
+
+  test('a channel is in an event what it is in an answer, for each who looks', async () => {
+    await call(owner, 'PUT', `/channels/${channel.channelID}`, { name: 'by rest 2', topic: 'new' });
+    for (const [person, c] of [[ann, a], [bob, b]]) {
+      const pushed = await c.one('channel', (x) => here(x) && x.topic === 'new');
+      assert.deepEqual(pushed, await call(person, 'GET', `/channels/${channel.channelID}`));
+    }
+    await b.one('message', (m) => here(m) && m.type === 'channelEvent' && m.userID === '0' && m.message.includes('renamed channel'));
+  });
+
+  test('an illeism, a reaction by its text, activity', async () => {
+    await call(ann, 'POST', `/channels/${channel.channelID}/messages/command/me/exec`, { input: 'waves', params: ['waves'] });
+    const { messageID } = await b.one('message', (m) => here(m) && m.type === 'illeism' && m.message === 'waves');
+    await call(bob, 'POST', `/channels/${channel.channelID}/messages/${messageID}/reaction/:+1:`);
+    assert.deepEqual(await a.one('messageReaction', (r) => r.messageID === messageID), { messageID, userID: number(bob.id), reaction: ':+1:' });
+    await call(ann, 'POST', '/activity/', { channelID: channel.channelID, messageID, kind: 'looking' });
+    assert.deepEqual(await b.one('activity', (x) => x.kind === 'looking'),
+      { userID: number(ann.id), kind: 'looking', messageID, channelID: channel.channelID, present: false });
+  });
+
+  test('a mark is told on one\'s own sessions with what is unread behind it, and counted on from', async () => {
+    const first = await call(ann, 'POST', `/channels/${channel.channelID}/messages/`, { message: 'one' });
+    await call(ann, 'POST', `/channels/${channel.channelID}/messages/`, { message: 'two' });
+    const other = await inside(bob);
+    b.forget();
+    await call(bob, 'GET', `/channels/${channel.channelID}/messages/mark-as-read?lastReadMessageID=${first.messageID}`);
+    for (const c of [b, other]) {
+      const unread = await c.one('unread', here);
+      assert.deepEqual([unread.count, unread.lastMessageID, unread.threadCount], [1, first.messageID, 0]);
+    }
+    await call(ann, 'POST', `/channels/${channel.channelID}/messages/`, { message: 'three' });
+    await b.one('unread', (u) => here(u) && u.count === 2);
+    await other.one('unread', (u) => here(u) && u.count === 2);
+    assert.deepEqual(a.all('unread', (u) => here(u) && u.count > 0), []);
+  });
+
+  test('a flag is in the channel that is told next, on the sessions of who set it', async () => {
+    await call(bob, 'PUT', `/channels/${channel.channelID}/members/${number(bob.id)}`);
+    await call(bob, 'PUT', `/channels/${channel.channelID}/flag`, { flag: 'pinned' });
+    await call(owner, 'PUT', `/channels/${channel.channelID}`, { name: 'by rest 2', topic: 'newer' });
+    assert.equal((await b.one('channel', (x) => here(x) && x.topic === 'newer')).membershipFlag, 'pinned');
+    assert.equal((await a.one('channel', (x) => here(x) && x.topic === 'newer')).membershipFlag, '');
+  });
+});
+
 describe('rights', { timeout: 120000 }, () => {
   test('a private channel is for its members, and for them only as long as they are', async () => {
     const hidden = await owner.rest.ok('POST', '/v1/channels', { team_id: team.id, name: 'hidden', private: true });

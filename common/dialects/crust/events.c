@@ -118,7 +118,7 @@ static void draw_message(struct drawing *d, const pb_MessageView *message, const
 static void draw_channel(struct drawing *d, const pb_ChannelView *channel)
 {
 	const struct crust_reader *r = d->reader;
-	pb_ChannelView view = r->channel != NULL ? *r->channel : channel != NULL ? *channel : (pb_ChannelView){0};
+	pb_ChannelView view = channel != NULL ? *channel : r->channel != NULL ? *r->channel : (pb_ChannelView){0};
 	struct crust_channel_own own = {.bits = r->bits, .flag = r->flag};
 
 	if (view.id == 0)

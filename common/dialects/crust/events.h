@@ -22,7 +22,7 @@ struct crust_reader {
 	/* of events with CRUST_SHARE_NONE that show a channel: as moderation answered */
 	bool viewing;                  /* may he still see it? */
 	struct bits bits;
-	const pb_ChannelView *channel; /* NULL: as the event has it */
+	const pb_ChannelView *channel; /* for an event that has no more than its name */
 	const uint64_t *member_ids;
 	size_t member_count;
 	/* his own marks */
