@@ -45,9 +45,10 @@ function id64(uuid) {
   const low = ((parseInt(h[16], 16) & 3) << 2) | (parseInt(h[17], 16) >> 2);
   return (BigInt(`0x${h.slice(0, 12)}`) << 16n) | (BigInt(`0x${h.slice(13, 16)}`) << 4n) | BigInt(low);
 }
-/** The team's stream as the log has it. */
+/** The team's stream as the log has it, without the lines of the system, which this dialect does not show. */
 function logOfTeam() {
-  const rows = cluster.pg.psql(`SELECT seq, kind, audience FROM log.events WHERE rank = 1 AND id = ${id64(team.id)} ORDER BY seq`);
+  const rows = cluster.pg.psql(`SELECT seq, kind, audience FROM log.events WHERE rank = 1 AND id = ${id64(team.id)}
+    AND NOT (kind = 134 AND actor = 0) ORDER BY seq`);
   return rows.split('\n').filter(Boolean).map((line) => {
     const [seq, kind, audience] = line.split('|');
     return { seq: Number(seq), kind: Number(kind), audience };
