@@ -28,23 +28,38 @@ struct crowd_entry {
 	bool message; /* a channel_message */
 };
 
+/* What a socket got of its stream from where it began on, over all its connections: every entry of the ledger in (begun, last]. */
+struct crowd_life {
+	uint64_t begun, last;
+	uint64_t count, sum;       /* of entries, and of their hashes */
+	uint64_t messages, message_sum; /* of those that are messages */
+	bool messages_only;        /* it looked at more than its topic for a while: only messages were counted then */
+};
+
 struct crowd_group {
 	char topic[96];
 	uint32_t sockets, first_user, users;
 	char stream[64]; /* as the first answer spelled it */
-	struct crowd_entry *entries;
+	struct crowd_entry *entries; /* ascending; whoever gets one first enters it */
 	size_t count, capacity;
 	uint64_t messages;
+	struct crowd_life *lives; /* that are over */
+	size_t life_count, life_capacity;
 };
 
 struct crowd_faults {
 	uint64_t lost, doubled, reordered, corrupt, not_recovered, refused;
 };
 
-/* The first entry after a position: where a socket that is live from there begins. */
-size_t crowd_after(const struct crowd_group *group, uint64_t seq);
-/* One event of the group's stream, for a socket whose next entry is *cursor. False: a fault, which was counted and told. */
-bool crowd_check(struct crowd_group *group, size_t *cursor, uint64_t seq, const char *text, size_t length, struct crowd_faults *faults);
+/* One event of the group's stream, for the socket that this life is of. What is doubled, out of order or unlike what others got is told at once. */
+void crowd_got(struct crowd_group *group, struct crowd_life *life, uint64_t seq, const char *text, size_t length, struct crowd_faults *faults);
+/* The socket begins anew at seq; what its life before it was is kept for the end. */
+void crowd_begin(struct crowd_group *group, struct crowd_life *life, uint64_t seq);
+/* Is something in the ledger that the socket has not got yet? */
+bool crowd_is_behind(const struct crowd_group *group, const struct crowd_life *life);
+/* At the end, when nothing is on its way: compares every life of the group, the lives of its sockets among them once they are begun anew, with
+ * the ledger. Which of them gets an event first does not matter for that, nor how late a socket is read. */
+void crowd_verify(const struct crowd_group *group, struct crowd_faults *faults);
 
 /* ---- what is in a frame. Text is the server's own JSON: keys are looked for, not parsed. */
 bool crowd_type_is(const char *text, size_t length, const char *type);

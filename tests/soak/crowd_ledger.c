@@ -1,5 +1,6 @@
 /*
- * What the sockets of a group got, in order: the first socket that gets an event enters it, every other one must get the same next.
+ * What the sockets of a group got: whoever gets an event first enters it, everybody else has to get the same bytes. Whether one was lost is
+ * told at the end, when the ledger has everything: by then each socket's count, and the sum of hashes, is that of its part of the ledger.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +17,8 @@ static uint64_t hash_of(const char *text, size_t length)
 	return hash;
 }
 
-size_t crowd_after(const struct crowd_group *group, uint64_t seq)
+/* The first entry after a position. */
+static size_t after(const struct crowd_group *group, uint64_t seq)
 {
 	size_t low = 0, high = group->count;
 
@@ -30,58 +32,111 @@ size_t crowd_after(const struct crowd_group *group, uint64_t seq)
 	return low;
 }
 
-/* expected: what is next in the ledger. */
-static void complain(uint64_t *count, const char *what, const struct crowd_group *group, uint64_t seq, uint64_t expected, const char *text, size_t length)
+static void complain(uint64_t *count, const char *what, const struct crowd_group *group, const struct crowd_life *life, uint64_t seq, const char *text, size_t length)
 {
 	static unsigned said;
 
 	(*count)++;
 	if (said++ < 10)
-		fprintf(stderr, "crowd: %s: %s, seq %llu instead of %llu: %.*s\n", what, group->topic, (unsigned long long)seq,
-			(unsigned long long)expected, (int)(length > 400 ? 400 : length), text);
+		fprintf(stderr, "crowd: %s: %s, seq %llu for a socket that began at %llu and was at %llu: %.*s\n", what, group->topic,
+			(unsigned long long)seq, (unsigned long long)life->begun, (unsigned long long)life->last, (int)(length > 400 ? 400 : length), text);
 }
 
-static void enter(struct crowd_group *group, uint64_t seq, const char *text, size_t length)
+static void *grown(void *list, size_t count, size_t *capacity, size_t size)
 {
-	if (group->count == group->capacity) {
-		group->capacity = group->capacity == 0 ? 1024 : group->capacity * 2;
-		group->entries = realloc(group->entries, group->capacity * sizeof *group->entries);
-		if (group->entries == NULL)
-			abort();
-	}
-	bool message = crowd_type_is(text, length, "channel_message");
-	group->entries[group->count++] = (struct crowd_entry){seq, hash_of(text, length), message};
+	if (count < *capacity)
+		return list;
+	*capacity = *capacity == 0 ? 1024 : *capacity * 2;
+	list = realloc(list, *capacity * size);
+	if (list == NULL)
+		abort();
+	return list;
+}
+
+/* The entry of seq, made if nobody got it before. */
+static const struct crowd_entry *enter(struct crowd_group *group, uint64_t seq, uint64_t hash, bool message)
+{
+	size_t at = after(group, seq);
+
+	if (at > 0 && group->entries[at - 1].seq == seq)
+		return &group->entries[at - 1];
+	group->entries = grown(group->entries, group->count, &group->capacity, sizeof *group->entries);
+	memmove(group->entries + at + 1, group->entries + at, (group->count++ - at) * sizeof *group->entries);
+	group->entries[at] = (struct crowd_entry){seq, hash, message};
 	group->messages += message;
+	return &group->entries[at];
 }
 
-bool crowd_check(struct crowd_group *group, size_t *cursor, uint64_t seq, const char *text, size_t length, struct crowd_faults *faults)
+void crowd_got(struct crowd_group *group, struct crowd_life *life, uint64_t seq, const char *text, size_t length, struct crowd_faults *faults)
 {
-	uint64_t last = *cursor > 0 ? group->entries[*cursor - 1].seq : 0;
+	uint64_t hash = hash_of(text, length);
+	bool message = crowd_type_is(text, length, "channel_message");
 
-	if (seq <= last) {
-		size_t i = crowd_after(group, seq);
-		bool known = i > 0 && group->entries[i - 1].seq == seq;
-		complain(known ? &faults->doubled : &faults->reordered, known ? "doubled" : "reordered", group, seq, last, text, length);
-		return false;
+	if (seq <= life->last) {
+		size_t at = after(group, seq);
+		bool known = at > 0 && group->entries[at - 1].seq == seq;
+		complain(known ? &faults->doubled : &faults->reordered, known ? "doubled" : "reordered", group, life, seq, text, length);
+		return;
 	}
-	if (*cursor == group->count) {
-		enter(group, seq, text, length);
-		++*cursor;
-		return true;
+	if (enter(group, seq, hash, message)->hash != hash)
+		complain(&faults->corrupt, "other bytes than somebody else got", group, life, seq, text, length);
+	life->last = seq;
+	life->count++;
+	life->sum += hash;
+	life->messages += message;
+	life->message_sum += message ? hash : 0;
+}
+
+void crowd_begin(struct crowd_group *group, struct crowd_life *life, uint64_t seq)
+{
+	if (life->last > life->begun) {
+		group->lives = grown(group->lives, group->life_count, &group->life_capacity, sizeof *group->lives);
+		group->lives[group->life_count++] = *life;
 	}
-	const struct crowd_entry *next = &group->entries[*cursor];
-	if (next->seq == seq) {
-		bool same = next->hash == hash_of(text, length);
-		if (!same)
-			complain(&faults->corrupt, "other bytes than somebody else got", group, seq, seq, text, length);
-		++*cursor;
-		return same;
+	*life = (struct crowd_life){.begun = seq, .last = seq};
+}
+
+bool crowd_is_behind(const struct crowd_group *group, const struct crowd_life *life)
+{
+	return group->count > 0 && life->last < group->entries[group->count - 1].seq;
+}
+
+struct sums {
+	uint64_t count, sum;
+};
+
+static void verify(const struct crowd_group *group, const struct crowd_life *life, const struct sums *all, const struct sums *messages, struct crowd_faults *faults)
+{
+	const struct sums *of = life->messages_only ? messages : all;
+	size_t from = after(group, life->begun), to = after(group, life->last);
+	uint64_t count = life->messages_only ? life->messages : life->count, sum = life->messages_only ? life->message_sum : life->sum;
+	uint64_t due = of[to].count - of[from].count;
+	char text[96];
+
+	if (count == due && sum == of[to].sum - of[from].sum)
+		return;
+	int length = snprintf(text, sizeof text, "%llu of %llu events", (unsigned long long)count, (unsigned long long)due);
+	if (count == due)
+		complain(&faults->corrupt, "others got other bytes", group, life, life->last, text, (size_t)length);
+	else
+		complain(&faults->lost, "lost", group, life, life->last, text, (size_t)length);
+}
+
+void crowd_verify(const struct crowd_group *group, struct crowd_faults *faults)
+{
+	struct sums *all = calloc(group->count + 1, sizeof *all), *messages = calloc(group->count + 1, sizeof *messages);
+
+	if (all == NULL || messages == NULL)
+		abort();
+	for (size_t i = 0; i < group->count; i++) {
+		const struct crowd_entry *e = &group->entries[i];
+		all[i + 1] = (struct sums){all[i].count + 1, all[i].sum + e->hash};
+		messages[i + 1] = (struct sums){messages[i].count + e->message, messages[i].sum + (e->message ? e->hash : 0)};
 	}
-	/* Either this socket lacks what lies between, or the others lack this one. */
-	complain(&faults->lost, seq > next->seq ? "lost before this" : "nobody else got this", group, seq, next->seq, text, length);
-	if (seq > next->seq)
-		*cursor = crowd_after(group, seq);
-	return false;
+	for (size_t i = 0; i < group->life_count; i++)
+		verify(group, &group->lives[i], all, messages, faults);
+	free(all);
+	free(messages);
 }
 
 /* ---- frames */
