@@ -137,6 +137,13 @@ void *arena_alloc(struct arena *mem, size_t size_bytes)
 	return memset(take(mem, size_bytes), 0, size_bytes);
 }
 
+void *arena_alloc_aligned(struct arena *mem, size_t size_bytes, size_t alignment)
+{
+	uintptr_t at = (uintptr_t)arena_alloc(mem, size_bytes + alignment - 1);
+
+	return (void *)((at + alignment - 1) & ~(uintptr_t)(alignment - 1));
+}
+
 void *arena_array(struct arena *mem, size_t count, size_t size_bytes)
 {
 	size_t whole;

@@ -16,8 +16,10 @@ struct arena *arena_create(void);
 void arena_destroy(struct arena *mem); /* accepts NULL; runs the deferred calls, last one first */
 void arena_reset(struct arena *mem);   /* runs the deferred calls, keeps the first block */
 
-/* size_bytes of zeroed memory, aligned for any type. size_bytes may be 0. */
+/* size_bytes of zeroed memory, aligned for any fundamental type. size_bytes may be 0. */
 void *arena_alloc(struct arena *mem, size_t size_bytes);
+/* The same for a type that wants more, such as libsodium's states; alignment is a power of two. */
+void *arena_alloc_aligned(struct arena *mem, size_t size_bytes, size_t alignment);
 /* count * size_bytes zeroed; ends the process on overflow, as calloc would fail. */
 void *arena_array(struct arena *mem, size_t count, size_t size_bytes);
 char *arena_strdup(struct arena *mem, const char *text); /* NULL in, NULL out */
@@ -31,5 +33,8 @@ char *arena_printf(struct arena *mem, const char *format, ...) __attribute__((fo
 /* Calls release(resource) when the arena is reset or destroyed: for what a library allocated by itself. */
 void arena_defer(struct arena *mem, void (*release)(void *), void *resource);
 
-#define ARENA_NEW(mem, type) ((type *)arena_alloc((mem), sizeof(type)))
+#define ARENA_NEW(mem, type)                                                                                 \
+	((type *)(_Alignof(type) > _Alignof(max_align_t)                                                     \
+			? arena_alloc_aligned((mem), sizeof(type), _Alignof(type))                           \
+			: arena_alloc((mem), sizeof(type))))
 #define ARENA_ARRAY(mem, count, type) ((type *)arena_array((mem), (count), sizeof(type)))

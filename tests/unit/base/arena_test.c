@@ -103,6 +103,24 @@ START_TEST(deferred_calls_run_last_first_and_once)
 }
 END_TEST
 
+struct wide {
+	_Alignas(64) char bytes[64];
+};
+
+START_TEST(a_type_that_wants_more_than_others_is_aligned_as_it_wants)
+{
+	struct arena *mem = arena_create();
+
+	for (int i = 0; i < 20; i++) {
+		arena_alloc(mem, (size_t)i);
+		struct wide *wide = ARENA_NEW(mem, struct wide);
+		ck_assert_uint_eq((uintptr_t)wide % 64, 0);
+		memset(wide, 0xff, sizeof *wide);
+	}
+	arena_destroy(mem);
+}
+END_TEST
+
 START_TEST(destroying_nothing_is_fine)
 {
 	arena_destroy(NULL);
@@ -112,4 +130,4 @@ END_TEST
 TESTS("arena", memory_is_zeroed_and_aligned_also_after_a_reset, something_larger_than_any_block_fits,
 	copies_are_terminated_and_independent, printf_takes_texts_of_any_length,
 	the_latest_allocation_grows_in_place_and_others_by_a_copy, deferred_calls_run_last_first_and_once,
-	destroying_nothing_is_fine)
+	a_type_that_wants_more_than_others_is_aligned_as_it_wants, destroying_nothing_is_fine)
