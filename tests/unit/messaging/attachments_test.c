@@ -20,14 +20,25 @@ static pb_MessageReply message;
 static pb_ReadAttachmentReply piece;
 static char folder[96];
 
-static void with_files(struct fixture *fx)
+static void prepare(struct fixture *fx)
 {
-	fixture_create(fx);
 	fx->config.files_max_mb = 1;
 	fx->config.files_per_message = 3;
 	fx->config.files_grace_h = 24;
 	snprintf(folder, sizeof folder, "%s/files", fx->directory);
 	ck_assert_int_eq(file_disk_create(folder, &fx->service.files), STATUS_OK);
+}
+
+static void prepare_little(struct fixture *fx)
+{
+	prepare(fx);
+	fx->config.files_quota_mb = 1;
+}
+
+static void with_files(struct fixture *fx)
+{
+	fixture_prepare = prepare;
+	fixture_create(fx);
 }
 
 static int unlink_one(const char *path, const struct stat *found, int kind, struct FTW *where)
@@ -227,8 +238,8 @@ START_TEST(sizes_names_and_quotas_have_bounds)
 {
 	struct fixture fx;
 
-	with_files(&fx);
-	fx.config.files_quota_mb = 1;
+	fixture_prepare = prepare_little;
+	fixture_create(&fx);
 	uint64_t channel = made_channel(&fx, false), upload = begin(&fx, channel);
 	ck_assert_int_eq(put(&fx, upload, (1 << 20) - 2, "abc"), STATUS_TOO_LARGE);
 	ck_assert_int_eq(put(&fx, upload, UINT64_MAX, "abc"), STATUS_TOO_LARGE);

@@ -461,6 +461,9 @@ static inline void await_peer(const struct rpc_client *client)
 		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 }
 
+/* What a file of tests sets up besides, before the first thread that serves calls is there. */
+static void (*fixture_prepare)(struct fixture *fx);
+
 static inline void fixture_create(struct fixture *fx)
 {
 	static const struct rpc_binding moderation[] = {{&rpc_moderation_judge, fake_judge},
@@ -515,6 +518,8 @@ static inline void fixture_create(struct fixture *fx)
 	ck_assert_int_eq(followup_create(2, &s->followup), STATUS_OK);
 	s->rights = rights_cache_create(1024);
 	s->people = people_create(1024);
+	if (fixture_prepare != NULL)
+		fixture_prepare(fx);
 	ck_assert_int_eq(rpc_server_start(&(struct rpc_server_options){.listen = fx->messaging_at,
 						  .bindings = messaging_bindings,
 						  .binding_count = messaging_binding_count,

@@ -19,7 +19,7 @@ struct receiver {
 	int listening;
 	uint16_t port;
 	pthread_t thread;
-	const char *answer;  /* whole; NULL: none, and the connection stays open */
+	const char *_Atomic answer; /* whole; NULL: none, and the connection stays open */
 	char request[65536]; /* the latest, as far as it came with its body */
 	_Atomic int asked;
 };
@@ -40,9 +40,10 @@ static inline void receiver_take(struct receiver *r, int fd)
 		if (whole != 0 && length >= whole)
 			break;
 	}
+	const char *answer = r->answer;
 	atomic_fetch_add(&r->asked, 1);
-	if (r->answer != NULL)
-		(void)!send(fd, r->answer, strlen(r->answer), MSG_NOSIGNAL);
+	if (answer != NULL)
+		(void)!send(fd, answer, strlen(answer), MSG_NOSIGNAL);
 	else
 		while (recv(fd, r->request + length, 1, 0) > 0) /* until the other end has had enough */
 			;
