@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/net/fetch.h"
+#include "tests/unit/faults/called.h"
 #include "tests/unit/faults/failing.h"
 #include "tests/unit/main.h"
 #include "tests/unit/net/receiver.h"
@@ -88,24 +89,14 @@ static const char *const table[] = {
 #undef CANNOT
 };
 
+static bool is_of_curl(const char *function)
+{
+	return strncmp(function, "curl_", 5) == 0;
+}
+
 START_TEST(the_table_has_every_function_that_is_called)
 {
-	char line[1024], name[256];
-	size_t found = 0;
-	FILE *nm = popen("nm -u " NET_LIBRARY, "r");
-
-	ck_assert_ptr_nonnull(nm);
-	while (fgets(line, sizeof line, nm) != NULL) {
-		bool known = false;
-		if (sscanf(line, " U %255s", name) != 1 || strncmp(name, "curl_", 5) != 0)
-			continue;
-		for (size_t i = 0; i < sizeof table / sizeof *table; i++)
-			known = known || strcmp(table[i], name) == 0;
-		ck_assert_msg(known, "%s is called and not in curl.tbl.h", name);
-		found++;
-	}
-	ck_assert_int_eq(pclose(nm), 0);
-	ck_assert_uint_gt(found, 0);
+	check_called("nm -u " NET_LIBRARY, is_of_curl, table, sizeof table / sizeof *table, "curl.tbl.h");
 }
 END_TEST
 

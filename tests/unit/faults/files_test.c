@@ -17,6 +17,7 @@
 #include "common/http/http.h"
 #include "common/ops/metrics.h"
 #include "common/rpc/rpc.h"
+#include "tests/unit/faults/called.h"
 #include "tests/unit/faults/failing.h"
 #include "tests/unit/main.h"
 
@@ -262,22 +263,7 @@ static bool is_watched(const char *name)
 
 START_TEST(the_table_has_every_function_that_is_called)
 {
-	char line[1024], name[256];
-	size_t found = 0;
-	FILE *nm = popen("nm -u " LIBRARIES, "r");
-
-	ck_assert_ptr_nonnull(nm);
-	while (fgets(line, sizeof line, nm) != NULL) {
-		bool known = false;
-		if (sscanf(line, " U %255s", name) != 1 || !is_watched(name))
-			continue;
-		for (size_t i = 0; i < sizeof table / sizeof *table; i++)
-			known = known || strcmp(table[i], name) == 0;
-		ck_assert_msg(known, "%s is called and not in files.tbl.h", name);
-		found++;
-	}
-	ck_assert_int_eq(pclose(nm), 0);
-	ck_assert_uint_gt(found, 0);
+	check_called("nm -u " LIBRARIES, is_watched, table, sizeof table / sizeof *table, "files.tbl.h");
 }
 END_TEST
 

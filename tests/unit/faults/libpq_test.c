@@ -6,6 +6,7 @@
 #include "common/base/clock.h"
 #include "common/db/db.h"
 #include "tests/lib/pg.h"
+#include "tests/unit/faults/called.h"
 #include "tests/unit/faults/failing.h"
 #include "tests/unit/main.h"
 
@@ -103,24 +104,14 @@ static const char *const table[] = {
 #undef CANNOT
 };
 
+static bool is_of_libpq(const char *function)
+{
+	return strncmp(function, "PQ", 2) == 0;
+}
+
 START_TEST(the_table_has_every_function_that_is_called)
 {
-	char line[512], name[256];
-	size_t found = 0;
-	FILE *nm = popen("nm -u " DB_LIBRARY, "r");
-
-	ck_assert_ptr_nonnull(nm);
-	while (fgets(line, sizeof line, nm) != NULL) {
-		bool known = false;
-		if (sscanf(line, " U %255s", name) != 1 || strncmp(name, "PQ", 2) != 0)
-			continue;
-		for (size_t i = 0; i < sizeof table / sizeof *table; i++)
-			known = known || strcmp(table[i], name) == 0;
-		ck_assert_msg(known, "%s is called and not in libpq.tbl.h", name);
-		found++;
-	}
-	ck_assert_int_eq(pclose(nm), 0);
-	ck_assert_uint_gt(found, 0);
+	check_called("nm -u " DB_LIBRARY, is_of_libpq, table, sizeof table / sizeof *table, "libpq.tbl.h");
 }
 END_TEST
 

@@ -6,6 +6,7 @@
 
 #include "common/base/clock.h"
 #include "services/api/passwords.h"
+#include "tests/unit/faults/called.h"
 #include "tests/unit/faults/failing.h"
 #include "tests/unit/main.h"
 
@@ -84,25 +85,14 @@ static const char *const table[] = {
 #undef CANNOT
 };
 
+static bool is_of_sodium(const char *function)
+{
+	return strncmp(function, "crypto_", 7) == 0 || strncmp(function, "randombytes", 11) == 0 || strncmp(function, "sodium_", 7) == 0;
+}
+
 START_TEST(the_table_has_every_function_that_is_called)
 {
-	char line[1024], name[256];
-	size_t found = 0;
-	FILE *nm = popen("nm -u " LIBRARIES, "r");
-
-	ck_assert_ptr_nonnull(nm);
-	while (fgets(line, sizeof line, nm) != NULL) {
-		bool known = false;
-		if (sscanf(line, " U %255s", name) != 1 ||
-			(strncmp(name, "crypto_", 7) != 0 && strncmp(name, "randombytes", 11) != 0 && strncmp(name, "sodium_", 7) != 0))
-			continue;
-		for (size_t i = 0; i < sizeof table / sizeof *table; i++)
-			known = known || strcmp(table[i], name) == 0;
-		ck_assert_msg(known, "%s is called and not in sodium.tbl.h", name);
-		found++;
-	}
-	ck_assert_int_eq(pclose(nm), 0);
-	ck_assert_uint_gt(found, 0);
+	check_called("nm -u " LIBRARIES, is_of_sodium, table, sizeof table / sizeof *table, "sodium.tbl.h");
 }
 END_TEST
 

@@ -11,6 +11,7 @@
 
 #include "common/base/log.h"
 #include "services/messaging/file_store.h"
+#include "tests/unit/faults/called.h"
 #include "tests/unit/faults/failing.h"
 #include "tests/unit/main.h"
 
@@ -167,23 +168,7 @@ static bool is_watched(const char *name)
 
 START_TEST(the_table_has_every_function_that_is_called)
 {
-	char line[1024], name[256];
-	size_t found = 0;
-	FILE *nm = popen("nm -A -u '" LIBRARY "' | grep file_disk", "r");
-
-	ck_assert_ptr_nonnull(nm);
-	while (fgets(line, sizeof line, nm) != NULL) {
-		const char *at = strstr(line, " U ");
-		bool known = false;
-		if (at == NULL || sscanf(at, " U %255s", name) != 1 || !is_watched(name))
-			continue;
-		for (size_t i = 0; i < sizeof table / sizeof *table; i++)
-			known = known || strcmp(table[i], name) == 0;
-		ck_assert_msg(known, "%s is called and not in store.tbl.h", name);
-		found++;
-	}
-	ck_assert_int_eq(pclose(nm), 0);
-	ck_assert_uint_gt(found, 0);
+	check_called("nm -A -u '" LIBRARY "' | grep file_disk", is_watched, table, sizeof table / sizeof *table, "store.tbl.h");
 }
 END_TEST
 

@@ -4,6 +4,7 @@
 #include <zlib.h>
 
 #include "services/gateway/deflate.h"
+#include "tests/unit/faults/called.h"
 #include "tests/unit/faults/failing.h"
 #include "tests/unit/main.h"
 
@@ -93,22 +94,7 @@ static bool is_of_zlib(const char *name)
 
 START_TEST(the_table_has_every_function_that_is_called)
 {
-	char line[1024], name[256];
-	size_t found = 0;
-	FILE *nm = popen("nm -u " GATEWAY_LIBRARY, "r");
-
-	ck_assert_ptr_nonnull(nm);
-	while (fgets(line, sizeof line, nm) != NULL) {
-		bool known = false;
-		if (sscanf(line, " U %255s", name) != 1 || !is_of_zlib(name))
-			continue;
-		for (size_t i = 0; i < sizeof table / sizeof *table; i++)
-			known = known || strcmp(table[i], name) == 0;
-		ck_assert_msg(known, "%s is called and not in zlib.tbl.h", name);
-		found++;
-	}
-	ck_assert_int_eq(pclose(nm), 0);
-	ck_assert_uint_gt(found, 0);
+	check_called("nm -u " GATEWAY_LIBRARY, is_of_zlib, table, sizeof table / sizeof *table, "zlib.tbl.h");
 }
 END_TEST
 
