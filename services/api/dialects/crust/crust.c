@@ -50,7 +50,7 @@ const char *crust_token(struct exchange *x)
 	return token != NULL && token[0] != '\0' ? token : NULL;
 }
 
-static enum status admit(struct exchange *x)
+enum status crust_admit(struct exchange *x)
 {
 	return mount_team_admit(x, DIALECT_CRUST);
 }
@@ -73,7 +73,7 @@ const struct mount crust_mount = {
 	.path_id = markup_id_decimal,
 	.kinds = 1u << CHANNEL_TEXT | 1u << CHANNEL_DIRECT | 1u << CHANNEL_GROUP,
 	.token = crust_token,
-	.admit = admit,
+	.admit = crust_admit,
 	.refuse = crust_refuse,
 	.decorate = crust_decorate,
 };

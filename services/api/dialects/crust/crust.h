@@ -20,6 +20,7 @@ extern const struct mount crust_mount, crust_system_mount;
 /* What both say of themselves. */
 extern const struct mount_cors crust_cors;
 const char *crust_own_host(const struct config *config);
+enum status crust_admit(struct exchange *x);
 
 #define ROUTE(method, path, auth, scope, cost, handler) route_handler crust_##handler;
 #include "services/api/dialects/crust/routes.tbl.h"

@@ -4,7 +4,6 @@
  */
 #include "services/api/accounts.h"
 #include "services/api/dialects/crust/crust.h"
-#include "services/api/mount_team.h"
 #include "services/api/sessions.h"
 #include "services/api/tokens.h"
 
@@ -18,11 +17,6 @@ static const struct route routes[] = {
 #undef ROUTE
 };
 
-static enum status admit(struct exchange *x)
-{
-	return mount_team_admit(x, DIALECT_CRUST);
-}
-
 const struct mount crust_system_mount = {
 	.name = "crust",
 	.path = "/crust/system",
@@ -35,7 +29,7 @@ const struct mount crust_system_mount = {
 	.either_slash = true,
 	.path_id = markup_id_decimal,
 	.token = crust_token,
-	.admit = admit,
+	.admit = crust_admit,
 	.refuse = crust_refuse,
 	.decorate = crust_decorate,
 };
@@ -158,6 +152,15 @@ struct asked {
 	uint32_t limit;
 };
 
+static void write_users(struct json_writer *w, const pb_UserView *users, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		jw_object(w);
+		write_user(w, &users[i], NULL);
+		jw_object_end(w);
+	}
+}
+
 static enum status write_by_id(struct exchange *x, struct json_writer *w, const struct asked *a)
 {
 	for (size_t from = 0; from < a->id_count && from < a->limit; from += IDS_AT_ONCE) {
@@ -167,11 +170,7 @@ static enum status write_by_id(struct exchange *x, struct json_writer *w, const 
 			x->api, x->mem, a->ids + from, count, x->deadline_mono_ms, &users, NULL, &count);
 		if (st != STATUS_OK)
 			return exchange_fail(x, st, NULL, NULL, NULL);
-		for (size_t i = 0; i < count; i++) {
-			jw_object(w);
-			write_user(w, &users[i], NULL);
-			jw_object_end(w);
-		}
+		write_users(w, users, count);
 	}
 	return STATUS_OK;
 }
@@ -186,11 +185,7 @@ static enum status write_found(struct exchange *x, struct json_writer *w, const 
 
 	if (st != STATUS_OK)
 		return exchange_fail(x, st, NULL, NULL, NULL);
-	for (size_t i = 0; i < count; i++) {
-		jw_object(w);
-		write_user(w, &users[i], NULL);
-		jw_object_end(w);
-	}
+	write_users(w, users, count);
 	return STATUS_OK;
 }
 
