@@ -22,7 +22,7 @@ struct bus_publisher_options {
 	const char *instance; /* name in the frames */
 	bool insecure;
 	/* Asked once a second by the publisher's own thread, for the watermark: the log's generation and, of the same moment, the
-	 * newest seq per stream from its newest leaves, over the whole window (10 s) or a short one. May be NULL. Returns false when
+	 * newest seq per stream that moved lately, over the whole window (10 s) or a short one. May be NULL. Returns false when
 	 * the database does not answer. */
 	bool (*watermark)(void *arg, struct arena *mem, bool whole, const char **out_generation, struct logged_event **out_heads,
 		size_t *out_count);

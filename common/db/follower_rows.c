@@ -4,7 +4,6 @@
 #include <sodium.h>
 #include <string.h>
 
-#define SCAN_ROWS  2000 /* of any kind, looked at for one batch */
 #define SCAN_BYTES 4194304
 #define PAGE       5000
 #define BEFORE_ALL UINT64_MAX
@@ -63,7 +62,7 @@ static void event_of_row(struct arena *mem, struct stream s, const struct db_row
 }
 
 enum status follower_fetch(struct db_conn *conn, struct arena *mem, const struct log_follower_options *o, struct stream s,
-	uint64_t after, size_t most, struct follower_page *out)
+	uint64_t after, size_t most, size_t look, struct follower_page *out)
 {
 	struct db_params p;
 	struct db_rows rows = {0};
@@ -77,7 +76,7 @@ enum status follower_fetch(struct db_conn *conn, struct arena *mem, const struct
 	db_put_id(&p, s.id);
 	db_put_i64(&p, after == FOLLOWER_SAVED ? -1 : (int64_t)after);
 	db_put_i32s(&p, kinds, o->kind_count);
-	db_put_i64(&p, SCAN_ROWS);
+	db_put_i64(&p, (int64_t)look);
 	db_put_i64(&p, (int64_t)most);
 	db_put_i64(&p, SCAN_BYTES);
 	enum status st = db_query(conn, mem, &fetch_stmt, &p, &rows);

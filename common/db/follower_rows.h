@@ -10,10 +10,12 @@ struct follower_page {
 	uint64_t head;
 	struct log_batch batch;
 };
-/* What follows `after` (FOLLOWER_SAVED: the saved position, which out->saved then tells), at most `most` wanted events. */
-#define FOLLOWER_SAVED UINT64_MAX
+/* What follows `after` (FOLLOWER_SAVED: the saved position, which out->saved then tells): at most `most` wanted events, of
+ * the next `look` of any kind. */
+#define FOLLOWER_SAVED     UINT64_MAX
+#define FOLLOWER_LOOK_MOST 2000
 enum status follower_fetch(struct db_conn *conn, struct arena *mem, const struct log_follower_options *o, struct stream s,
-	uint64_t after, size_t most, struct follower_page *out);
+	uint64_t after, size_t most, size_t look, struct follower_page *out);
 /* Moves the position; false: it was not at `from`. */
 enum status follower_save(struct db_conn *conn, struct arena *mem, const char *name, struct stream s, uint64_t from,
 	uint64_t to, bool *out_moved);

@@ -191,16 +191,16 @@ enum status log_heads(
 
 /* ---- watermark */
 
-/* An event's time is taken before its COMMIT, and a transaction may last 5 s: the window must be longer. Always at least one
- * row, of NULLs beside the generation when nothing moved. */
+/* A stream's time is taken before the COMMIT of what moved it, and a transaction may last 5 s: the window must be longer. Always at
+ * least one row, of NULLs beside the generation when nothing moved. */
 enum status log_watermark(struct db_conn *conn, struct arena *mem, bool whole, const char **out_generation,
 	struct logged_event **out_heads, size_t *out_count)
 {
 	static const struct db_stmt watermark_stmt = {"log_watermark",
-		"SELECT (SELECT " GENERATION_SQL "), w.rank, w.id, w.seq FROM (SELECT) one LEFT JOIN"
-		" (SELECT e.rank, e.id, max(e.seq) AS seq FROM log.events e WHERE e.created_at > statement_timestamp() -"
-		" CASE WHEN $1 THEN interval '10 s' ELSE interval '3 s' END GROUP BY e.rank, e.id) w ON true"};
-	/* A plan made while the next leaf was empty would scan it when it is full. */
+		"SELECT (SELECT " GENERATION_SQL "), s.rank, s.id, s.seq FROM (SELECT) one LEFT JOIN log.streams s"
+		" ON s.moved_s >= floor(extract(epoch FROM statement_timestamp()))::bigint - CASE WHEN $1 THEN 10 ELSE 3 END"
+		" AND s.seq > 0"};
+	/* A plan made while there were few streams would scan them when there are many. */
 	static const struct db_stmt by_index_stmt = {
 		"log_by_index", "SELECT set_config('enable_seqscan', 'off', true)"};
 	struct db_params p;

@@ -15,7 +15,7 @@
  * `after` or `expect_head`; ask the primary. */
 enum status log_fetch(struct db_conn *conn, struct arena *mem, const pb_FetchEventsRequest *rq, pb_FetchEventsReply *out);
 enum status log_heads(struct db_conn *conn, struct arena *mem, const pb_StreamHeadsRequest *rq, pb_StreamHeadsReply *out);
-/* For bus_publisher_options.watermark: in one statement the generation and the heads of streams with events in the last 10 s
+/* For bus_publisher_options.watermark: in one statement the generation and the heads of streams that moved in the last 10 s
  * (whole) or 3 s. Nearly every event is there within a second: the whole window need not be read each time. */
 enum status log_watermark(struct db_conn *conn, struct arena *mem, bool whole, const char **out_generation,
 	struct logged_event **out_heads, size_t *out_count);

@@ -14,7 +14,7 @@
 #include "common/db/log.h"
 
 #define BATCH           200
-#define LOOK_EVERY_MS   500   /* at the newest leaves */
+#define LOOK_EVERY_MS   500   /* at what moved lately */
 #define WHOLE_EVERY_MS  3000  /* at all of the window in which an event may still turn up (log_watermark: 10 s) */
 #define WINDOW_SAFE_MS  5000  /* the window less the longest transaction: who looked later compares all streams */
 #define SCAN_LEAST_MS   10000 /* between two comparisons */
@@ -72,6 +72,7 @@ struct log_follower {
 	struct follow *follows;
 	struct follow *first, **last; /* that are queued */
 	size_t queued;
+	size_t look; /* rows for a batch */
 	struct stream scan_at; /* rank 0: no comparison is going on */
 	bool scan_wanted, more;
 	int64_t lease_mono_ms, look_mono_ms, whole_mono_ms, looked_whole_mono_ms, scan_mono_ms, flush_mono_ms;
@@ -368,13 +369,25 @@ static enum status handle(struct log_follower *f, struct db_conn *conn, struct a
 		return st;
 	}
 	enum status st = f->options.commit(f->options.arg, mem, b);
-	if (follower_fetch(conn, mem, &f->options, b->stream, FOLLOWER_SAVED, 1, &now) != STATUS_OK)
+	if (follower_fetch(conn, mem, &f->options, b->stream, FOLLOWER_SAVED, 1, 1, &now) != STATUS_OK)
 		return st;
 	if (now.saved != b->after)
 		*out_again = st != STATUS_OK;
 	else if (st == STATUS_OK)
 		st = STATUS_INTERNAL;
 	return st;
+}
+
+/* As many rows as a batch was in: who wants nearly all of a stream shall not read ten batches for one, who wants few of its events not
+ * come back for each. */
+static void learn_look(struct log_follower *f, const struct follower_page *page)
+{
+	uint64_t after = page->saved, seen = page->batch.through - after;
+
+	if (page->batch.through <= after || page->batch.gone)
+		return;
+	uint64_t look = seen * f->options.batch / (page->batch.count > 0 ? page->batch.count : 1);
+	f->look = look < f->options.batch ? f->options.batch : look < FOLLOWER_LOOK_MOST ? (size_t)look : FOLLOWER_LOOK_MOST;
 }
 
 /* One batch of one stream. STATUS_BUSY: the database does not answer. */
@@ -385,12 +398,13 @@ static enum status work_on(struct log_follower *f, struct db_conn *conn, struct 
 	size_t most = w->careful_until != 0 ? 1 : f->options.batch;
 	bool again = false;
 
-	enum status st = follower_fetch(conn, mem, &f->options, w->stream, w->at, most, &page);
+	enum status st = follower_fetch(conn, mem, &f->options, w->stream, w->at, most, f->look, &page);
 	if (st != STATUS_OK) {
 		w->retry_mono_ms = clock_mono_ms() + RETRY_FIRST_MS;
 		arena_destroy(mem);
 		return st;
 	}
+	learn_look(f, &page);
 	if (w->at != FOLLOWER_SAVED)
 		page.batch.after = w->saved;
 	if (page.batch.count == 0 && !page.batch.gone) {
@@ -678,6 +692,7 @@ void log_follower_create(const struct log_follower_options *options, struct log_
 	f->options.name = f->name;
 	if (f->options.batch == 0)
 		f->options.batch = BATCH;
+	f->look = f->options.batch;
 	f->last = &f->first;
 	pthread_mutex_init(&f->lock, NULL);
 	clock_cond_init(&f->wakes);

@@ -5,8 +5,8 @@
  * effect once, whatever dies in between; and should two copies work at once for a moment, the second finds the position moved
  * and takes back what it did.
  *
- * Which streams moved is learnt from log_follower_note (the own process's commits, at once), from the newest leaves twice a
- * second (everybody's), and from comparing all streams with all positions when the lease is taken and now and then: a stream
+ * Which streams moved is learnt from log_follower_note (the own process's commits, at once), from the streams that moved lately, twice
+ * a second (everybody's), and from comparing all streams with all positions when the lease is taken and now and then: a stream
  * that only came to exist while nobody worked is found there.
  *
  * A handler that fails is called again, after a pause that grows from 50 ms to 5 s; other streams go on meanwhile. BUSY, LATE
