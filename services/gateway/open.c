@@ -175,6 +175,28 @@ static void opening_failed(struct opening *opening, enum status st)
 		wheel_start(&hub->wheel, &opening->retry, hub->now_mono_ms + RETRY_MS);
 }
 
+/* In the one team that its dialect serves a client stays as long as its user may come in. */
+static bool may_stay(const struct member *member)
+{
+	const struct feed *feed = member->feed;
+	char entry[AUDIENCE_SIZE];
+
+	if (feed->stream.rank != RANK_TEAM || feed->stream.id != member->client->served_team)
+		return true;
+	audience_can(entry, feed->stream.id, PERMISSION_access_team);
+	return key_set_has(member->keys, key_find(feed->keys, entry));
+}
+
+/* Takes the reference. False: they do not let the client stay; it is closed, and the member gone. */
+static bool take_keys(struct member *member, struct key_set *keys)
+{
+	member_set_keys(member, keys);
+	if (may_stay(member))
+		return true;
+	client_close(member->client, CLOSE_NO_ACCESS, true);
+	return false;
+}
+
 static void opening_live(struct opening *opening)
 {
 	struct member *member = opening->member;
@@ -187,8 +209,8 @@ static void opening_live(struct opening *opening)
 	struct key_set *keys = opening->keys;
 	opening->keys = NULL;
 	opening_free(opening);
-	if (member->feed->keys != NULL)
-		member_set_keys(member, keys);
+	if (member->feed->keys != NULL && !take_keys(member, keys))
+		return;
 	member_set_live(member);
 	if (settled != NULL)
 		settled(client, s, member, STATUS_OK);
@@ -229,13 +251,13 @@ void open_settle(struct feed *feed)
 	if (feed->state != FEED_FOLLOWED)
 		return;
 	if (feed->keys_due > 0) {
-		for (uint32_t i = 0; i < feed->member_count; i++) {
+		for (uint32_t i = feed->member_count; i-- > 0;) { /* one that goes has its place taken by the last */
 			struct member *member = feed->members[i];
 			if (member->next_keys == NULL || member->next_at > feed->applied)
 				continue;
 			struct key_set *keys = key_set_ref(member->next_keys);
 			member_drop_next(member);
-			member_set_keys(member, keys);
+			take_keys(member, keys);
 		}
 	}
 	if (feed->openings != NULL)
@@ -477,9 +499,9 @@ void open_audience_changed(struct feed *feed, uint64_t seq, const pb_AudienceCha
 			key_set_unref(feed->keys, keys);
 			keys = more;
 		}
-		member_set_keys(member, keys);
 		if (seq > member->unchanged_since)
 			member->unchanged_since = seq;
+		take_keys(member, keys);
 	}
 }
 
@@ -504,7 +526,7 @@ static void recheck_apply(struct recheck *recheck, struct member *member, const 
 	member->as_of = answer->as_of;
 	member->unchanged_since = answer->unchanged_since;
 	if (answer->unchanged_since <= recheck->seq) {
-		member_set_keys(member, keys);
+		take_keys(member, keys);
 		return;
 	}
 	member->doubtful = true;

@@ -14,8 +14,9 @@
 #include "services/moderation/roster.h"
 #include "services/moderation/slots.h"
 
-/* Permissions that are audiences (the home of can:T:x is T). */
-static const enum permission can_keys[] = {PERMISSION_ban_members, PERMISSION_create_invites,
+/* Permissions that are audiences (the home of can:T:x is T). access_team is no event's: who loses its key leaves the sockets of
+ * dialects without teams. */
+static const enum permission can_keys[] = {PERMISSION_access_team, PERMISSION_ban_members, PERMISSION_create_invites,
 	PERMISSION_read_applications, PERMISSION_moderate_members, PERMISSION_view_audit_log,
 	PERMISSION_read_settings};
 #define CAN_COUNT (sizeof can_keys / sizeof *can_keys)
@@ -110,7 +111,8 @@ static bool views(const struct board *b, uint64_t user, const struct roster_memb
 static struct bits team_bits(const struct board *b, uint64_t user, const struct roster_member *m)
 {
 	struct eval_facts f = roster_facts(b->roster, user, b->team, NULL, m);
-	return eval_rights(&f, EVAL_ASK_NOTHING).bits;
+	struct bits bits = eval_rights(&f, EVAL_ASK_NOTHING).bits;
+	return m->standing.timeout_until_ms != 0 && eval_may_enter(&f) ? bits_with(bits, PERMISSION_access_team) : bits;
 }
 
 static uint32_t add_key_set(struct answers *a, char **keys, size_t count)

@@ -458,6 +458,17 @@ struct eval_answer eval_rights(const struct eval_facts *f, int asked)
 	return finish(a, &run, whole, asked >= 0);
 }
 
+bool eval_may_enter(const struct eval_facts *facts)
+{
+	struct eval_standing standing = *facts->standing;
+	struct eval_facts f = *facts;
+
+	standing.timeout_until_ms = 0;
+	f.standing = &standing;
+	struct eval_answer a = eval_rights(&f, EVAL_ASK_NOTHING);
+	return a.status == STATUS_OK && bits_has(a.bits, PERMISSION_access_team);
+}
+
 bool eval_channel_restricted(const struct eval_team *team, const struct eval_role *roles, size_t role_count,
 	const struct eval_override *overrides, size_t override_count, const struct eval_channel *channel)
 {

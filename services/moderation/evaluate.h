@@ -109,6 +109,9 @@ struct eval_answer {
  */
 struct eval_answer eval_rights(const struct eval_facts *facts, int asked);
 
+/* Does the person, who is a member, come in where a dialect serves this one team? It takes access_team, which a timeout leaves alone. */
+bool eval_may_enter(const struct eval_facts *facts);
+
 /*
  * Has the channel a key of its own, `channel:C`? Not while every member of the team can view it: then its
  * events go to `team:T`. Private, outside the base group, an override that touches the view of its kind, a

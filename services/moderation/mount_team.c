@@ -67,10 +67,8 @@ static enum entry entry_of(const struct facts *f)
 	if (!member && !open)
 		return ENTRY_REFUSED;
 	within.member = true;
-	within.timeout_until_ms = 0;
 	eval.standing = &within;
-	struct eval_answer as_member = eval_rights(&eval, EVAL_ASK_NOTHING);
-	if (as_member.status != STATUS_OK || !bits_has(as_member.bits, PERMISSION_access_team))
+	if (!eval_may_enter(&eval))
 		return ENTRY_REFUSED;
 	return member ? ENTRY_IN : ENTRY_JOINS;
 }

@@ -26,7 +26,9 @@ static enum status timeout_write(struct change *c, struct facts *f, struct timeo
 
 	f->standing.timeout_until_ms = row.until_ms;
 	struct bits after = eval_rights(&f->eval, EVAL_ASK_NOTHING).bits;
-	audiences_can_changes(c->mem, f->team.id, before, after, &keys);
+	/* Coming in is what a timeout leaves alone (eval_may_enter). */
+	audiences_can_changes(c->mem, f->team.id, bits_without(before, PERMISSION_access_team),
+		bits_without(after, PERMISSION_access_team), &keys);
 	if (keys.gained_count + keys.lost_count > 0)
 		st = change_audience_keys(c, f->stream, f->person.id, &keys, &seq);
 	if (st != STATUS_OK)

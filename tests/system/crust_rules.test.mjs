@@ -185,16 +185,36 @@ test('a view that is denied team-wide closes every channel to who has the role, 
 test('who lacks access or is banned is kept out of everything', async () => {
   const rules = '/crust/permissions/1/rules';
   const access = (word) => ok('PATCH', rules, { token: owner.crust.token, body: { rules: [{ resource: 'messaging', operation: 'access', access: word }] } });
+  const listener = (person) => new Promise((resolve, reject) => {
+    const socket = new WebSocket(`${cluster.ws(0).replace(/\/v1\/ws.*/, '')}/crust/websocket/?jwt=${person.crust.token}`);
+    const heard = { socket, messages: [], closed: undefined };
+    socket.on('message', (frame) => heard.messages.push(JSON.parse(frame).message?.message));
+    socket.once('close', (code) => (heard.closed = code)).once('open', () => resolve(heard)).once('error', reject);
+  });
   const out = async (person) => {
     await until(`${person.username} is kept out`, async () => (await call('GET', '/crust/channels/', { token: person.crust.token })).status === 403);
     const answer = await call('GET', '/crust/status/', { token: person.crust.token });
     assert.deepEqual([answer.status, answer.text], [403, 'Forbidden']);
   };
+  const [general] = await ok('GET', '/crust/channels/', { token: owner.crust.token });
+  const post = (message) => ok('POST', `/crust/channels/${general.channelID}/messages/`, { token: owner.crust.token, body: { message } });
+  const [gone, stays] = [await listener(member), await listener(owner)];
   await access('deny');
+  await post('behind closed doors');
+  await until('who stays hears it', () => stays.messages.includes('behind closed doors'));
+  await until('the socket of who is kept out is closed', () => gone.closed !== undefined);
+  assert.deepEqual([gone.closed, gone.messages.includes('behind closed doors'), stays.closed], [1008, false, undefined]);
+  stays.socket.terminate();
   await out(member);
   assert.equal((await call('GET', '/crust/channels/', { token: owner.crust.token })).status, 200);
   await access('allow');
   await ok('GET', '/crust/channels/', { token: member.crust.token });
+  const quiet = await listener(member);
+  await owner.rest.ok('PUT', `/v1/teams/${team.id}/members/${member.id}/timeout`, { until: new Date(Date.now() + 600000).toISOString() });
+  await post('to who may listen');
+  await until('a timeout leaves listening alone', () => quiet.messages.includes('to who may listen'));
+  await owner.rest.ok('DELETE', `/v1/teams/${team.id}/members/${member.id}/timeout`);
+  quiet.socket.terminate();
   await owner.rest.ok('PUT', `/v1/teams/${team.id}/bans/${member.id}`, {});
   await out(member);
   await owner.rest.ok('DELETE', `/v1/teams/${team.id}/bans/${member.id}`);

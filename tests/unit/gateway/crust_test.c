@@ -322,6 +322,41 @@ START_TEST(who_is_put_out_of_the_team_is_closed)
 }
 END_TEST
 
+START_TEST(who_may_not_come_in_any_more_is_closed_before_what_comes_next)
+{
+	struct world *w = world_create();
+	struct world_client *one = inside(w, 1), *two = inside(w, 2), *three = inside(w, 3);
+	uint8_t rights[USERS + 1] = {0, RIGHT_TEAM | RIGHT_B | RIGHT_OUT, RIGHT_TEAM | RIGHT_B | RIGHT_OUT, RIGHT_TEAM, RIGHT_TEAM};
+
+	world_change(w, 1, rights[1]);
+	post(w, 3, 1);
+	world_settle(w);
+	ck_assert_uint_eq(one->close_code, 1008);
+	ck_assert_uint_eq(world_keys(one, "message"), 0);
+	ck_assert_uint_eq(two->close_code, 0);
+	world_recheck(w, rights);
+	post(w, 3, 2);
+	world_settle(w);
+	ck_assert_uint_eq(two->close_code, 1008);
+	ck_assert_uint_eq(world_keys(two, "message"), 1);
+	ck_assert_uint_eq(three->close_code, 0);
+	ck_assert_uint_eq(world_keys(three, "message"), 2);
+	world_destroy(w);
+}
+END_TEST
+
+START_TEST(who_loses_access_while_the_door_is_opened_is_refused)
+{
+	struct world *w = world_create();
+
+	w->rights[1] |= RIGHT_OUT; /* after moderation let him in */
+	struct world_client *c = world_connect_crust(w, 1);
+	world_settle(w);
+	ck_assert_int_eq(c->client.door, DOOR_REFUSING);
+	world_destroy(w);
+}
+END_TEST
+
 START_TEST(another_team_does_not_exist_here)
 {
 	struct world *w = world_create();
@@ -519,6 +554,7 @@ TESTS("gateway_crust", the_upgrade_is_answered_when_the_client_is_live_everywher
 	who_may_not_see_a_channel_is_not_told_of_it, the_stream_waits_for_rights_and_keeps_its_order,
 	when_moderation_is_away_the_stream_goes_on_and_who_was_to_be_told_is_sent_away,
 	an_answer_that_is_older_than_the_event_is_asked_for_again, who_is_put_out_of_the_team_is_closed,
+	who_may_not_come_in_any_more_is_closed_before_what_comes_next, who_loses_access_while_the_door_is_opened_is_refused,
 	another_team_does_not_exist_here, a_gap_closes_the_socket,
 	marks_are_kept_once_for_all_clients_of_a_person_and_go_with_the_last,
 	a_client_hears_once_a_minute_that_its_user_is_there, the_first_key_of_a_frame_counts, each_frame_becomes_its_call,

@@ -383,16 +383,22 @@ uint64_t world_talk(struct world *w, uint64_t user, bool in)
 	return w->talk.changed[user] = world_append(w, &w->talk, EVENT_KIND_audience_changed, "", &event);
 }
 
+/* Of the keys in the team: the rights, and behind them access_team. */
+static unsigned key_set_number(unsigned rights)
+{
+	return (rights & 7u) | ((rights & (RIGHT_TEAM | RIGHT_OUT)) == RIGHT_TEAM ? 8u : 0);
+}
+
 uint64_t world_change(struct world *w, uint64_t user, uint8_t rights)
 {
-	static const char *const keys[] = {"team:7", "channel:1002", "role:9"};
-	char *gained[3], *lost[3];
+	static const char *const keys[] = {"team:7", "channel:1002", "role:9", "can:7:access_team"};
+	char *gained[4], *lost[4];
 	pb_Event event = {0};
 	pb_AudienceChanged *change = &event.body.audience_changed;
 
 	*change = (pb_AudienceChanged){.user_id = user, .gained = gained, .lost = lost};
-	for (unsigned i = 0; i < 3; i++) {
-		unsigned was = w->rights[user] >> i & 1, is = rights >> i & 1u;
+	for (unsigned i = 0; i < 4; i++) {
+		unsigned was = key_set_number(w->rights[user]) >> i & 1, is = key_set_number(rights) >> i & 1u;
 		if (is > was)
 			gained[change->gained_count++] = (char *)keys[i];
 		if (is < was)
@@ -499,18 +505,20 @@ static void serve_keys(struct world *w, struct asked *asked)
 	pb_ListAudiencesReply *reply = ARENA_NEW(asked->mem, pb_ListAudiencesReply);
 
 	reply->generation = arena_strdup(asked->mem, w->generation);
-	reply->key_sets_count = 9;
-	reply->key_sets = ARENA_ARRAY(asked->mem, 9, pb_KeySet);
-	reply->key_sets[8].keys = ARENA_ARRAY(asked->mem, 1, char *);
-	reply->key_sets[8].keys[reply->key_sets[8].keys_count++] = (char *)"conversation:9";
-	for (unsigned set = 0; set < 8; set++) {
-		reply->key_sets[set].keys = ARENA_ARRAY(asked->mem, 3, char *);
+	reply->key_sets_count = 17;
+	reply->key_sets = ARENA_ARRAY(asked->mem, 17, pb_KeySet);
+	reply->key_sets[16].keys = ARENA_ARRAY(asked->mem, 1, char *);
+	reply->key_sets[16].keys[reply->key_sets[16].keys_count++] = (char *)"conversation:9";
+	for (unsigned set = 0; set < 16; set++) {
+		reply->key_sets[set].keys = ARENA_ARRAY(asked->mem, 4, char *);
 		if (set & RIGHT_TEAM)
 			reply->key_sets[set].keys[reply->key_sets[set].keys_count++] = (char *)"team:7";
 		if (set & RIGHT_B)
 			reply->key_sets[set].keys[reply->key_sets[set].keys_count++] = (char *)"channel:1002";
 		if (set & RIGHT_ROLE)
 			reply->key_sets[set].keys[reply->key_sets[set].keys_count++] = (char *)"role:9";
+		if (set & 8)
+			reply->key_sets[set].keys[reply->key_sets[set].keys_count++] = (char *)"can:7:access_team";
 	}
 	reply->answers = ARENA_ARRAY(asked->mem, asked->count * 2, pb_AudienceAnswer);
 	bool all = asked->stream.rank == 0;
@@ -522,7 +530,7 @@ static void serve_keys(struct world *w, struct asked *asked)
 			reply->answers[reply->answers_count++] = (pb_AudienceAnswer){.user_id = user,
 				.rank = RANK_TEAM,
 				.stream_id = TALK,
-				.key_set = talks ? 8 : 0,
+				.key_set = talks ? 16 : 0,
 				.member = talks,
 				.as_of = w->talk.head,
 				.unchanged_since = w->talk.changed[user]};
@@ -537,12 +545,12 @@ static void serve_keys(struct world *w, struct asked *asked)
 		*answer = (pb_AudienceAnswer){.user_id = user,
 			.rank = asked->stream.rank == 0 ? (uint32_t)RANK_TEAM : asked->stream.rank,
 			.stream_id = asked->stream.rank == 0 ? TEAM : asked->stream.id,
-			.key_set = w->rights[user] & 7u,
+			.key_set = key_set_number(w->rights[user]),
 			.member = member,
 			.as_of = w->team.head,
 			.unchanged_since = w->team.changed[user]};
 		if (user % 2 == 0 && w->rights[user] & RIGHT_B) { /* the same by way of an exception */
-			answer->key_set = w->rights[user] & 7u & ~(unsigned)RIGHT_B;
+			answer->key_set = key_set_number(w->rights[user]) & ~(unsigned)RIGHT_B;
 			answer->gained = ARENA_ARRAY(asked->mem, 1, char *);
 			answer->gained[0] = (char *)"channel:1002";
 			answer->gained_count = 1;

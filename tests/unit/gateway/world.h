@@ -24,7 +24,8 @@
 #define CLIENTS   16
 #define GOT_MOST  4096
 
-enum rights { RIGHT_TEAM = 1, RIGHT_B = 2, RIGHT_ROLE = 4 /* has the role 9: the key role:9 and nothing else */, RIGHT_TALK = 8 };
+enum rights { RIGHT_TEAM = 1, RIGHT_B = 2, RIGHT_ROLE = 4 /* has the role 9: the key role:9 and nothing else */, RIGHT_TALK = 8,
+	RIGHT_OUT = 16 /* lacks access_team */ };
 #define ROLE UINT64_C(9)
 
 struct log_entry {

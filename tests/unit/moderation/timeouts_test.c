@@ -53,6 +53,7 @@ START_TEST(a_timeout_takes_the_keys_of_what_one_can_then_tells_the_team_and_the_
 	ck_assert_uint_eq(keys->gained_count, 0);
 	ck_assert_uint_eq(keys->lost_count, 1); /* the base role may make invites, and nothing else that is a key */
 	ck_assert_str_eq(keys->lost[0], can(h, team, PERMISSION_create_invites));
+	ck_assert_uint_eq(keys_of(h, team, bob).lost_count, 1); /* a gateway that asks is told the same: he may still come in */
 	const pb_MemberTimedOut *told = &t[1].body.body.member_timed_out;
 	ck_assert_uint_eq(told->until_ms, until);
 	ck_assert_str_eq(told->reason, "noise");
