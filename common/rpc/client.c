@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <nng/nng.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -148,6 +149,14 @@ void rpc_client_destroy(struct rpc_client *client)
 bool rpc_client_up(const struct rpc_client *client)
 {
 	return peers_up(client->peers);
+}
+
+bool rpc_client_check(void *client, char *detail, size_t detail_size)
+{
+	bool up = rpc_client_up(client);
+
+	snprintf(detail, detail_size, "%s", up ? "connected" : "no peer answers");
+	return up;
 }
 
 /* A call from the pool, or a new one; NULL when the client is being destroyed or there is no memory. */

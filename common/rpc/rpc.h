@@ -59,6 +59,7 @@ struct rpc_client;
 enum status rpc_client_create(const char *owner, const char *addresses, bool insecure, struct rpc_client **out_client);
 void rpc_client_destroy(struct rpc_client *client);
 bool rpc_client_up(const struct rpc_client *client); /* a peer is connected and the breaker is closed */
+bool rpc_client_check(void *client, char *detail, size_t detail_size); /* the same, as a check of /readyz (common/ops/ops.h) */
 
 /* Blocks until the answer or the deadline. The reply struct is zeroed first and filled only when the outcome is
  * STATUS_OK; what it points to lives in mem. Returns out->status. LATE/BUSY: no answer in time; whether it

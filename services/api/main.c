@@ -9,11 +9,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/bus/bus.h"
 #include "common/db/committer.h"
-#include "common/db/log.h"
+#include "common/db/log_writer.h"
 #include "common/http/http.h"
 #include "common/ops/ops.h"
 #include "common/rpc/stubs.h"
@@ -24,7 +23,6 @@
 #include "services/api/limits.h"
 #include "services/api/mount_team.h"
 #include "services/api/passwords.h"
-#include "services/api/ready.h"
 #include "services/api/serve.h"
 #include "services/api/tokens.h"
 #include "services/api/transfers.h"
@@ -36,7 +34,6 @@
 #define LIMIT_SLOTS       65536
 #define MOUNT_TEAM_SLOTS  8192
 #define WRITE_CONNECTIONS 4 /* jobs, watermark, upkeep, schema: beside the readers */
-#define WATERMARK_WAIT_MS 500
 
 struct process {
 	struct config config;
@@ -49,7 +46,7 @@ struct process {
 	struct http_server *http;
 	struct log_upkeep *upkeep;
 	struct ops *ops;
-	struct ready *ready;
+	struct log_ready *ready;
 	atomic_bool listening;
 };
 
@@ -61,25 +58,6 @@ static const struct mount *const mounts[] = {
 #include "services/api/dialects.tbl.h"
 	NULL};
 #undef DIALECT
-
-/* Publisher's thread, once a second. */
-static bool watermark(void *arg, struct arena *mem, bool whole, const char **out_generation, struct logged_event **out_heads,
-	size_t *out_count)
-{
-	struct api *api = arg;
-	struct db_conn *conn = NULL;
-
-	if (db_acquire(api->db, clock_mono_ms() + WATERMARK_WAIT_MS, &conn) != STATUS_OK)
-		return false;
-	enum status st = log_watermark(conn, mem, whole, out_generation, out_heads, out_count);
-	db_release(conn);
-	return st == STATUS_OK;
-}
-
-static bool database_up(void *arg)
-{
-	return db_up(((struct api *)arg)->db);
-}
 
 /* The listener's thread: other copies revoke as well. What is missed ends by itself two seconds later. */
 static void heard(void *arg, const struct logged_event *logged, const pb_Event *body)
@@ -104,6 +82,13 @@ static bool check_listening(void *arg, char *detail, size_t detail_size)
 
 	snprintf(detail, detail_size, "%s", listening ? "listening" : "starting");
 	return listening;
+}
+
+/* Shown only: without presence an api still does its work. */
+static bool show_presence(void *arg, char *detail, size_t detail_size)
+{
+	(void)rpc_client_check(arg, detail, detail_size);
+	return true;
 }
 
 static bool settings_complete(const struct config *c)
@@ -186,13 +171,7 @@ static enum status start(struct process *p, struct arena *mem)
 	if (st == STATUS_OK)
 		st = connect_owners(p);
 	if (st == STATUS_OK)
-		st = bus_publisher_create(&(struct bus_publisher_options){.listen = config->pub_listen,
-						  .instance = p->instance,
-						  .insecure = insecure,
-						  .watermark = watermark,
-						  .database_up = database_up,
-						  .arg = api},
-			&p->publisher);
+		st = log_publisher_create(config, p->instance, api->db, &p->publisher);
 	if (st == STATUS_OK && config->pub_peers[0] != '\0')
 		st = bus_listener_create(config->pub_peers, insecure, (int)config->fault_bus_drop_percent,
 			heard, api, &p->listener);
@@ -204,7 +183,12 @@ static enum status start(struct process *p, struct arena *mem)
 	if (st == STATUS_OK)
 		st = log_upkeep_start(config, api->db, p->instance, &p->ids, &p->upkeep);
 	if (st == STATUS_OK)
-		st = ready_start(api, p->upkeep, p->ops, &p->ready);
+		st = log_ready_start(&(struct log_ready_options){.db = api->db, .upkeep = p->upkeep, .ops = p->ops}, &p->ready);
+	if (st == STATUS_OK) {
+		ops_add_check(p->ops, "messaging", rpc_client_check, api->owners[OWNER_messaging].client);
+		ops_add_check(p->ops, "moderation", rpc_client_check, api->owners[OWNER_moderation].client);
+		ops_add_check(p->ops, "presence", show_presence, api->owners[OWNER_presence].client);
+	}
 	return st == STATUS_OK ? jobs_start(api, &api->jobs) : st;
 }
 
@@ -251,7 +235,7 @@ static void stop(struct process *p)
 			p->publisher); /* "leaving" for 300 ms: what was committed is on the way */
 	if (p->ops != NULL)
 		ops_stop(p->ops);
-	ready_stop(p->ready);
+	log_ready_stop(p->ready);
 	if (p->upkeep != NULL)
 		log_upkeep_stop(p->upkeep);
 	for (size_t i = 0; i < OWNER_COUNT; i++) {

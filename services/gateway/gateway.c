@@ -47,24 +47,6 @@ static bool check_bus(void *arg, char *detail, size_t detail_size)
 	return heard;
 }
 
-static bool check_client(struct rpc_client *client, char *detail, size_t detail_size)
-{
-	bool up = rpc_client_up(client);
-
-	snprintf(detail, detail_size, up ? "connected" : "away");
-	return up;
-}
-
-static bool check_api(void *arg, char *detail, size_t detail_size)
-{
-	return check_client(((struct gateway *)arg)->shared.api, detail, detail_size);
-}
-
-static bool check_moderation(void *arg, char *detail, size_t detail_size)
-{
-	return check_client(((struct gateway *)arg)->shared.moderation, detail, detail_size);
-}
-
 /* ---- from the order's thread to the loops */
 
 static void sink_event(void *arg, size_t loop, struct bus_event *ev)
@@ -271,8 +253,8 @@ enum status gateway_start(const struct config *config, struct ops *ops, struct g
 	}
 	if (ops != NULL) {
 		ops_add_check(ops, "bus", check_bus, gateway);
-		ops_add_check(ops, "api", check_api, gateway);
-		ops_add_check(ops, "moderation", check_moderation, gateway);
+		ops_add_check(ops, "api", rpc_client_check, gateway->shared.api);
+		ops_add_check(ops, "moderation", rpc_client_check, gateway->shared.moderation);
 	}
 	log_info("gateway_started", LOG_U64("loops", gateway->loop_count),
 		LOG_U64("port", gateway_port(gateway)), LOG_U64("sockets_at_most", gateway->limits.most));

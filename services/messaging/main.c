@@ -8,11 +8,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/bus/bus.h"
 #include "common/db/canary.h"
-#include "common/db/log.h"
+#include "common/db/log_writer.h"
 #include "common/net/fetch.h"
 #include "common/ops/ops.h"
 #include "common/rpc/stubs.h"
@@ -26,7 +25,6 @@
 #include "services/messaging/people.h"
 #include "services/messaging/previews.h"
 #include "services/messaging/purge.h"
-#include "services/messaging/ready.h"
 #include "services/messaging/rights.h"
 #include "services/messaging/search_index.h"
 #include "services/messaging/service.h"
@@ -42,7 +40,6 @@
 /* Of the primary when reads go elsewhere: people, purge, copies, upkeep, replies, search index, lines, canary, ends of webhooks, deliveries,
  * files. */
 #define WRITE_CONNECTIONS 13
-#define WATERMARK_WAIT_MS 500
 
 struct process {
 	struct config config;
@@ -52,7 +49,7 @@ struct process {
 	struct rpc_server *server;
 	struct log_upkeep *upkeep;
 	struct ops *ops;
-	struct ready *ready;
+	struct log_ready *ready;
 	struct purge *purge;
 	struct files_job *files_job;
 	struct copies *copies;
@@ -63,25 +60,12 @@ struct process {
 	struct canary *canary;
 };
 
-/* Publisher's thread, once a second. */
-static bool watermark(void *arg, struct arena *mem, bool whole, const char **out_generation, struct logged_event **out_heads,
-	size_t *out_count)
-{
-	struct service *s = arg;
-	struct db_conn *conn = NULL;
-
-	if (db_acquire(s->db, clock_mono_ms() + WATERMARK_WAIT_MS, &conn) != STATUS_OK)
-		return false;
-	enum status st = log_watermark(conn, mem, whole, out_generation, out_heads, out_count);
-	db_release(conn);
-	return st == STATUS_OK;
-}
-
-static bool database_up(void *arg)
+/* The configuration of the search is one that the database has. */
+static enum status search_settled(void *arg)
 {
 	struct service *s = arg;
 
-	return db_up(s->db);
+	return search_config_check(s->db, s->config->search_config);
 }
 
 static bool settings_complete(const struct config *config)
@@ -158,13 +142,7 @@ static enum status start(struct process *p)
 	if (st == STATUS_OK)
 		st = open_files(config, s);
 	if (st == STATUS_OK)
-		st = bus_publisher_create(&(struct bus_publisher_options){.listen = config->pub_listen,
-						  .instance = s->instance,
-						  .insecure = insecure,
-						  .watermark = watermark,
-						  .database_up = database_up,
-						  .arg = s},
-			&p->publisher);
+		st = log_publisher_create(config, s->instance, s->db, &p->publisher);
 	if (st == STATUS_OK)
 		st = rpc_client_create("moderation", config->rpc_moderation, insecure, &s->moderation);
 	if (st == STATUS_OK) {
@@ -187,7 +165,14 @@ static enum status start(struct process *p)
 	if (st == STATUS_OK)
 		st = log_upkeep_start(config, s->db, s->instance, &p->ids, &p->upkeep);
 	if (st == STATUS_OK)
-		st = ready_start(s, p->upkeep, p->ops, &p->ready);
+		st = log_ready_start(&(struct log_ready_options){.db = s->db,
+					     .reads = s->reads,
+					     .upkeep = p->upkeep,
+					     .ops = p->ops,
+					     .settle = search_settled,
+					     .arg = s}, &p->ready);
+	if (st == STATUS_OK)
+		ops_add_check(p->ops, "moderation", rpc_client_check, s->moderation);
 	if (st == STATUS_OK)
 		st = purge_start(s, &p->purge);
 	if (st == STATUS_OK)
@@ -241,7 +226,7 @@ static void stop(struct process *p)
 			p->publisher); /* "leaving" for 300 ms: what was committed is on the way */
 	if (p->ops != NULL)
 		ops_stop(p->ops);
-	ready_stop(p->ready);
+	log_ready_stop(p->ready);
 	if (p->upkeep != NULL)
 		log_upkeep_stop(p->upkeep);
 	if (s->moderation != NULL)

@@ -6,22 +6,19 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/bus/bus.h"
 #include "common/db/canary.h"
-#include "common/db/log.h"
+#include "common/db/log_writer.h"
 #include "common/ops/ops.h"
 #include "common/rpc/stubs.h"
 #include "services/moderation/audit_follower.h"
 #include "services/moderation/expiry.h"
-#include "services/moderation/ready.h"
 #include "services/moderation/service.h"
 
 #define EXIT_FAILED       1
 #define EXIT_USAGE        2
 #define JOB_CONNECTIONS   6 /* beside the readers': upkeep, expiry, watermark, canary, the audit's reading and judging */
-#define WATERMARK_WAIT_MS 500
 
 struct process {
 	struct config config;
@@ -31,31 +28,11 @@ struct process {
 	struct rpc_server *server;
 	struct log_upkeep *upkeep;
 	struct ops *ops;
-	struct ready *ready;
+	struct log_ready *ready;
 	struct expiry *expiry;
 	struct canary *canary;
 	struct log_follower *audit;
 };
-
-/* Publisher's thread, once a second. */
-static bool watermark(void *arg, struct arena *mem, bool whole, const char **out_generation, struct logged_event **out_heads,
-	size_t *out_count)
-{
-	struct moderation *m = arg;
-	struct db_conn *conn = NULL;
-
-	if (db_acquire(m->db, clock_mono_ms() + WATERMARK_WAIT_MS, &conn) != STATUS_OK)
-		return false;
-	enum status st = log_watermark(conn, mem, whole, out_generation, out_heads, out_count);
-	db_release(conn);
-	return st == STATUS_OK;
-}
-
-static bool database_up(void *arg)
-{
-	struct moderation *m = arg;
-	return db_up(m->db);
-}
 
 static bool settings_complete(const struct config *config)
 {
@@ -82,13 +59,7 @@ static enum status start(struct process *p)
 								times its run */
 			&m->db);
 	if (st == STATUS_OK)
-		st = bus_publisher_create(&(struct bus_publisher_options){.listen = config->pub_listen,
-						  .instance = m->instance,
-						  .insecure = config->bus_insecure != 0,
-						  .watermark = watermark,
-						  .database_up = database_up,
-						  .arg = m},
-			&p->publisher);
+		st = log_publisher_create(config, m->instance, m->db, &p->publisher);
 	if (st == STATUS_OK)
 		st = committer_create(&(struct committer_options){.config = config,
 					      .service = "guildhall-moderation",
@@ -97,7 +68,7 @@ static enum status start(struct process *p)
 	if (st == STATUS_OK)
 		st = log_upkeep_start(config, m->db, m->instance, &p->ids, &p->upkeep);
 	if (st == STATUS_OK)
-		st = ready_start(m, p->upkeep, p->ops, &p->ready);
+		st = log_ready_start(&(struct log_ready_options){.db = m->db, .upkeep = p->upkeep, .ops = p->ops}, &p->ready);
 	if (st == STATUS_OK)
 		st = expiry_start(m, &p->expiry);
 	if (st == STATUS_OK)
@@ -128,7 +99,7 @@ static void stop(struct process *p)
 			p->publisher); /* "leaving" for 300 ms: what was committed is on the way */
 	if (p->ops != NULL)
 		ops_stop(p->ops);
-	ready_stop(p->ready);
+	log_ready_stop(p->ready);
 	if (p->upkeep != NULL)
 		log_upkeep_stop(p->upkeep);
 	if (m->db != NULL)
