@@ -19,8 +19,9 @@
 #include "common/base/log.h"
 #include "common/http/address.h"
 
-/* A request's head: line and headers together. civetweb answers 400 to what is longer. */
-#define HEAD_BYTES "16384"
+/* A request's head: line and headers together. civetweb answers 400 to what is longer. Crust's web page asks for all people of a
+ * channel in one line: a thousand ids of 20 digits, each behind "&userID%5B%5D=". The edge takes as much. */
+#define HEAD_BYTES "49152"
 /* For a whole head after the first byte, and for each wait for more of a body or for a client to take bytes.
  */
 #define REQUEST_TIMEOUT_MS "15000"

@@ -136,10 +136,12 @@ enum status crust_messages_mark(struct exchange *x)
 		st = CALL(x, messaging, mark_read, request.channel_id, &request, &reply);
 	if (st != STATUS_OK)
 		return st;
+	/* Of a thread threadCount is none's: clients put the answer into the thread's own row, and add all rows up. */
 	const pb_UnreadView *u = &reply.unread;
+	bool thread = u->root_id != 0;
 	crust_response(x, &w);
 	crust_unread(&w, &(struct crust_unread){.last_message_id = u->last_read_id,
-				 .count = u->root_id != 0 ? u->thread_root_unread : u->main_unread,
-				 .thread_count = u->threads_before});
+				 .count = thread ? u->thread_root_unread : u->main_unread,
+				 .thread_count = thread ? 0 : u->threads_before});
 	return crust_finish(x, &w);
 }

@@ -11,7 +11,7 @@ static const struct {
 	enum resource resource;
 } resources[] = {
 	{"/mark-as-read", RESOURCE_MARK},
-	{"/auth/check", RESOURCE_SESSION},
+	{"/auth/", RESOURCE_SESSION},
 	{"{message}", RESOURCE_MESSAGE},
 	{"{attachment}", RESOURCE_ATTACHMENT},
 	{"{webhook}", RESOURCE_WEBHOOK},

@@ -1,6 +1,6 @@
 /*
- * system - the neighbour of messaging: signing in, and who people are. No more than crust's own web page needs
- * (docs/dialects/crust.md, "System").
+ * system - the neighbour of messaging: signing in and out, who people are, and which roles there are. No more than crust's own web pages
+ * need (docs/dialects/crust.md, "System").
  */
 #include "services/api/accounts.h"
 #include "services/api/dialects/crust/crust.h"
@@ -65,15 +65,92 @@ static void write_user(struct json_writer *w, const pb_UserView *user, const cha
 	crust_time(w, user->created_at_ms);
 }
 
-/* ---- signing in */
+/* ---- roles */
 
-/* The roles of the actor as crust numbers them: the oldest with administrator is 2. */
+#define ROLE_EVERYONE 1
+#define ROLE_ADMINS   2
+
+/* The oldest role with administrator is 2 here. */
+static uint64_t role_number(uint64_t role_id, const pb_MountTeamReply *team)
+{
+	return role_id == team->admins_role_id ? ROLE_ADMINS : role_id;
+}
+
+/* The actor's. */
 static void write_roles(struct json_writer *w, const pb_MountTeamReply *team)
 {
 	jw_array(w);
 	for (size_t i = 0; i < team->role_ids_count; i++)
-		crust_id(w, team->role_ids[i] == team->admins_role_id ? 2 : team->role_ids[i]);
+		crust_id(w, role_number(team->role_ids[i], team));
 	jw_array_end(w);
+}
+
+static enum status ask_team(struct exchange *x, pb_MountTeamReply *out)
+{
+	return ASK(x, moderation, get_mount_team, x->actor.id, &((pb_MountTeamRequest){.dialect = DIALECT_CRUST}), out);
+}
+
+/* All of the team: the panel of permissions begins with them. */
+static enum status roles_list(struct exchange *x)
+{
+	pb_MountTeamReply team = {0};
+	pb_RolesReply reply;
+	struct json_writer w;
+	enum status st = ask_team(x, &team);
+
+	if (st == STATUS_OK)
+		st = ASK(x, moderation, list_roles, x->team_id, &((pb_ListRolesRequest){.team_id = x->team_id}), &reply);
+	if (st != STATUS_OK)
+		return st;
+	crust_response(x, &w);
+	jw_object(&w);
+	jw_key(&w, "filter");
+	jw_object(&w);
+	jw_object_end(&w);
+	jw_key(&w, "set");
+	jw_array(&w);
+	for (size_t i = 0; i < reply.roles_count; i++) {
+		const pb_RoleView *role = &reply.roles[i];
+		uint64_t number = role->is_base ? ROLE_EVERYONE : role_number(role->id, &team);
+		jw_object(&w);
+		jw_key(&w, "roleID");
+		crust_id(&w, number);
+		jw_kv(&w, str, "name", role->name);
+		jw_kv(&w, str, "handle", number == ROLE_EVERYONE ? "everyone" : number == ROLE_ADMINS ? "admins" : "");
+		jw_key(&w, "createdAt");
+		crust_time(&w, role->created_at_ms);
+		jw_object_end(&w);
+	}
+	jw_array_end(&w);
+	jw_object_end(&w);
+	return crust_finish(x, &w);
+}
+
+/* Later pages read the settings here; they are those of messaging. */
+static enum status settings_current(struct exchange *x)
+{
+	return crust_settings_current(x);
+}
+
+/* ---- signing in and out */
+
+/* A page of this kind asks before it shows its form: with a password one signs in, and that is all. */
+static enum status auth_settings(struct exchange *x)
+{
+	static const char *const no[] = {"externalEnabled", "internalPasswordResetEnabled", "internalSignUpEmailConfirmationRequired",
+		"internalSignUpEnabled"};
+	struct json_writer w;
+
+	crust_response(x, &w);
+	jw_object(&w);
+	jw_kv(&w, bool, "internalEnabled", true);
+	for (size_t i = 0; i < sizeof no / sizeof *no; i++)
+		jw_kv(&w, bool, no[i], false);
+	jw_key(&w, "externalProviders");
+	jw_array(&w);
+	jw_array_end(&w);
+	jw_object_end(&w);
+	return crust_finish(x, &w);
 }
 
 static enum status answer_signed_in(struct exchange *x, const char *token)
@@ -86,7 +163,7 @@ static enum status answer_signed_in(struct exchange *x, const char *token)
 	if (st != STATUS_OK)
 		return exchange_fail(x, st, NULL, NULL, NULL);
 	/* Who may not come in is told so by the first call of messaging, not by signing in. */
-	st = ASK(x, moderation, get_mount_team, x->actor.id, &((pb_MountTeamRequest){.dialect = DIALECT_CRUST}), &team);
+	st = ask_team(x, &team);
 	if (st != STATUS_OK && st != STATUS_NO_ACCESS)
 		return st;
 	crust_response(x, &w);
@@ -105,6 +182,13 @@ static enum status answer_signed_in(struct exchange *x, const char *token)
 static enum status auth_check(struct exchange *x)
 {
 	return answer_signed_in(x, crust_token(x));
+}
+
+static enum status auth_logout(struct exchange *x)
+{
+	enum status st = sessions_revoke(x->api, x->mem, exchange_context(x, true), x->actor.session_id, &x->outcome);
+
+	return st == STATUS_OK ? crust_ok(x) : st;
 }
 
 static enum status auth_login(struct exchange *x)

@@ -1,0 +1,3 @@
+// Where a page at this address finds its APIs.
+window.MessagingAPI = '/crust';
+window.SystemAPI = '/crust/system';
