@@ -77,7 +77,7 @@ static void create(const char *name, const char *from, char out_url[PG_URL_SIZE]
 {
 	char sql[256];
 
-	snprintf(sql, sizeof sql, "CREATE DATABASE %s TEMPLATE %s", name, from);
+	snprintf(sql, sizeof sql, "CREATE DATABASE %s TEMPLATE %s STRATEGY FILE_COPY", name, from);
 	pg_exec(cluster_url(), sql);
 	url_of(name, out_url);
 }
