@@ -1,7 +1,4 @@
-#include "common/http/http.h"
-
 #include <assert.h>
-#include <civetweb.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <arpa/inet.h>
@@ -11,13 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/base/files.h"
 #include "common/base/log.h"
 #include "common/http/address.h"
+#include "common/http/parts.h"
 
 /* A request's head: line and headers together. civetweb answers 400 to what is longer. Crust's web page asks for all people of a
  * channel in one line: a thousand ids of 20 digits, each behind "&userID%5B%5D=". The edge takes as much. */
@@ -27,16 +24,7 @@
 #define REQUEST_TIMEOUT_MS "15000"
 /* How long a stop waits for requests in flight: civetweb writes nothing any more once mg_stop began. */
 #define STOP_WAIT_MS 10000
-/* So much of a body that is too large is read and dropped after the answer. Closing with bytes unread resets
- * the connection, and the client might lose the answer (RFC 9112, 9.6). */
-#define DRAIN_BYTES     ((size_t)1 << 20)
-#define DRAIN_MS        5000
-#define FIRST_BODY_PART ((size_t)4096)
-/* A file is read and written in parts of this size, and who takes less than this of it a second holds a worker no longer. */
-#define FILE_PART             ((size_t)256 << 10)
-#define FILE_PATIENCE_MS      30000
-#define FILE_SLOWEST_BYTES_MS 32
-#define WAITING_MOST    1024
+#define WAITING_MOST 1024
 
 struct http_server {
 	struct mg_context *civetweb;
@@ -55,316 +43,14 @@ struct http_server {
 				*/
 };
 
-/* A body that its handler reads. */
-struct http_stream {
-	struct mg_connection *conn;
-	uint64_t left, most; /* left: of a body whose length was said */
-	int64_t deadline_mono_ms;
-	enum status status; /* of all further reads */
-	bool chunked, begun, ended;
-};
-
 /* One a civetweb worker thread. */
 struct worker {
 	struct arena
 		*mem; /* created by the first request: most of the threads of an idle server never see one */
-	time_t date_at;
-	char date[32];
+	struct response_date date;
 };
-
-/* -- response: one buffer, one write */
-
-struct output {
-	char *bytes;
-	size_t length;
-};
-
-static void put(struct output *o, const char *bytes, size_t n)
-{
-	memcpy(o->bytes + o->length, bytes, n);
-	o->length += n;
-}
-
-static void put_text(struct output *o, const char *text)
-{
-	put(o, text, strlen(text));
-}
-
-static void put_number(struct output *o, size_t number)
-{
-	char digits[24];
-
-	put(o, digits, (size_t)snprintf(digits, sizeof digits, "%zu", number));
-}
-
-/* A line break in a value would begin a header of the client's choosing. */
-static void put_header(struct output *o, const char *name, const char *value)
-{
-	put_text(o, name);
-	put(o, ": ", 2);
-	for (; *value != '\0'; value++)
-		o->bytes[o->length++] = (unsigned char)*value < 0x20 || *value == 0x7F ? ' ' : *value;
-	put(o, "\r\n", 2);
-}
-
-static const char *date_now(struct worker *w)
-{
-	time_t now = time(NULL);
-	struct tm tm;
-
-	if (now != w->date_at) {
-		gmtime_r(&now, &tm);
-		strftime(w->date, sizeof w->date, "%a, %d %b %Y %H:%M:%S GMT", &tm);
-		w->date_at = now;
-	}
-	return w->date;
-}
-
-static bool code_has_body(int code)
-{
-	return code >= 200 && code != 204 && code != 304;
-}
-
-enum afterwards { CLOSE, KEEP, KEEP_AND_SAY_SO };
-
-/* Behind the head. False: the rest of what was announced will not come. */
-static bool write_file(struct mg_connection *conn, const struct http_response *rs)
-{
-	uint64_t from = rs->file_from, left = rs->file_length;
-	int64_t until = clock_mono_ms() + FILE_PATIENCE_MS + (int64_t)(left / FILE_SLOWEST_BYTES_MS);
-
-	while (left > 0) {
-		const void *bytes = NULL;
-		size_t n = 0;
-		if (clock_mono_ms() > until ||
-			rs->file->read(rs->file->arg, from, left < FILE_PART ? (size_t)left : FILE_PART, &bytes, &n) !=
-				STATUS_OK ||
-			n == 0 || n > left || mg_write(conn, bytes, n) != (int)n)
-			return false;
-		from += n;
-		left -= n;
-	}
-	return true;
-}
-
-static void write_response(struct mg_connection *conn, struct worker *w, struct arena *mem,
-	const char *method, const struct http_response *rs, enum afterwards afterwards)
-{
-	struct output o = {0};
-	int code = rs->code >= 200 && rs->code <= 599 ? rs->code : 500;
-	bool has_body = code_has_body(code);
-	size_t size = 512 + rs->body_length;
-
-	for (size_t i = 0; i < rs->header_count; i++)
-		size += strlen(rs->headers[i].name) + strlen(rs->headers[i].value) + 4;
-	if (rs->content_type != NULL)
-		size += strlen(rs->content_type);
-	o.bytes = arena_grow(mem, NULL, 0, size);
-	put(&o, "HTTP/1.1 ", 9);
-	put_number(&o, (size_t)code);
-	put(&o, " ", 1);
-	put_text(&o, mg_get_response_code_text(conn, code));
-	put(&o, "\r\n", 2);
-	put_header(&o, "Date", date_now(w));
-	if (has_body) {
-		if (rs->content_type != NULL)
-			put_header(&o, "Content-Type", rs->content_type);
-		put_text(&o, "Content-Length: ");
-		put_number(&o, rs->file != NULL ? rs->file_length : rs->body_length);
-		put(&o, "\r\n", 2);
-	}
-	if (afterwards == CLOSE)
-		put_text(&o, "Connection: close\r\n");
-	else if (afterwards == KEEP_AND_SAY_SO)
-		put_text(&o, "Connection: keep-alive\r\n");
-	for (size_t i = 0; i < rs->header_count; i++)
-		put_header(&o, rs->headers[i].name, rs->headers[i].value);
-	put(&o, "\r\n", 2);
-	bool sends = has_body && strcmp(method, "HEAD") != 0;
-	if (sends && rs->file == NULL && rs->body_length > 0)
-		put(&o, rs->body, rs->body_length);
-	if (mg_write(conn, o.bytes, o.length) != (int)o.length)
-		afterwards = CLOSE;
-	else if (sends && rs->file != NULL && !write_file(conn, rs))
-		afterwards = CLOSE;
-	if (afterwards == CLOSE)
-		mg_disable_connection_keep_alive(conn);
-}
-
-/* The answers that no handler gives, in the form of RFC 9457. */
-static void refuse(struct http_response *rs, struct arena *mem, int code, enum status st, const char *title)
-{
-	rs->code = code;
-	rs->content_type = "application/problem+json";
-	rs->body =
-		arena_printf(mem, "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,\"code\":\"%s\"}",
-			title, code, status_wire(st));
-	rs->body_length = strlen(rs->body);
-}
 
 /* -- one request */
-
-/* Two readings of where a body ends are how one request smuggles in another behind a proxy (RFC 9112, 11.2):
- * civetweb would take "12abc" for 12 and, of several lengths, the first. */
-static bool framing_is_plain(const struct http_request *rq)
-{
-	const char *length = NULL, *encoding = NULL;
-
-	for (size_t i = 0; i < rq->header_count; i++) {
-		const struct http_header *h = &rq->headers[i];
-		if (strcasecmp(h->name, "Content-Length") == 0) {
-			if (length != NULL || h->value[0] == '\0' ||
-				h->value[strspn(h->value, "0123456789")] != '\0')
-				return false;
-			length = h->value;
-		} else if (strcasecmp(h->name, "Transfer-Encoding") == 0) {
-			if (encoding != NULL)
-				return false;
-			encoding = h->value;
-		}
-	}
-	return length == NULL || encoding == NULL;
-}
-
-static void say_continue(struct mg_connection *conn, const struct http_request *rq)
-{
-	static const char line[] = "HTTP/1.1 100 Continue\r\n\r\n";
-	const char *expect = http_request_header(rq, "Expect");
-
-	if (expect != NULL && strcasecmp(expect, "100-continue") == 0)
-		mg_write(conn, line, sizeof line - 1);
-}
-
-static void read_sized(struct mg_connection *conn, struct http_request *rq, size_t length)
-{
-	char *body = arena_grow(rq->mem, NULL, 0, length + 1);
-	size_t have = 0;
-
-	while (have < length) {
-		int n = mg_read(conn, body + have, length - have);
-		if (n <= 0) {
-			rq->body_broken = true;
-			return;
-		}
-		have += (size_t)n;
-	}
-	body[length] = '\0';
-	rq->body = body;
-	rq->body_length = length;
-}
-
-static void read_chunked(struct mg_connection *conn, struct http_request *rq, size_t most)
-{
-	size_t have = 0, capacity = FIRST_BODY_PART;
-	char *body = arena_grow(rq->mem, NULL, 0, capacity);
-
-	for (;;) {
-		if (capacity - have == 1) {
-			body = arena_grow(rq->mem, body, capacity, capacity * 2);
-			capacity *= 2;
-		}
-		size_t room = capacity - have - 1;
-		if (room > most - have + 1)
-			room = most - have + 1; /* one byte past the bound is enough to know */
-		int n = mg_read(conn, body + have, room);
-		if (n < 0) {
-			rq->body_broken = true;
-			return;
-		}
-		if (n == 0)
-			break;
-		have += (size_t)n;
-		if (have > most) {
-			rq->body_too_large = true;
-			return;
-		}
-	}
-	body[have] = '\0';
-	rq->body = body;
-	rq->body_length = have;
-}
-
-static void read_body(struct http_server *server, struct mg_connection *conn, long long content_length,
-	struct http_request *rq)
-{
-	size_t most = server->options.max_body_bytes;
-
-	if (!framing_is_plain(rq)) {
-		rq->body_broken = true;
-	} else if (content_length > 0 && (unsigned long long)content_length > most) {
-		rq->body_too_large = true;
-	} else if (content_length > 0) {
-		say_continue(conn, rq);
-		read_sized(conn, rq, (size_t)content_length);
-	} else if (http_request_header(rq, "Transfer-Encoding") != NULL) {
-		say_continue(conn, rq);
-		read_chunked(conn, rq, most);
-	}
-}
-
-/* -- a body that its handler reads */
-
-static void stream_begin(struct http_stream *stream, struct mg_connection *conn, long long content_length,
-	const struct http_request *rq)
-{
-	*stream = (struct http_stream){.conn = conn, .most = UINT64_MAX, .deadline_mono_ms = INT64_MAX};
-	if (!framing_is_plain(rq))
-		stream->status = STATUS_MALFORMED;
-	else if (content_length > 0)
-		stream->left = (uint64_t)content_length;
-	else
-		stream->chunked = http_request_header(rq, "Transfer-Encoding") != NULL;
-	stream->ended = stream->status == STATUS_OK && !stream->chunked && stream->left == 0;
-}
-
-void http_body_bound(const struct http_request *rq, uint64_t most_bytes, int64_t deadline_mono_ms)
-{
-	rq->stream->most = most_bytes;
-	rq->stream->deadline_mono_ms = deadline_mono_ms;
-	if (rq->stream->status == STATUS_OK && rq->stream->left > most_bytes)
-		rq->stream->status = STATUS_TOO_LARGE; /* it need not come to be refused */
-}
-
-enum status http_body_read(const struct http_request *rq, void *bytes, size_t most, size_t *out_n)
-{
-	struct http_stream *stream = rq->stream;
-
-	*out_n = 0;
-	if (stream->status != STATUS_OK || stream->ended)
-		return stream->status;
-	if (clock_mono_ms() >= stream->deadline_mono_ms)
-		return stream->status = STATUS_LATE;
-	if (!stream->begun)
-		say_continue(stream->conn, rq);
-	stream->begun = true;
-	if (!stream->chunked && most > stream->left)
-		most = (size_t)stream->left;
-	int n = mg_read(stream->conn, bytes, most);
-	if (n < 0 || (n == 0 && !stream->chunked))
-		return stream->status = STATUS_MALFORMED;
-	if ((uint64_t)n > stream->most)
-		return stream->status = STATUS_TOO_LARGE;
-	stream->most -= (uint64_t)n;
-	if (!stream->chunked)
-		stream->left -= (uint64_t)n;
-	stream->ended = stream->chunked ? n == 0 : stream->left == 0;
-	*out_n = (size_t)n;
-	return STATUS_OK;
-}
-
-static void drain(struct mg_connection *conn)
-{
-	char dropped[4096];
-	size_t total = 0;
-	int64_t until = clock_mono_ms() + DRAIN_MS;
-
-	while (total < DRAIN_BYTES && clock_mono_ms() < until) {
-		int n = mg_read(conn, dropped, sizeof dropped);
-		if (n <= 0)
-			return;
-		total += (size_t)n;
-	}
-}
 
 static const char *client_address(
 	const struct http_server *server, const struct http_request *rq, const char *peer_text)
@@ -385,18 +71,17 @@ static const char *client_address(
 }
 
 /* civetweb's own rule (should_keep_alive), so that what we tell the client is what happens. */
-static enum afterwards afterwards_wanted(
-	const struct http_server *server, const struct http_request *rq, bool is_1_1)
+static enum response_then wanted_then(const struct http_server *server, const struct http_request *rq, bool is_1_1)
 {
 	const char *connection = http_request_header(rq, "Connection");
 
 	if (server->options.keepalive_ms <= 0)
-		return CLOSE;
+		return RESPONSE_CLOSE;
 	if (connection == NULL)
-		return is_1_1 ? KEEP : CLOSE;
+		return is_1_1 ? RESPONSE_KEEP : RESPONSE_CLOSE;
 	if (strcasestr(connection, "keep-alive") == NULL || strcasestr(connection, "upgrade") != NULL)
-		return CLOSE;
-	return is_1_1 ? KEEP : KEEP_AND_SAY_SO;
+		return RESPONSE_CLOSE;
+	return is_1_1 ? RESPONSE_KEEP : RESPONSE_KEEP_AND_SAY_SO;
 }
 
 static int handle_request(struct http_server *server, struct mg_connection *conn,
@@ -417,40 +102,40 @@ static int handle_request(struct http_server *server, struct mg_connection *conn
 		headers[i] = (struct http_header){ri->http_headers[i].name, ri->http_headers[i].value};
 	rq.headers = headers;
 	rq.header_count = (size_t)ri->num_headers;
-	enum afterwards afterwards = afterwards_wanted(server, &rq, strcmp(ri->http_version, "1.1") == 0);
+	enum response_then then = wanted_then(server, &rq, strcmp(ri->http_version, "1.1") == 0);
 
 	/* civetweb drops the headers past its limit without a word; one of them may say where the body ends.
 	 */
 	if (ri->num_headers >= MG_MAX_HEADERS) {
-		refuse(&rs, w->mem, 431, STATUS_MALFORMED, "too many headers");
-		afterwards = CLOSE;
+		response_refuse(&rs, w->mem, 431, STATUS_MALFORMED, "too many headers");
+		then = RESPONSE_CLOSE;
 	} else if (atomic_load(&server->stopping)) {
-		refuse(&rs, w->mem, status_http(STATUS_BUSY), STATUS_BUSY, "the server is stopping");
+		response_refuse(&rs, w->mem, status_http(STATUS_BUSY), STATUS_BUSY, "the server is stopping");
 		http_response_header(&rs, "Retry-After", "1");
-		afterwards = CLOSE;
+		then = RESPONSE_CLOSE;
 	} else {
 		rq.remote = client_address(server, &rq, ri->remote_addr);
 		if (server->options.streams != NULL && server->options.streams(server->options.arg, &rq)) {
-			stream_begin(&stream, conn, ri->content_length, &rq);
+			body_stream_begin(&stream, conn, ri->content_length, &rq);
 			rq.stream = &stream;
 		} else {
-			read_body(server, conn, ri->content_length, &rq);
+			body_read(conn, ri->content_length, server->options.max_body_bytes, &rq);
 		}
 		if (rq.body_too_large || rq.body_broken)
-			afterwards = CLOSE;
+			then = RESPONSE_CLOSE;
 		server->options.handle(server->options.arg, &rq, &rs);
 		if (rq.stream != NULL && !stream.ended)
-			afterwards = CLOSE;
+			then = RESPONSE_CLOSE;
 		/* All workers are taken: idle connections make room for those that wait. */
 		if (atomic_load(&server->stopping) || atomic_load(&server->held) >= atomic_load(&server->workers))
-			afterwards = CLOSE;
+			then = RESPONSE_CLOSE;
 	}
-	write_response(conn, w, w->mem, rq.method, &rs, afterwards);
+	response_write(conn, &w->date, w->mem, rq.method, &rs, then);
 	/* Who asked whether to go on has heard the answer instead. */
 	bool unread = rq.body_too_large || (rq.stream != NULL && !stream.ended);
 	bool began = rq.stream != NULL && stream.begun;
 	if (unread && (began || http_request_header(&rq, "Expect") == NULL))
-		drain(conn);
+		body_drain(conn);
 	return rs.code >= 200 && rs.code <= 599 ? rs.code : 500;
 }
 
@@ -486,12 +171,12 @@ static int http_error(struct mg_connection *conn, int code, const char *text)
 		return 1;
 	struct arena *mem = arena_create();
 	if (code == 505)
-		refuse(&rs, mem, code, STATUS_NOT_IMPLEMENTED, "HTTP 1.0 and 1.1 are spoken here");
+		response_refuse(&rs, mem, code, STATUS_NOT_IMPLEMENTED, "HTTP 1.0 and 1.1 are spoken here");
 	else if (code >= 500)
-		refuse(&rs, mem, code, STATUS_INTERNAL, status_text(STATUS_INTERNAL));
+		response_refuse(&rs, mem, code, STATUS_INTERNAL, status_text(STATUS_INTERNAL));
 	else
-		refuse(&rs, mem, code, STATUS_MALFORMED, "not a valid HTTP request");
-	write_response(conn, w, mem, "", &rs, CLOSE);
+		response_refuse(&rs, mem, code, STATUS_MALFORMED, "not a valid HTTP request");
+	response_write(conn, &w->date, mem, "", &rs, RESPONSE_CLOSE);
 	arena_destroy(mem);
 	return 0;
 }

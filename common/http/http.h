@@ -1,5 +1,5 @@
 /*
- * http - the one place that knows civetweb (http.c). A server with a worker pool that hands complete requests (head, query,
+ * http - the one place that knows civetweb (http.c, body.c, response.c). A server with a worker pool that hands complete requests (head, query,
  * body up to a bound) to one function and writes its response with a single mg_write. Used by api and by ops.
  * What is large goes through in pieces: a request's body is read by the handler as it comes where the options say so, and a
  * response may be a file, which is read while it is written.

@@ -1,0 +1,41 @@
+/*
+ * http/parts - what the files around civetweb share. Inside common/http only.
+ */
+#pragma once
+
+#include <civetweb.h>
+#include <time.h>
+
+#include "common/http/http.h"
+
+/* ---- body.c */
+
+/* A body that its handler reads. */
+struct http_stream {
+	struct mg_connection *conn;
+	uint64_t left, most; /* left: of a body whose length was said */
+	int64_t deadline_mono_ms;
+	enum status status; /* of all further reads */
+	bool chunked, begun, ended;
+};
+
+/* The whole body into rq, at most `most` bytes of it; or body_too_large, or body_broken. content_length is civetweb's, -1 for none. */
+void body_read(struct mg_connection *conn, long long content_length, size_t most, struct http_request *rq);
+void body_stream_begin(struct http_stream *stream, struct mg_connection *conn, long long content_length, const struct http_request *rq);
+/* Drops what still comes of a body that nobody wants, within bounds: closing with bytes unread resets the connection, and the client
+ * might lose the answer (RFC 9112, 9.6). */
+void body_drain(struct mg_connection *conn);
+
+/* ---- response.c */
+
+/* The present second as Date tells it; one a thread. */
+struct response_date {
+	time_t at;
+	char text[32];
+};
+enum response_then { RESPONSE_CLOSE, RESPONSE_KEEP, RESPONSE_KEEP_AND_SAY_SO };
+
+void response_write(struct mg_connection *conn, struct response_date *date, struct arena *mem, const char *method,
+	const struct http_response *rs, enum response_then then);
+/* The answers that no handler gives, in the form of RFC 9457. */
+void response_refuse(struct http_response *rs, struct arena *mem, int code, enum status st, const char *title);
