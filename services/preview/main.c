@@ -1,7 +1,8 @@
 /*
  * guildhall-preview - one picture on standard input, one small picture on standard output (common/base/preview_answer.h), behind a sandbox. It is started
- * by messaging for each upload that looks like an image and is trusted by nobody. Exit codes: 0 answered; 1 no picture that it can read;
- * 2 the sandbox could not be entered. Nothing is written to the terminal: what libraries say about a picture is of no use to anybody.
+ * by messaging for each upload that looks like an image and is trusted by nobody. With the argument "strip" it says what of the file is the
+ * picture (strip.h), and decodes nothing. Exit codes: 0 answered; 1 no picture that it can read; 2 the sandbox could not be entered, or there is
+ * no memory. Nothing is written to the terminal: what libraries say about a picture is of no use to anybody.
  *
  * Of the loaders only those of libvips that read JPEG, PNG, GIF and WebP are used, whatever the bytes say they are.
  */
@@ -15,6 +16,7 @@
 
 #include "common/base/preview_answer.h"
 #include "services/preview/sandbox.h"
+#include "services/preview/strip.h"
 
 /* Sizes of crust (its specification, "Preview"). */
 #define WIDTH_MOST  320
@@ -128,12 +130,28 @@ static void quiet(const gchar *domain, GLogLevelFlags level, const gchar *text, 
 	(void)data;
 }
 
-int main(void)
+static int strip(void)
+{
+	static struct strip plan;
+	size_t length = 0;
+
+	if (!sandbox_bound())
+		return EXIT_NO_SANDBOX;
+	const void *bytes = input(&length);
+	if (bytes == NULL || !sandbox_enter())
+		return EXIT_NO_SANDBOX;
+	if (!strip_plan(bytes, length, &plan))
+		return EXIT_NO_PICTURE;
+	return say(&plan.answer, sizeof plan.answer) && say(plan.pieces, plan.answer.count * sizeof plan.pieces[0]) ? 0
+														    : EXIT_NO_SANDBOX;
+}
+
+static int preview(void)
 {
 	struct preview_answer answer = {.magic = PREVIEW_MAGIC};
 	bool gif = false;
 	size_t length = 0, preview_length = 0;
-	void *preview = NULL;
+	void *small_bytes = NULL;
 
 	/* Code is made when the machine is known better only where memory may become executable. */
 	if (!sandbox_bound() || setenv("VIPS_NOVECTOR", "1", 1) != 0 || VIPS_INIT("guildhall-preview") != 0)
@@ -148,16 +166,21 @@ int main(void)
 	if (!sandbox_enter())
 		return EXIT_NO_SANDBOX;
 	if (!look(bytes, length, &answer, &gif))
-		_exit(EXIT_NO_PICTURE);
+		return EXIT_NO_PICTURE;
 	if ((uint64_t)answer.width * answer.height <= PIXELS_MOST) {
 		VipsImage *image = small(bytes, length, &answer);
-		if (image == NULL || !encode(image, gif, &preview, &preview_length) || preview_length > PREVIEW_BYTES_MOST)
-			_exit(EXIT_NO_PICTURE);
+		if (image == NULL || !encode(image, gif, &small_bytes, &preview_length) || preview_length > PREVIEW_BYTES_MOST)
+			return EXIT_NO_PICTURE;
 		answer.format = gif ? PREVIEW_GIF : PREVIEW_JPEG;
 		answer.preview_width = (uint32_t)vips_image_get_width(image);
 		answer.preview_height = (uint32_t)vips_image_get_height(image);
 		answer.length = (uint32_t)preview_length;
 	}
+	return say(&answer, sizeof answer) && say(small_bytes, preview_length) ? 0 : EXIT_NO_PICTURE;
+}
+
+int main(int argc, char **argv)
+{
 	/* At once: nothing that libraries do when a process ends is worth doing here. */
-	_exit(say(&answer, sizeof answer) && say(preview, preview_length) ? 0 : EXIT_NO_PICTURE);
+	_exit(argc > 1 && strcmp(argv[1], STRIP_ARGUMENT) == 0 ? strip() : preview());
 }
