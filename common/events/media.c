@@ -62,7 +62,7 @@ const char *media_type(const void *bytes, size_t length)
 			return kinds[i].mime;
 	if (is_mp3(bytes, length))
 		return "audio/mpeg";
-	return is_text(bytes, length) ? "text/plain; charset=utf-8" : "application/octet-stream";
+	return is_text(bytes, length) ? "text/plain; charset=utf-8" : MEDIA_UNKNOWN;
 }
 
 bool media_shown(const char *mime)

@@ -10,9 +10,10 @@
 
 #define MEDIA_LOOK_BYTES 4096 /* so much of the beginning is looked at */
 #define FILE_NAME_MAX    255  /* code points */
+#define MEDIA_UNKNOWN    "application/octet-stream"
 
 /* length: of what there is of the first MEDIA_LOOK_BYTES. Text is UTF-8 without control characters; what is nothing known is
- * application/octet-stream. */
+ * MEDIA_UNKNOWN. */
 const char *media_type(const void *bytes, size_t length);
 /* A browser may show it where it stands; anything else it has to save. */
 bool media_shown(const char *mime);

@@ -104,6 +104,9 @@ COUNTER(  uploads_failed,        "guildhall_uploads_total",                "resu
 COUNTER(  downloads,             "guildhall_downloads_total",              "",      "files, parts of files and previews begun to be sent")
 COUNTER(  previews_made,         "guildhall_previews_total",               "result=\"made\"", "previews of images asked of guildhall-preview")
 COUNTER(  previews_failed,       "guildhall_previews_total",               "result=\"failed\"", "previews of images asked of guildhall-preview")
+COUNTER(  strips_done,           "guildhall_stripped_total",               "result=\"done\"", "images whose metadata was looked for")
+COUNTER(  strips_refused,        "guildhall_stripped_total",               "result=\"no_image\"", "images whose metadata was looked for")
+COUNTER(  strips_failed,         "guildhall_stripped_total",               "result=\"failed\"", "images whose metadata was looked for")
 COUNTER(  files_collected,       "guildhall_files_collected_total",        "",      "contents of files removed because nothing referred to them any more")
 /* Jobs that follow the log, three rows each (common/db/log_follower.h); rows of one name stand together. */
 GAUGE(    follower_audit_lag,    "guildhall_follower_lag_seconds",         "follower=\"audit\"", "how long the oldest event that waits for a job has waited")

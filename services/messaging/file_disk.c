@@ -80,25 +80,63 @@ static enum status disk_put(
 	return st;
 }
 
-static enum status disk_open(struct file_store *store, const char *upload, int *out_fd, uint64_t *out_bytes)
+static enum status open_upload(const struct disk *disk, const char *upload, int *out_fd)
 {
-	struct disk *disk = (struct disk *)store;
 	char path[PATH_SIZE];
-	struct stat found;
 
 	if (!upload_path(path, upload))
 		return STATUS_NOT_FOUND;
-	int fd = openat(disk->folder, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0)
+	*out_fd = openat(disk->folder, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (*out_fd < 0)
 		return errno == ENOENT ? STATUS_NOT_FOUND : failed("open", errno);
-	if (fstat(fd, &found) != 0) {
-		enum status st = failed("stat", errno);
-		close(fd);
-		return st;
-	}
-	*out_fd = fd;
-	*out_bytes = (uint64_t)found.st_size;
 	return STATUS_OK;
+}
+
+static enum status disk_length(struct file_store *store, const char *upload, uint64_t *out_bytes)
+{
+	struct stat found;
+	int fd = -1;
+
+	enum status st = open_upload((struct disk *)store, upload, &fd);
+	if (st != STATUS_OK)
+		return st;
+	if (fstat(fd, &found) != 0)
+		st = failed("stat", errno);
+	else
+		*out_bytes = (uint64_t)found.st_size;
+	close(fd);
+	return st;
+}
+
+/* What there is of it from there on, and the file closed. */
+static enum status read_and_close(int fd, uint64_t offset, void *bytes, size_t most, size_t *out_n)
+{
+	enum status st = STATUS_OK;
+	size_t have = 0;
+
+	if (offset > INT64_MAX - most) /* behind every end */
+		most = 0;
+	while (have < most) {
+		ssize_t n = pread(fd, (char *)bytes + have, most - have, (off_t)(offset + have));
+		if (n < 0)
+			st = failed("read", errno);
+		if (n <= 0)
+			break;
+		have += (size_t)n;
+	}
+	close(fd);
+	*out_n = st == STATUS_OK ? have : 0;
+	return st;
+}
+
+static enum status disk_fetch(
+	struct file_store *store, const char *upload, uint64_t offset, void *bytes, size_t most, size_t *out_n)
+{
+	int fd = -1;
+
+	*out_n = 0;
+	enum status st = open_upload((struct disk *)store, upload, &fd);
+	return st == STATUS_OK ? read_and_close(fd, offset, bytes, most, out_n) : st;
 }
 
 /* A name in a folder is as durable as the folder. */
@@ -125,9 +163,8 @@ static enum status disk_keep(struct file_store *store, const char *upload, const
 	struct disk *disk = (struct disk *)store;
 	char from[PATH_SIZE], to[HASH_PATH_SIZE], outer[3], inner[6];
 	int fd = -1;
-	uint64_t bytes;
 
-	enum status st = disk_open(store, upload, &fd, &bytes);
+	enum status st = open_upload(disk, upload, &fd);
 	if (st != STATUS_OK)
 		return st;
 	if (fsync(fd) != 0)
@@ -171,28 +208,13 @@ static enum status disk_read(struct file_store *store, const uint8_t hash[FILE_H
 {
 	struct disk *disk = (struct disk *)store;
 	char path[HASH_PATH_SIZE];
-	enum status st = STATUS_OK;
-	size_t have = 0;
 
 	*out_n = 0;
-	if (offset > INT64_MAX - most)
-		return STATUS_OK; /* behind every end */
 	hash_path(path, hash);
 	int fd = openat(disk->folder, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return errno == ENOENT ? STATUS_NOT_FOUND : failed("open", errno);
-	while (have < most) {
-		ssize_t n = pread(fd, (char *)bytes + have, most - have, (off_t)(offset + have));
-		if (n < 0)
-			st = failed("read", errno);
-		if (n <= 0)
-			break;
-		have += (size_t)n;
-	}
-	close(fd);
-	if (st == STATUS_OK)
-		*out_n = have;
-	return st;
+	return read_and_close(fd, offset, bytes, most, out_n);
 }
 
 static enum status disk_sweep(struct file_store *store, int64_t before_ms, size_t *out_count)
@@ -233,7 +255,8 @@ static void disk_destroy(struct file_store *store)
 
 static const struct file_store_calls calls = {
 	.put = disk_put,
-	.open = disk_open,
+	.length = disk_length,
+	.fetch = disk_fetch,
 	.keep = disk_keep,
 	.drop = disk_drop,
 	.read = disk_read,

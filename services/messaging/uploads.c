@@ -3,7 +3,6 @@
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
@@ -12,11 +11,12 @@
 #include "services/messaging/attachments.h"
 #include "services/messaging/file_store.h"
 #include "services/messaging/guard.h"
+#include "services/messaging/metadata.h"
 #include "services/messaging/previews.h"
 
 #define MIB ((uint64_t)1 << 20)
 
-/* An upload is called after its uploader too, so that nobody puts to another's or finishes it. suffix: "" or "-p". */
+/* An upload is called after its uploader too, so that nobody puts to another's or finishes it. suffix: "", or of what was made of it. */
 static void upload_name(char out[FILE_UPLOAD_LENGTH + 1], uint64_t actor, uint64_t upload, const char *suffix)
 {
 	snprintf(out, FILE_UPLOAD_LENGTH + 1, "%016" PRIx64 "-%016" PRIx64 "%s", actor, upload, suffix);
@@ -139,35 +139,61 @@ struct finishing {
 	bool missing; /* nothing lies there by its name */
 	pb_AttachmentView view;
 	uint8_t hash[FILE_HASH_BYTES], preview_hash[FILE_HASH_BYTES];
-	char name[FILE_UPLOAD_LENGTH + 1], preview_name[FILE_UPLOAD_LENGTH + 1];
+	char name[FILE_UPLOAD_LENGTH + 1], bare_name[FILE_UPLOAD_LENGTH + 1], preview_name[FILE_UPLOAD_LENGTH + 1];
+	const char *stored; /* name or bare_name: what is to be kept */
 };
 
-static enum status hash_file(int fd, uint8_t out[FILE_HASH_BYTES], uint64_t expected)
+static enum status hash_upload(struct service *s, struct arena *mem, const char *name, uint64_t bytes, uint8_t out[FILE_HASH_BYTES])
 {
+	unsigned char *piece = arena_alloc(mem, FILE_PIECE_BYTES);
 	crypto_hash_sha256_state state;
-	unsigned char part[16384];
-	uint64_t at = 0;
+	size_t n = 0;
 
 	crypto_hash_sha256_init(&state);
-	while (at < expected) {
-		ssize_t n = pread(fd, part, sizeof part, (off_t)at);
-		if (n <= 0)
+	for (uint64_t at = 0; at < bytes; at += n) {
+		enum status st = file_fetch(s->files, name, at, piece, FILE_PIECE_BYTES, &n);
+		if (st != STATUS_OK || n == 0)
 			return STATUS_BUSY;
-		crypto_hash_sha256_update(&state, part, (unsigned long long)n);
-		at += (uint64_t)n;
+		crypto_hash_sha256_update(&state, piece, n);
 	}
 	crypto_hash_sha256_final(&state, out);
 	return STATUS_OK;
 }
 
-/* A picture of a picture; without one the upload is as good. */
-static void make_preview(struct service *s, struct finishing *f, int fd)
+/* What is to be kept, and its hash: the upload, or of an image what is the picture. One that cannot be read as what it begins like is
+ * somebody's file, and no image: nobody is shown it where it stands, and what may be in it is not said to be gone. */
+static enum status make_bare(struct service *s, struct finishing *f)
 {
-	struct arena *mem = f->change.call->mem;
+	enum status st = STATUS_OK;
+	uint64_t bare = 0;
+
+	f->stored = f->name;
+	if (media_has_preview(f->view.mime) && s->config->keep_metadata == 0) {
+		st = metadata_remove(s, f->change.call, f->name, f->view.bytes, f->bare_name, &bare, f->hash);
+		if (st == STATUS_NOT_IMPLEMENTED)
+			f->change.no = (struct refusal){.detail = "no program is installed that takes metadata out of images"};
+		if (st == STATUS_BAD_MEDIA) {
+			f->view.mime = (char *)MEDIA_UNKNOWN;
+			st = STATUS_OK;
+		}
+		if (st != STATUS_OK || bare > 0) {
+			f->stored = f->bare_name;
+			f->view.bytes = bare;
+			return st;
+		}
+	}
+	return hash_upload(s, f->change.call->mem, f->name, f->view.bytes, f->hash);
+}
+
+/* A picture of a picture; without one the upload is as good. */
+static void make_preview(struct service *s, struct finishing *f)
+{
+	const struct picture picture = {s->files, f->stored, f->view.bytes};
+	struct rpc_call *call = f->change.call;
 	struct preview preview;
 
 	if (!media_has_preview(f->view.mime) ||
-		previews_make(s->previews, mem, fd, f->view.bytes, f->change.call->deadline_mono_ms, &preview) != STATUS_OK)
+		previews_make(s->previews, call->mem, &picture, call->deadline_mono_ms, &preview) != STATUS_OK)
 		return;
 	f->view.width = preview.width;
 	f->view.height = preview.height;
@@ -184,20 +210,22 @@ static void make_preview(struct service *s, struct finishing *f, int fd)
 		.height = preview.preview_height};
 }
 
-/* What was uploaded, looked at: its hash, its type, a preview. */
+/* What was uploaded, looked at: its type, what of it is kept and its hash, a preview. */
 static enum status look_at(struct service *s, struct finishing *f)
 {
 	struct arena *mem = f->change.call->mem;
 	unsigned char *begin = arena_alloc(mem, MEDIA_LOOK_BYTES);
 	const char *name = f->rq->name != NULL ? media_name(mem, f->rq->name) : NULL;
 	uint64_t bytes = 0;
-	int fd = -1;
+	size_t n = 0;
 
 	if (name == NULL) {
 		f->change.no = (struct refusal){.field = "name", .detail = "must be a file's name of at most 255 characters"};
 		return STATUS_FIELD_INVALID;
 	}
-	enum status st = file_open(s->files, f->name, &fd, &bytes);
+	enum status st = file_length(s->files, f->name, &bytes);
+	if (st == STATUS_OK)
+		st = file_fetch(s->files, f->name, 0, begin, MEDIA_LOOK_BYTES, &n);
 	f->missing = st == STATUS_NOT_FOUND;
 	if (st == STATUS_NOT_FOUND || (st == STATUS_OK && bytes != f->rq->bytes)) {
 		f->change.no = (struct refusal){.field = "bytes", .detail = "the file is not whole"};
@@ -205,20 +233,15 @@ static enum status look_at(struct service *s, struct finishing *f)
 	}
 	if (st == STATUS_OK && bytes > (uint64_t)s->config->files_max_mb * MIB)
 		st = STATUS_TOO_LARGE;
+	if (st != STATUS_OK)
+		return st;
+	f->view.name = (char *)name;
+	f->view.ext = (char *)media_extension(mem, name);
+	f->view.bytes = bytes;
+	f->view.mime = (char *)media_type(begin, n);
+	st = make_bare(s, f);
 	if (st == STATUS_OK)
-		st = hash_file(fd, f->hash, bytes);
-	ssize_t n = st == STATUS_OK ? pread(fd, begin, MEDIA_LOOK_BYTES, 0) : 0;
-	if (n < 0)
-		st = STATUS_BUSY;
-	if (st == STATUS_OK) {
-		f->view.name = (char *)name;
-		f->view.ext = (char *)media_extension(mem, name);
-		f->view.bytes = bytes;
-		f->view.mime = (char *)media_type(begin, (size_t)n);
-		make_preview(s, f, fd);
-	}
-	if (fd >= 0)
-		close(fd);
+		make_preview(s, f);
 	return st;
 }
 
@@ -331,22 +354,28 @@ void finish_upload(void *service, struct rpc_call *call, const void *request, vo
 	f.view.created_at_ms = (uint64_t)clock_wall_ms();
 	f.view.key = pb_bytes_from(call->mem, key, sizeof key);
 	upload_name(f.name, call->header->actor_id, f.rq->upload_id, "");
-	upload_name(f.preview_name, call->header->actor_id, f.rq->upload_id, "-p");
+	f.stored = f.name;
 	enum status st = may_upload(s, call, &f.change.no);
 	if (st == STATUS_OK)
 		st = service_next_id(s, &f.view.id);
+	/* What is made of it has a name of this call's own: another copy may be finishing the same upload. */
+	upload_name(f.bare_name, call->header->actor_id, f.view.id, "-b");
+	upload_name(f.preview_name, call->header->actor_id, f.view.id, "-p");
 	if (st == STATUS_OK)
 		st = look_at(s, &f);
 	if (st == STATUS_OK)
 		st = touch_contents(s, &f);
 	if (st == STATUS_OK)
-		st = file_keep(s->files, f.name, f.hash);
+		st = file_keep(s->files, f.stored, f.hash);
 	if (st == STATUS_OK && f.view.has_preview)
 		st = file_keep(s->files, f.preview_name, f.preview_hash);
 	if (st == STATUS_OK)
 		st = guard_change(s, &f.change, reply, &replayed);
 	else if (s->files != NULL && guard_refuses(st)) /* a repeat of one that is finished finds nothing to finish */
 		st = guard_refused(s, &f.change, st, reply, &replayed);
+	/* What nobody needs any more; what is left when this is not reached is swept. */
+	if (f.stored == f.bare_name)
+		file_drop(s->files, st == STATUS_OK ? f.name : f.bare_name);
 	/* Another copy may be finishing it in this moment; a repeat will find what it made. */
 	if (st == STATUS_FIELD_INVALID && f.missing) {
 		f.change.no = (struct refusal){0};

@@ -4,6 +4,7 @@ import { after, before, describe, test } from 'node:test';
 import { Cluster } from './lib/cluster.mjs';
 import { Rest, Socket } from './lib/client.mjs';
 import { answered, client, crustPerson, crustTeam, idOf, methods, plain, refusal, rows, used } from './lib/crust.mjs';
+import { photographed, png as coloured, turnedOnly } from './lib/images.mjs';
 import { until } from './lib/wait.mjs';
 
 const cluster = new Cluster({ copies: { gateway: 1, messaging: 2 } });
@@ -517,6 +518,18 @@ describe('attachments', () => {
     assert.equal(await ann.api.attachmentPreview({ attachmentID: made.attachmentID, ext: 'jpg', sign: 'x', userID: ann.id }).catch((e) => e.message),
       'missing or invalid signature');
     assert.match(await refusal(ann.api.channelAttach({ channelID: channel.channelID, upload: {} })), /multipart/);
+  });
+
+  test('that are photographs are kept as the camera was held, without where they were taken', async () => {
+    const channel = await newChannel();
+    const bytesAt = async (url) => Buffer.from(await (await fetch(`${cluster.api}/crust${url}`)).arrayBuffer());
+    const jpeg = await bytesAt((await attach(ann, channel, 'sea.png', coloured(640, 320), 'image/png')).json.response.previewUrl);
+    const made = (await attach(ann, channel, 'sea.jpg', photographed(jpeg), 'image/jpeg')).json.response;
+    const { size, mimetype, image } = made.meta.original;
+    assert.deepEqual([size, mimetype, image], [turnedOnly(jpeg).length, 'image/jpeg', { width: 160, height: 320, animated: false }]);
+    assert.ok((await bytesAt(made.url)).equals(turnedOnly(jpeg)));
+    assert.deepEqual([made.meta.preview.image.width, made.meta.preview.image.height], [90, 180]);
+    assert.ok(!(await bytesAt(made.previewUrl)).includes('SECRET'));
   });
 });
 

@@ -3,9 +3,9 @@ import assert from 'node:assert/strict';
 import { randomBytes, randomUUID } from 'node:crypto';
 import { connect } from 'node:net';
 import { after, before, test } from 'node:test';
-import { crc32, deflateSync } from 'node:zlib';
 import { Cluster } from './lib/cluster.mjs';
 import { Rest, Socket, newPerson } from './lib/client.mjs';
+import { gif, photographed, png, turnedOnly } from './lib/images.mjs';
 import { until } from './lib/wait.mjs';
 
 const cluster = new Cluster({
@@ -23,48 +23,6 @@ before(async () => {
   channel = await owner.rest.ok('POST', '/v1/channels', { name: 'files', team_id: team.id });
 }, { timeout: 240000 });
 after(() => cluster.destroy(), { timeout: 60000 });
-
-// ---- images as cameras and browsers write them
-
-const crc = crc32 ?? ((bytes) => {
-  let c = ~0;
-  for (const b of bytes) for (let k = 0, x = (c ^= b); k < 8; k++) c = (c & 1) ? (c >>> 1) ^ 0xEDB88320 : c >>> 1;
-  return ~c >>> 0;
-});
-
-function png(width, height, { honest = true } = {}) {
-  const chunk = (type, data) => {
-    const body = Buffer.concat([Buffer.from(type, 'latin1'), data]);
-    const out = Buffer.alloc(body.length + 8);
-    out.writeUInt32BE(data.length, 0);
-    body.copy(out, 4);
-    out.writeUInt32BE(crc(body), body.length + 4);
-    return out;
-  };
-  const head = Buffer.alloc(13);
-  head.writeUInt32BE(width, 0);
-  head.writeUInt32BE(height, 4);
-  head.set([8, 2, 0, 0, 0], 8);
-  const pixels = honest ? Buffer.alloc((1 + 3 * width) * height, 0x40) : Buffer.alloc(1000);
-  if (honest) for (let y = 0; y < height; y++) pixels[y * (1 + 3 * width)] = 0;
-  return Buffer.concat([Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), chunk('IHDR', head), chunk('IDAT', deflateSync(pixels)), chunk('IEND', Buffer.alloc(0))]);
-}
-
-/** Two frames of one colour each. */
-function gif(width, height) {
-  const u16 = (n) => [n & 255, n >> 8];
-  const codes = []; // of 3 bits: clear, a zero, clear, ... : every pixel by itself
-  for (let i = 0; i < width * height; i++) codes.push(4, 0);
-  codes.push(5);
-  const bits = codes.flatMap((code) => [code & 1, (code >> 1) & 1, code >> 2]);
-  const data = Buffer.alloc(Math.ceil(bits.length / 8));
-  bits.forEach((bit, i) => { data[i >> 3] |= bit << (i & 7); });
-  const blocks = [];
-  for (let at = 0; at < data.length; at += 255) blocks.push(Math.min(255, data.length - at), ...data.subarray(at, at + 255));
-  const frame = [0x2C, 0, 0, 0, 0, ...u16(width), ...u16(height), 0, 2, ...blocks, 0];
-  return Buffer.from([...Buffer.from('GIF89a'), ...u16(width), ...u16(height), 0x91, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0,
-    0x21, 0xFF, 11, ...Buffer.from('NETSCAPE2.0'), 3, 1, 0, 0, 0, ...frame, ...frame, 0x3B]);
-}
 
 // ---- calls
 
@@ -145,26 +103,33 @@ test('of a moving picture the preview is its first frame', async () => {
   assert.equal((await fetched(file.preview.url)).bytes.subarray(0, 4).toString(), 'GIF8');
 });
 
-test('the previews of a JPEG are turned as its camera was held, and its camera is forgotten', async () => {
-  // The preview of a PNG is a JPEG; before its first segment comes what a camera would have written.
+test('a photograph is kept and shown as its camera was held, and where it was taken is forgotten', async () => {
+  // The preview of a PNG is a JPEG.
   const plain = (await fetched((await uploaded(member, png(640, 320))).preview.url)).bytes;
-  const tiff = Buffer.from('4d4d002a00000008' + '0002' + '011200030000000100060000' + '010f00020000000500000026' + '00000000' + '4361636d6500', 'hex');
-  const exif = Buffer.concat([Buffer.from('Exif\0\0', 'latin1'), tiff]);
-  const segment = Buffer.concat([Buffer.from([0xFF, 0xE1, (exif.length + 2) >> 8, (exif.length + 2) & 255]), exif]);
-  const turned = await uploaded(member, Buffer.concat([plain.subarray(0, 2), segment, plain.subarray(2)]), { filename: 'x.jpeg' });
-  assert.deepEqual([turned.width, turned.height], [160, 320]);
-  assert.deepEqual([turned.preview.width, turned.preview.height], [90, 180]);
-  const preview = (await fetched(turned.preview.url)).bytes;
-  assert.ok(!preview.includes('Exif') && !preview.includes('Cacme'));
+  const taken = photographed(plain);
+  const file = await uploaded(member, taken, { filename: 'x.jpeg' });
+  assert.deepEqual([file.media_type, file.width, file.height], ['image/jpeg', 160, 320]);
+  assert.deepEqual([file.preview.width, file.preview.height], [90, 180]);
+  const original = await fetched(file.url);
+  assert.ok(taken.includes('SECRET') && !original.bytes.includes('SECRET'));
+  assert.ok(original.bytes.equals(turnedOnly(plain)), 'every other byte is as it was');
+  assert.equal(file.bytes, original.bytes.length);
+  assert.ok((await fetched(file.url, { range: 'bytes=-100' })).bytes.equals(plain.subarray(-100)));
+  const preview = (await fetched(file.preview.url)).bytes;
+  assert.ok(!preview.includes('Exif') && !preview.includes('SECRET'));
+  // What is taken from here and sent again is the same content.
+  assert.ok((await fetched((await uploaded(owner, original.bytes)).url)).bytes.equals(original.bytes));
 });
 
 test('what is no picture after all, or one of gigabytes, is a file without a preview', async () => {
   const broken = png(400, 400);
   randomBytes(200).copy(broken, 45);
   const cut = png(800, 800).subarray(0, 300);
-  for (const bytes of [broken, cut, Buffer.concat([Buffer.from('GIF89a'), randomBytes(3000)]), Buffer.concat([Buffer.from([0xFF, 0xD8, 0xFF]), randomBytes(3000)])]) {
+  // Whose parts cannot be told from each other, so that nothing can be taken out, is not called an image.
+  const [noGif, noJpeg] = [Buffer.concat([Buffer.from('GIF89a'), Buffer.alloc(3000, 'x')]), Buffer.concat([Buffer.from([0xFF, 0xD8, 0xFF]), Buffer.alloc(3000, 'x')])];
+  for (const [bytes, type] of [[broken, 'image/png'], [cut, 'image/png'], [noGif, 'application/octet-stream'], [noJpeg, 'application/octet-stream']]) {
     const file = await uploaded(member, bytes, { filename: 'x.png' });
-    assert.equal(file.bytes, bytes.length);
+    assert.deepEqual([file.bytes, file.media_type], [bytes.length, type]);
     assert.ok((await fetched(file.url)).bytes.equals(bytes));
   }
   const bomb = await uploaded(member, png(60000, 60000, { honest: false }), { filename: 'bomb.png' });

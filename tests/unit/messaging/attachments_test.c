@@ -9,7 +9,9 @@
 #include "services/messaging/attachments.h"
 #include "services/messaging/file_store.h"
 #include "services/messaging/files_job.h"
+#include "services/messaging/previews.h"
 #include "services/messaging/purge.h"
+#include "tests/unit/messaging/file_memory.h"
 
 #define HOUR INT64_C(3600000)
 
@@ -448,6 +450,168 @@ START_TEST(what_no_message_names_goes_after_its_grace_and_what_one_names_stays)
 }
 END_TEST
 
+/* The program that looks at images, as a script: it says that these pieces stay, or ends with this code. */
+static void with_previewer(struct fixture *fx, const struct strip_piece *pieces, uint32_t count, int code)
+{
+	const struct strip_answer answer = {.magic = STRIP_MAGIC, .count = count, .made_length = 3, .made = "new"};
+	const char *said = arena_printf(fx->mem, "%s/said", folder), *script = arena_printf(fx->mem, "%s/script", folder);
+
+	FILE *file_said = fopen(said, "we"), *file_script = fopen(script, "we");
+	ck_assert_uint_eq(fwrite(&answer, sizeof answer, 1, file_said), 1);
+	ck_assert_uint_eq(fwrite(pieces, sizeof *pieces, count, file_said), count);
+	fprintf(file_script, "#!/bin/sh\ntest \"$1\" = strip || exit 1\ncat %s\nexit %d\n", said, code);
+	fchmod(fileno(file_script), 0700);
+	fclose(file_said);
+	fclose(file_script);
+	previews_destroy(fx->service.previews);
+	fx->service.previews = previews_create(script, 1);
+}
+
+static void without_previewer(struct fixture *fx)
+{
+	previews_destroy(fx->service.previews);
+	fx->service.previews = NULL;
+	destroy(fx);
+}
+
+#define PICTURE "GIF89a picture and where it was taken"
+static const struct strip_piece bare[] = {{0, 14}, {STRIP_MADE, 3}, {14, 4}}; /* "GIF89a picturenew and" */
+#define BARE    "GIF89a picturenew and"
+
+static const char *stored(struct fixture *fx, uint64_t id)
+{
+	ck_assert_int_eq(DO(fx, false, read_attachment, pb_ReadAttachmentRequest, &piece, .attachment_id = id, .limit = 1000), STATUS_OK);
+	return piece.parts_count == 0 ? "" : arena_strndup(fx->mem, (const char *)piece.parts[0]->bytes, piece.parts[0]->size);
+}
+
+START_TEST(of_an_image_what_is_the_picture_is_kept_and_nothing_else)
+{
+	struct fixture fx;
+
+	with_files(&fx);
+	with_previewer(&fx, bare, 3, 0);
+	int others = files_kept(); /* the script's */
+	uint64_t channel = made_channel(&fx, false);
+	pb_AttachmentView a = uploaded(&fx, channel, "a.gif", PICTURE);
+	ck_assert_str_eq(a.mime, "image/gif");
+	ck_assert_uint_eq(a.bytes, strlen(BARE));
+	ck_assert_str_eq(stored(&fx, a.id), BARE);
+	ck_assert_int_eq(files_kept(), others + 1);
+	ck_assert_int_eq(number(&fx, "SELECT count(*) FROM messaging.file_contents c JOIN messaging.attachments a USING (sha256)"
+				     " WHERE c.sha256 = sha256('" BARE "'::bytea) AND c.bytes = a.bytes"),
+		1);
+	without_previewer(&fx);
+}
+END_TEST
+
+START_TEST(an_image_that_is_finished_again_is_stripped_once)
+{
+	struct fixture fx;
+
+	with_files(&fx);
+	with_previewer(&fx, bare, 3, 0);
+	int others = files_kept();
+	uint64_t channel = made_channel(&fx, false), upload = begin(&fx, channel);
+	ck_assert_int_eq(put(&fx, upload, 0, PICTURE), STATUS_OK);
+	ck_assert_int_eq(finish(&fx, upload, channel, "a.gif", strlen(PICTURE)), STATUS_OK);
+	uint64_t id = file.attachment.id;
+	fx.same_request = true;
+	ck_assert_int_eq(finish(&fx, upload, channel, "a.gif", strlen(PICTURE)), STATUS_OK);
+	ck_assert_uint_eq(file.attachment.id, id);
+	/* Its answer was lost, and so was what it said to the store after it. */
+	fx.same_request = true;
+	ck_assert_int_eq(put(&fx, upload, 0, PICTURE), STATUS_OK);
+	fx.same_request = true;
+	ck_assert_int_eq(finish(&fx, upload, channel, "a.gif", strlen(PICTURE)), STATUS_OK);
+	ck_assert_uint_eq(file.attachment.id, id);
+	ck_assert_str_eq(stored(&fx, id), BARE);
+	ck_assert_int_eq(files_kept(), others + 1);
+	ck_assert_int_eq(number(&fx, "SELECT count(*) FROM messaging.attachments"), 1);
+	without_previewer(&fx);
+}
+END_TEST
+
+START_TEST(an_image_that_cannot_be_stripped_now_is_put_off_and_taken_later)
+{
+	struct fixture fx;
+
+	with_files(&fx);
+	with_previewer(&fx, bare, 3, 2);
+	int others = files_kept();
+	uint64_t channel = made_channel(&fx, false), upload = begin(&fx, channel);
+	ck_assert_int_eq(put(&fx, upload, 0, PICTURE), STATUS_OK);
+	ck_assert_int_eq(finish(&fx, upload, channel, "a.gif", strlen(PICTURE)), STATUS_BUSY);
+	ck_assert_int_eq(files_kept(), others + 1);
+	ck_assert_int_eq(number(&fx, "SELECT count(*) FROM messaging.attachments"), 0);
+	with_previewer(&fx, bare, 3, 0);
+	ck_assert_int_eq(finish(&fx, upload, channel, "a.gif", strlen(PICTURE)), STATUS_OK);
+	ck_assert_str_eq(stored(&fx, file.attachment.id), BARE);
+	previews_destroy(fx.service.previews);
+	fx.service.previews = NULL;
+	upload = begin(&fx, channel);
+	ck_assert_int_eq(put(&fx, upload, 0, PICTURE), STATUS_OK);
+	ck_assert_int_eq(finish(&fx, upload, channel, "a.gif", strlen(PICTURE)), STATUS_NOT_IMPLEMENTED);
+	without_previewer(&fx);
+}
+END_TEST
+
+START_TEST(what_is_no_image_after_all_is_kept_as_it_is_and_called_none)
+{
+	struct fixture fx;
+
+	with_files(&fx);
+	with_previewer(&fx, bare, 3, 1);
+	uint64_t channel = made_channel(&fx, false);
+	pb_AttachmentView a = uploaded(&fx, channel, "a.gif", PICTURE);
+	ck_assert_str_eq(a.mime, "application/octet-stream");
+	ck_assert_str_eq(stored(&fx, a.id), PICTURE);
+	without_previewer(&fx);
+}
+END_TEST
+
+START_TEST(images_are_kept_as_they_are_sent_where_that_is_wanted)
+{
+	struct fixture fx;
+
+	with_files(&fx);
+	fx.config.keep_metadata = 1;
+	uint64_t channel = made_channel(&fx, false);
+	pb_AttachmentView a = uploaded(&fx, channel, "a.gif", PICTURE);
+	ck_assert_str_eq(a.mime, "image/gif");
+	ck_assert_str_eq(stored(&fx, a.id), PICTURE);
+	destroy(&fx);
+}
+END_TEST
+
+/* Nothing above the store knows where the bytes lie. */
+static void prepare_memory(struct fixture *fx)
+{
+	prepare(fx);
+	file_store_destroy(fx->service.files);
+	fx->service.files = file_memory_create();
+}
+
+START_TEST(files_need_no_folder_to_be_kept_and_collected)
+{
+	struct fixture fx;
+	int64_t now = clock_wall_ms();
+
+	fixture_prepare = prepare_memory;
+	fixture_create(&fx);
+	with_previewer(&fx, bare, 3, 0);
+	uint64_t channel = made_channel(&fx, false);
+	pb_AttachmentView a = uploaded(&fx, channel, "a.gif", PICTURE);
+	ck_assert_str_eq(stored(&fx, a.id), BARE);
+	uint64_t unfinished = begin(&fx, channel);
+	ck_assert_int_eq(put(&fx, unfinished, 0, "half"), STATUS_OK);
+	struct files_gone gone = round_at(&fx, now + 25 * HOUR);
+	ck_assert_uint_eq(gone.attachments, 1);
+	ck_assert_uint_eq(gone.uploads, 1);
+	ck_assert_uint_eq(round_at(&fx, now + 27 * HOUR).contents, 1);
+	without_previewer(&fx);
+}
+END_TEST
+
 START_TEST(a_purged_channel_lets_its_files_go)
 {
 	struct fixture fx;
@@ -469,43 +633,6 @@ START_TEST(a_purged_channel_lets_its_files_go)
 }
 END_TEST
 
-START_TEST(an_upload_has_only_names_that_stay_in_the_folder)
-{
-	struct file_store *store = NULL;
-	char directory[] = "/tmp/guildhall-store-XXXXXX";
-	struct iovec bytes = {(void *)"x", 1};
-	uint8_t hash[FILE_HASH_BYTES] = {1};
-	uint64_t length;
-	size_t n;
-	char part[4];
-	int fd;
-
-	ck_assert_ptr_nonnull(mkdtemp(directory));
-	snprintf(folder, sizeof folder, "%s", directory);
-	ck_assert_int_eq(file_disk_create(folder, &store), STATUS_OK);
-	static const char *const bad[] = {"", "..", "../x", "a/b", "A", "a.b"};
-	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
-		ck_assert_int_eq(file_put(store, bad[i], 0, &bytes, 1), STATUS_NOT_FOUND);
-		ck_assert_int_eq(file_open(store, bad[i], &fd, &length), STATUS_NOT_FOUND);
-		ck_assert_int_eq(file_drop(store, bad[i]), STATUS_NOT_FOUND);
-	}
-	ck_assert_int_eq(file_keep(store, "none", hash), STATUS_NOT_FOUND);
-	ck_assert_int_eq(file_read(store, hash, 0, part, sizeof part, &n), STATUS_NOT_FOUND);
-	ck_assert_int_eq(file_put(store, "one", 0, &bytes, 1), STATUS_OK);
-	ck_assert_int_eq(file_keep(store, "one", hash), STATUS_OK);
-	ck_assert_int_eq(file_open(store, "one", &fd, &length), STATUS_NOT_FOUND);
-	ck_assert_int_eq(file_read(store, hash, 0, part, sizeof part, &n), STATUS_OK);
-	ck_assert_uint_eq(n, 1);
-	ck_assert_int_eq(file_read(store, hash, UINT64_MAX, part, sizeof part, &n), STATUS_OK);
-	ck_assert_uint_eq(n, 0);
-	ck_assert_int_eq(file_remove(store, hash), STATUS_OK);
-	ck_assert_int_eq(file_remove(store, hash), STATUS_OK);
-	file_store_destroy(store);
-	nftw(folder, unlink_one, 16, FTW_DEPTH | FTW_PHYS);
-	ck_assert_int_eq(file_disk_create("/proc/none/such", &store), STATUS_INTERNAL);
-}
-END_TEST
-
 TESTS("attachments", what_is_uploaded_in_pieces_is_one_file_with_a_type_of_its_own, a_repeated_finish_gives_the_first_attachment,
 	nobody_puts_to_or_finishes_another_persons_upload, whoever_may_not_attach_is_refused_at_every_step,
 	without_a_folder_nothing_can_be_uploaded, sizes_names_and_quotas_have_bounds,
@@ -513,4 +640,6 @@ TESTS("attachments", what_is_uploaded_in_pieces_is_one_file_with_a_type_of_its_o
 	of_many_posts_that_name_one_file_at_once_one_gets_it, only_a_good_signature_fetches_and_only_while_it_is_there,
 	files_go_with_their_message_and_the_last_of_a_content_takes_it_along,
 	what_no_message_names_goes_after_its_grace_and_what_one_names_stays, a_purged_channel_lets_its_files_go,
-	an_upload_has_only_names_that_stay_in_the_folder)
+	of_an_image_what_is_the_picture_is_kept_and_nothing_else, an_image_that_is_finished_again_is_stripped_once,
+	an_image_that_cannot_be_stripped_now_is_put_off_and_taken_later, what_is_no_image_after_all_is_kept_as_it_is_and_called_none,
+	images_are_kept_as_they_are_sent_where_that_is_wanted, files_need_no_folder_to_be_kept_and_collected)
