@@ -274,7 +274,7 @@ static void port_ask_unread(void *arg, uint64_t question, const struct client *b
 	struct arena *mem = arena_create();
 	uint8_t request_id[16];
 	struct rpc_context ctx = acting(by, mem, request_id);
-	pb_ListUnreadRequest request = {0};
+	pb_ListUnreadRequest request = {.threads = true};
 
 	ctx.retry = true;
 	messaging_list_unread_async(calls->shared->messaging, &ctx, &request, answered, call_of(calls, question));

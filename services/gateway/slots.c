@@ -53,6 +53,77 @@ const struct slot *slots_find(const struct user *user, uint64_t channel_id)
 	return find(user, channel_id);
 }
 
+static void slots_clear(struct slots *slots)
+{
+	for (uint32_t i = 0; i < slots->count; i++)
+		free(slots->items[i].threads);
+	slots->count = 0;
+}
+
+/* ---- threads of a channel */
+
+static struct slot_thread *thread_find(const struct slot *slot, uint64_t root_id)
+{
+	for (uint16_t i = 0; i < slot->threads_known; i++)
+		if (slot->threads[i].root_id == root_id)
+			return &slot->threads[i];
+	return NULL;
+}
+
+const struct slot_thread *slot_thread(const struct slot *slot, uint64_t root_id)
+{
+	return slot != NULL && root_id != 0 ? thread_find(slot, root_id) : NULL;
+}
+
+static void thread_remove(struct slot *slot, struct slot_thread *thread)
+{
+	if (thread != NULL)
+		*thread = slot->threads[--slot->threads_known];
+}
+
+/* Of those that are all read, or of all, the oldest. */
+static struct slot_thread *thread_dispensable(struct slot *slot)
+{
+	struct slot_thread *found = NULL;
+
+	for (uint16_t i = 0; i < slot->threads_known; i++) {
+		struct slot_thread *thread = &slot->threads[i];
+		bool unread = slot_thread_unread(thread) > 0, found_unread = found != NULL && slot_thread_unread(found) > 0;
+		if (found == NULL || (found_unread && !unread) || (found_unread == unread && thread->root_id < found->root_id))
+			found = thread;
+	}
+	return found;
+}
+
+static struct slot_thread *thread_add(struct slot *slot, uint64_t root_id)
+{
+	struct slot_thread *thread = thread_find(slot, root_id);
+
+	if (thread != NULL)
+		return thread;
+	if (slot->threads_known == SLOT_THREADS_MOST)
+		thread_remove(slot, thread_dispensable(slot));
+	if (slot->threads_known == slot->threads_room) {
+		slot->threads_room = slot->threads_room == 0 ? 2 : slot->threads_room * 2;
+		slot->threads = memory_resize(slot->threads, slot->threads_room * sizeof *slot->threads);
+	}
+	thread = &slot->threads[slot->threads_known++];
+	*thread = (struct slot_thread){.root_id = root_id};
+	return thread;
+}
+
+static void threads_sum(struct slot *slot)
+{
+	slot->thread_count = slot->thread_total = 0;
+	for (uint16_t i = 0; i < slot->threads_known; i++) {
+		uint32_t unread = slot_thread_unread(&slot->threads[i]);
+		slot->thread_count += unread;
+		slot->thread_total += unread > 0;
+	}
+}
+
+/* ---- the slots themselves */
+
 /* NULL: there are as many as may be. */
 static struct slot *slot_add(struct slots *slots, uint64_t channel_id)
 {
@@ -140,17 +211,23 @@ static uint64_t without_replies(uint64_t counted, uint64_t replies)
 
 static void take(struct slots *slots, const pb_ListUnreadReply *got)
 {
-	slots->count = 0;
+	slots_clear(slots);
 	for (pb_size_t i = 0; i < got->unread_count; i++) {
 		const pb_UnreadView *view = &got->unread[i];
 		struct slot *slot = slot_add(slots, view->channel_id);
 		if (slot == NULL)
 			return;
-		slot->last_read_id = view->last_read_id;
+		slot->last_read_id = view->main_last_read_id;
 		slot->mark = without_replies(view->counted_mark, view->replies_mark);
 		slot->counted = slot->mark + view->main_unread;
-		slot->thread_count = (uint32_t)view->thread_unread;
-		slot->thread_total = (uint32_t)view->thread_total;
+		for (pb_size_t t = 0; t < view->threads_count; t++) {
+			const pb_ThreadMark *mark = &view->threads[t];
+			struct slot_thread *thread = thread_add(slot, mark->root_id);
+			thread->last_read_id = mark->last_read_id;
+			thread->read = (uint32_t)mark->read_count;
+			thread->counted = (uint32_t)(mark->read_count + mark->unread);
+		}
+		threads_sum(slot);
 		slot->flag = (uint8_t)view->flag;
 		slot->recorded = view->recorded;
 	}
@@ -215,6 +292,7 @@ static void drop(struct hub *hub, struct user *user)
 	if (user->slots == NULL)
 		return;
 	unqueue(hub, user);
+	slots_clear(user->slots);
 	free(user->slots->items);
 	free(user->slots);
 	user->slots = NULL;
@@ -273,32 +351,79 @@ static struct slots *moved(struct user *user)
 	return user->slots->loaded ? user->slots : NULL;
 }
 
-static void readers_move(struct hub *hub, uint64_t channel_id, const pb_ThreadReader *readers, size_t count)
+/* A reply came (by: its author) or went. Where a reader stands in the thread is the event's to say only as long as nothing is known of it:
+ * his marks come in his own stream, and may have come before. */
+static void readers_move(
+	struct hub *hub, const pb_MessageView *reply, uint64_t by, const pb_ThreadReader *readers, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
-		struct user *user = hub_user(hub, readers[i].user_id);
-		struct slot *slot = moved(user) != NULL ? find(user, channel_id) : NULL;
+		const pb_ThreadReader *reader = &readers[i];
+		struct user *user = hub_user(hub, reader->user_id);
+		struct slots *slots = moved(user);
+		struct slot *slot = slots != NULL ? slot_add(slots, reply->channel_id) : NULL;
 		if (slot == NULL)
 			continue;
-		slot->thread_count = (uint32_t)readers[i].channel_count;
-		slot->thread_total = (uint32_t)readers[i].thread_total;
+		bool known = thread_find(slot, reply->root_id) != NULL;
+		struct slot_thread *thread = thread_add(slot, reply->root_id);
+		if (!known || reader->user_id == by) {
+			thread->read = (uint32_t)reader->read_count;
+			thread->last_read_id = reader->last_read_id;
+		}
+		thread->counted = (uint32_t)(reader->read_count + reader->thread_count);
+		if (thread->read > thread->counted)
+			thread->read = thread->counted;
+		threads_sum(slot);
 	}
 }
 
-/* One's own post reads the channel; a reply does not. */
+/* Who writes has read the main stream when that is where he writes; and he is counted from now on. */
 static void posted(struct hub *hub, const pb_Event *body)
 {
 	const pb_MessagePosted *e = &body->body.message_posted;
-	struct user *author = e->message.has_author ? hub_user(hub, e->message.author.id) : NULL;
+	uint64_t by = e->message.has_author ? e->message.author.id : 0;
+	struct user *author = hub_user(hub, by);
 	struct slots *slots = moved(author);
 
-	readers_move(hub, e->channel.id, e->readers, e->readers_count);
-	if (slots == NULL || e->message.root_id != 0 || e->message.kind == MESSAGE_SYSTEM || slot_add(slots, e->channel.id) == NULL)
+	readers_move(hub, &e->message, by, e->readers, e->readers_count);
+	if (slots == NULL || e->message.kind == MESSAGE_SYSTEM || slot_add(slots, e->channel.id) == NULL)
 		return;
 	struct slot *slot = receive(author, e->channel.id, body);
-	slot->mark = slot->counted;
-	slot->last_read_id = e->message.id;
+	if (e->message.root_id == 0 || !slot->recorded)
+		slot->mark = slot->counted;
+	if (e->message.root_id == 0)
+		slot->last_read_id = e->message.id;
 	slot->recorded = true;
+}
+
+/* A thread goes with its root. */
+static void thread_gone(struct feed *feed, const pb_MessageView *root)
+{
+	for (uint32_t i = 0; i < feed->member_count; i++) {
+		struct user *user = feed->members[i]->client->user;
+		struct slot *slot = moved(user) != NULL ? find(user, root->channel_id) : NULL;
+		if (slot == NULL)
+			continue;
+		thread_remove(slot, thread_find(slot, root->id));
+		threads_sum(slot);
+	}
+}
+
+static void deleted(struct feed *feed, const pb_MessageDeleted *e)
+{
+	readers_move(feed->hub, &e->message, 0, e->readers, e->readers_count);
+	if (e->message.root_id == 0 && e->message.reply_count > 0)
+		thread_gone(feed, &e->message);
+}
+
+static void thread_marked(struct slot *slot, const pb_ReadStateChanged *e)
+{
+	struct slot_thread *thread = thread_add(slot, e->root_id);
+	uint32_t replies = (uint32_t)(e->thread_read + e->thread_unread);
+
+	thread->last_read_id = e->last_read_id;
+	thread->read = (uint32_t)e->thread_read;
+	if (thread->counted < replies)
+		thread->counted = replies;
 }
 
 static void marked(struct hub *hub, const pb_ReadStateChanged *e)
@@ -309,14 +434,29 @@ static void marked(struct hub *hub, const pb_ReadStateChanged *e)
 
 	if (slot == NULL)
 		return;
-	slot->thread_count = (uint32_t)e->thread_count;
-	slot->thread_total = (uint32_t)e->thread_total;
+	if (e->root_id != 0)
+		thread_marked(slot, e);
+	for (uint16_t i = 0; e->clear_all && i < slot->threads_known; i++)
+		slot->threads[i].read = slot->threads[i].counted;
+	threads_sum(slot);
 	slot->recorded = true;
 	slot->mark = without_replies(e->counted, e->replies_counted);
 	if (slot->counted < slot->mark)
 		slot->counted = slot->mark;
-	if (e->root_id == 0)
-		slot->last_read_id = e->last_read_id;
+	slot->last_read_id = e->main_last_read_id;
+}
+
+/* Counts are shown to him from now on, of what comes: the rest is read again. */
+static void joined(struct hub *hub, const pb_ChannelMemberJoined *e)
+{
+	struct user *user = hub_user(hub, e->user.id);
+	struct slot *slot = user != NULL ? find(user, e->channel.id) : NULL;
+
+	if (slot != NULL && !slot->recorded) {
+		slot->recorded = true;
+		slot->mark = slot->counted;
+	}
+	reread(hub, e->user.id);
 }
 
 void slots_obey(struct feed *feed, const pb_Event *body)
@@ -328,8 +468,7 @@ void slots_obey(struct feed *feed, const pb_Event *body)
 		posted(hub, body);
 		return;
 	case EVENT_KIND_message_deleted:
-		readers_move(hub, body->body.message_deleted.channel.id, body->body.message_deleted.readers,
-			body->body.message_deleted.readers_count);
+		deleted(feed, &body->body.message_deleted);
 		return;
 	case EVENT_KIND_read_state_changed:
 		marked(hub, &body->body.read_state_changed);
@@ -343,8 +482,8 @@ void slots_obey(struct feed *feed, const pb_Event *body)
 			slot->flag = (uint8_t)e->flag;
 		return;
 	}
-	case EVENT_KIND_channel_member_joined: /* counts are shown to him from now on */
-		reread(hub, body->body.channel_member_joined.user.id);
+	case EVENT_KIND_channel_member_joined:
+		joined(hub, &body->body.channel_member_joined);
 		return;
 	case EVENT_KIND_audience_changed: /* channels that he came to see, with what was unread there */
 		if (body->body.audience_changed.gained_count > 0)

@@ -3,8 +3,8 @@
  * person while one of his clients wants it, and his rights, which moderation is asked for when an event shows them. docs/architecture.md,
  * "What is the receiver's own". Belongs to one loop.
  *
- * A mark is loaded once (list_unread) and kept true by the events of the streams that the client is in. It is where the channel's
- * counter stood, so that a message costs a subtraction and no question. Rights are not kept: of all the events that may change one
+ * A mark is loaded once (list_unread) and kept true by the events of the streams that the client is in. It is where the channel's, or
+ * a thread's, counter stood, so that a message costs a subtraction and no question. Rights are not kept: of all the events that may change one
  * none need be understood here, and an answer is never older than the event that it is shown with.
  */
 #pragma once
@@ -21,15 +21,25 @@ struct delivery;
 struct feed;
 struct user;
 
-#define SLOTS_MOST 4096 /* channels of one person; beyond them nothing is told of what is unread */
+#define SLOTS_MOST        4096 /* channels of one person; beyond them nothing is told of what is unread */
+#define SLOT_THREADS_MOST 200  /* of a channel; beyond them the oldest are let go */
+
+/* How far somebody has read a thread that he follows. */
+struct slot_thread {
+	uint64_t root_id;
+	uint64_t last_read_id;  /* 0: none */
+	uint32_t read, counted; /* replies: those that he has read, those there are */
+};
 
 /* How far somebody has read a channel. */
 struct slot {
 	uint64_t channel_id;
-	uint64_t last_read_id;
-	uint64_t mark;         /* the channel's counter there, without replies */
-	uint64_t counted;      /* the same as last heard */
-	uint32_t thread_count; /* unread replies in all threads that he follows, and in how many threads */
+	uint64_t last_read_id;       /* what is no reply */
+	uint64_t mark;               /* the channel's counter there, without replies */
+	uint64_t counted;            /* the same as last heard */
+	struct slot_thread *threads; /* in no order: those with anything unread, and what moved lately */
+	uint16_t threads_known, threads_room;
+	uint32_t thread_count; /* unread replies in all of them, and in how many */
 	uint32_t thread_total;
 	uint8_t flag;  /* enum channel_flag: of his own list */
 	bool recorded; /* he is a member, or has posted or marked: counts are shown to him */
@@ -64,7 +74,13 @@ const struct slot *slots_find(const struct user *user, uint64_t channel_id);
 /* Unread messages outside threads. */
 static inline uint64_t slot_unread(const struct slot *slot)
 {
-	return slot->counted > slot->mark ? slot->counted - slot->mark : 0;
+	return slot->recorded && slot->counted > slot->mark ? slot->counted - slot->mark : 0;
+}
+/* NULL: nothing is known of it, so nothing is unread. slot may be NULL. */
+const struct slot_thread *slot_thread(const struct slot *slot, uint64_t root_id);
+static inline uint32_t slot_thread_unread(const struct slot_thread *thread)
+{
+	return thread->counted > thread->read ? thread->counted - thread->read : 0;
 }
 bool slots_equal(const struct slot *a, const struct slot *b);
 bool slot_rights_equal(const struct slot_rights *a, const struct slot_rights *b);

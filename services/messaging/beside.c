@@ -5,7 +5,7 @@
 #include "common/base/log.h"
 
 #define REPLY_AUTHORS_MOST 100
-#define NUMBERS_A_READER   4
+#define NUMBERS_A_READER   3
 
 static size_t numbers(struct arena *mem, const struct db_rows *rows, int row, int column, int64_t **out)
 {
@@ -25,19 +25,22 @@ static void add_authors(struct arena *mem, pb_MessageView *root, const int64_t *
 	root->reply_authors_count = (pb_size_t)(all - skip);
 }
 
-static void add_reader(struct beside *b, uint64_t replies, uint64_t author, const int64_t *n)
+static void add_reader(struct beside *b, uint64_t replies, struct beside_reply reply, const int64_t *n)
 {
 	pb_ThreadReader *reader = &b->readers[b->reader_count++];
-	uint64_t user = (uint64_t)n[0], read = n[1] < 0 ? replies - (replies > 0) : (uint64_t)n[1];
+	uint64_t read = n[1] < 0 ? replies - (replies > 0) : (uint64_t)n[1];
 
-	*reader = (pb_ThreadReader){.user_id = user};
-	if (user != author && replies > read)
+	*reader = (pb_ThreadReader){.user_id = (uint64_t)n[0], .read_count = replies, .last_read_id = (uint64_t)n[2]};
+	if (reader->user_id == reply.author_id) {
+		reader->last_read_id = reply.id;
+	} else if (replies > read) {
+		reader->read_count = read;
 		reader->thread_count = replies - read;
-	reader->channel_count = (uint64_t)n[2] + reader->thread_count;
-	reader->thread_total = (uint64_t)n[3] + (reader->thread_count > 0);
+	}
 }
 
-void beside_from_row(struct arena *mem, const struct db_rows *rows, int row, int first, uint64_t author, struct beside *out)
+void beside_from_row(
+	struct arena *mem, const struct db_rows *rows, int row, int first, struct beside_reply reply, struct beside *out)
 {
 	const int message = first + 3, marks = message + MESSAGE_COLUMN_COUNT;
 	int64_t *ids = NULL;
@@ -55,7 +58,7 @@ void beside_from_row(struct arena *mem, const struct db_rows *rows, int row, int
 	count = numbers(mem, rows, row, first + 2, &ids) / NUMBERS_A_READER;
 	out->readers = ARENA_ARRAY(mem, count, pb_ThreadReader);
 	for (size_t i = 0; i < count && out->reader_count < READERS_MOST; i++)
-		add_reader(out, out->root.reply_count, author, ids + i * NUMBERS_A_READER);
+		add_reader(out, out->root.reply_count, reply, ids + i * NUMBERS_A_READER);
 }
 
 /* ---- bytes */
@@ -121,7 +124,7 @@ static uint8_t *joined(struct arena *mem, const uint8_t *payload, size_t length,
 	return both;
 }
 
-void beside_post(struct arena *mem, const struct db_rows *rows, int row, int first, uint64_t author,
+void beside_post(struct arena *mem, const struct db_rows *rows, int row, int first, struct beside_reply reply,
 	struct logged_event *event)
 {
 	struct beside b = {.counted = db_id(rows, row, first), .replies_counted = db_id(rows, row, first + 1)};
@@ -129,7 +132,7 @@ void beside_post(struct arena *mem, const struct db_rows *rows, int row, int fir
 	size_t length;
 
 	if (db_bool(rows, row, first + 2))
-		beside_from_row(mem, rows, row, first + 3, author, &b);
+		beside_from_row(mem, rows, row, first + 3, reply, &b);
 	enum status st = encode_fitting(mem, &b, event->payload_length, encode_posting, &behind, &length);
 	if (st != STATUS_OK) {
 		log_error("beside_unfit", LOG_STATUS("status", st));
@@ -203,7 +206,7 @@ static enum status page_put(struct arena *mem, const struct page *p, const struc
 	const uint8_t *behind;
 	size_t length;
 
-	beside_from_row(mem, rows, i, 2, p->authors[i], &b);
+	beside_from_row(mem, rows, i, 2, (struct beside_reply){p->messages[i], p->authors[i]}, &b);
 	enum status st = encode_fitting(
 		mem, &b, row->payload->size, p->deletions[i] ? beside_deletion : encode_posting, &behind, &length);
 	if (st == STATUS_OK)

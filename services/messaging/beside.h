@@ -1,6 +1,6 @@
 /*
  * beside - what the log does not keep of message_posted and message_deleted (proto/events.proto): the channel's counters, the
- * root of a reply and what those who follow its thread have unread. The root is another message, with a deletion of its own, and
+ * root of a reply and where those who follow its thread stand in it. The root is another message, with a deletion of its own, and
  * any number of replies would have to be blanked with it; so it is put beside the event when that is published, as the committing
  * statement saw it, and when a gateway asks the log for it, as it is then. Bytes behind the encoded event: protobuf merges the two.
  */
@@ -10,33 +10,24 @@
 #include "services/messaging/service.h"
 #include "services/messaging/views.h"
 
-#define READERS_MOST        256
-#define READER_THREADS_MOST "64"
+#define READERS_MOST 256
 
 /*
- * Columns: how many replies the root (m) has now, who made the newest of them in this very statement (or NULL), four numbers for
- * each who follows the thread (person; of how many replies he has read, -1: he follows it from now on; in how many others, of his
- * newest READER_THREADS_MOST of the channel, he has how much unread), and the root. actor, subjects, kinds: SQL; who follows it
- * from now on beside the root's author, NULL: nobody.
+ * Columns: how many replies the root (m) has now, who made the newest of them in this very statement (or NULL), three numbers for each
+ * who follows the thread (person; of how many replies he has read, -1: he follows it from now on; the last of them), and the root. actor,
+ * subjects, kinds: SQL; who follows it from now on beside the root's author, NULL: nobody.
  */
 /* clang-format off */
 #define BESIDE_COLUMNS(actor, root_count, new_authors, subjects, kinds)                                              \
 	root_count ", " new_authors ", CASE WHEN m.id IS NOT NULL THEN ARRAY(SELECT x.n FROM"                       \
-	" (SELECT t.user_id, t.read_count FROM messaging.thread_read t WHERE t.root_id = m.id LIMIT 256) f"         \
-	" CROSS JOIN LATERAL (" BESIDE_OTHERS ") w CROSS JOIN LATERAL unnest(ARRAY[f.user_id, f.read_count, w.unread, w.threads]) AS x(n))" \
+	" (SELECT t.user_id, t.read_count, t.last_read_id FROM messaging.thread_read t WHERE t.root_id = m.id LIMIT 256) f" \
+	" CROSS JOIN LATERAL unnest(ARRAY[f.user_id, f.read_count, f.last_read_id]) AS x(n))"                       \
 	" || ARRAY(SELECT x.n FROM (SELECT d.user_id FROM (SELECT " actor " AS user_id UNION SELECT m.author_id"     \
 	"  UNION SELECT s.subject FROM unnest(" subjects ", " kinds ") AS s(subject, kind) WHERE s.kind IN (1, 5)) d"  \
 	"  WHERE d.user_id IS NOT NULL AND (SELECT t.read_count FROM messaging.thread_read t WHERE t.user_id = d.user_id" \
 	"   AND t.channel_id = m.channel_id AND t.root_id = m.id) IS NULL) f"                                        \
-	" CROSS JOIN LATERAL (" BESIDE_OTHERS ") w CROSS JOIN LATERAL unnest(ARRAY[f.user_id, -1, w.unread, w.threads]) AS x(n)) END, " \
+	" CROSS JOIN LATERAL unnest(ARRAY[f.user_id, -1, 0]) AS x(n)) END, "                                        \
 	MESSAGE_COLUMNS ", " MESSAGE_MARKS("0") ", " MESSAGE_BOOKMARKERS
-#define BESIDE_OTHERS                                                                                                \
-	"SELECT coalesce(sum(greatest(r.reply_count - o.read_count, 0)), 0)::int8 AS unread,"                        \
-	" count(*) FILTER (WHERE r.reply_count > o.read_count) AS threads"                                           \
-	" FROM (SELECT t.root_id, t.read_count FROM messaging.thread_read t WHERE t.user_id = f.user_id AND t.channel_id = m.channel_id" \
-	"  AND t.root_id <> m.id ORDER BY t.root_id DESC LIMIT " READER_THREADS_MOST ") o"                           \
-	" CROSS JOIN LATERAL (SELECT r.reply_count, r.deleted_at_ms FROM messaging.messages r WHERE r.id = o.root_id OFFSET 0) r" \
-	" WHERE r.deleted_at_ms IS NULL"
 #define BESIDE_JOINS(when, root)                                                                                     \
 	" LEFT JOIN LATERAL (SELECT m.* FROM messaging.messages m WHERE " when " AND m.id = " root " OFFSET 0) m"    \
 	" ON m.deleted_at_ms IS NULL"                                                                                \
@@ -51,11 +42,16 @@ struct beside {
 	pb_ThreadReader *readers;
 	size_t reader_count;
 };
-/* BESIDE_COLUMNS of a row. author: whose reply it is, who has read it; 0: none came. */
-void beside_from_row(struct arena *mem, const struct db_rows *rows, int row, int first, uint64_t author, struct beside *out);
+/* The reply that came, which its author has read. */
+struct beside_reply {
+	uint64_t id, author_id; /* 0: none came */
+};
+/* BESIDE_COLUMNS of a row. */
+void beside_from_row(
+	struct arena *mem, const struct db_rows *rows, int row, int first, struct beside_reply reply, struct beside *out);
 /* For a result of post_set: first is the column of the two counters; then whether BESIDE_COLUMNS follow. Puts them
  * behind the event's payload, which stays as it is when that fails: what is committed is committed. */
-void beside_post(struct arena *mem, const struct db_rows *rows, int row, int first, uint64_t author,
+void beside_post(struct arena *mem, const struct db_rows *rows, int row, int first, struct beside_reply reply,
 	struct logged_event *event);
 /* What goes behind an encoded message_deleted. */
 enum status beside_deletion(struct arena *mem, const struct beside *b, const uint8_t **out_bytes, size_t *out_length);

@@ -59,7 +59,7 @@ static enum status deletion_uncount_replied(struct log_tx *tx, struct touch *t, 
 	db_put_id(&params, t->message.root_id);
 	st = log_tx_query(tx, &root_stmt, &params, &rows);
 	if (st == STATUS_OK && rows.count > 0)
-		beside_from_row(log_tx_mem(tx), &rows, 0, 0, 0, out);
+		beside_from_row(log_tx_mem(tx), &rows, 0, 0, (struct beside_reply){0}, out);
 	return st;
 }
 

@@ -126,8 +126,10 @@ static void post_submit(struct post *p)
 
 static const struct db_stmt parent_stmt = {
 	"messaging_post_parent",
-	"SELECT coalesce(root_id, id), author_id, kind FROM messaging.messages WHERE id = $1 AND channel_id = $2 AND "
-	"deleted_at_ms IS NULL",
+	"SELECT coalesce(root_id, id), author_id, kind,"
+	" (SELECT b.place - b.replies_place FROM messaging.messages b WHERE b.channel_id = $2 AND b.seq <= $3 AND b.place IS NOT NULL"
+	"  ORDER BY b.seq DESC LIMIT 1)"
+	" FROM messaging.messages WHERE id = $1 AND channel_id = $2 AND deleted_at_ms IS NULL",
 };
 
 /* The top of the chain that a reply joins, and whom it answers. What somebody does and what the system says is not answered: CONFLICT,
@@ -145,6 +147,7 @@ static enum status post_find_root(struct post *p, const char **out_detail)
 	db_params_begin(&params, p->call->mem);
 	db_put_id(&params, p->rq->parent_id);
 	db_put_id(&params, p->row.channel_id);
+	db_put_id(&params, p->rights.joined_seq);
 	st = db_query(conn, p->call->mem, &parent_stmt, &params, &rows);
 	db_release(conn);
 	if (st == STATUS_OK && rows.count == 0)
@@ -156,6 +159,8 @@ static enum status post_find_root(struct post *p, const char **out_detail)
 		return STATUS_CONFLICT;
 	}
 	p->row.root_id = db_id(&rows, 0, 0);
+	p->row.joined = p->rights.channel_role != CHANNEL_ROLE_NONE || p->rights.team_id == 0;
+	p->row.joined_mains = db_i64(&rows, 0, 3);
 	p->replied_to = db_id(&rows, 0, 1);
 	return STATUS_OK;
 }

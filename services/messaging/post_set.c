@@ -49,7 +49,8 @@ enum post_verdict {
 	" LEFT JOIN LATERAL (SELECT c.ctid AS place, c.stream_id, c.deleted_at_ms, c.archived_at_ms, c.slow_mode_s, c.counted," \
 	"  c.replies_counted FROM messaging.channels c WHERE c.id = j.channel_id OFFSET 0) c ON true" \
 	parent_join \
-	" LEFT JOIN LATERAL (SELECT rs.ctid AS place, rs.last_post_at_ms, rs.counted - rs.replies_counted AS mains" \
+	" LEFT JOIN LATERAL (SELECT rs.ctid AS place, rs.last_post_at_ms, rs.counted - rs.replies_counted AS mains," \
+	"  coalesce(rs.main_read_id, rs.last_read_id) AS main_id" \
 	"  FROM messaging.read_state rs WHERE rs.user_id = j.actor AND rs.channel_id = j.channel_id OFFSET 0) rs ON true)" \
 	COMMIT_SET_NUMBERED \
 	", posts AS MATERIALIZED (" posts ")" \
@@ -65,14 +66,14 @@ enum post_verdict {
 	 * locks the row first, at twice the price. A mark is not under the stream's lock: when its owner sets it in this very moment, his is \
 	 * as good as ours. */ \
 	", marks AS (UPDATE messaging.read_state r SET last_read_id = p.message_id, last_read_seq = p.seq, counted = p.place," \
-	" replies_counted = p.mark_replies, last_post_at_ms = p.made_at_ms" \
+	" replies_counted = p.mark_replies, main_read_id = p.mark_main, last_post_at_ms = p.made_at_ms" \
 	" FROM posts p WHERE p.newest_of_author AND r.ctid = p.mark_place)" \
 	", first_marks AS (INSERT INTO messaging.read_state (user_id, channel_id, last_read_id, last_read_seq, counted, replies_counted," \
-	"  last_post_at_ms)" \
-	" SELECT actor, channel_id, message_id, seq, place, mark_replies, made_at_ms FROM posts WHERE newest_of_author AND mark_place IS NULL" \
+	"  main_read_id, last_post_at_ms)" \
+	" SELECT actor, channel_id, message_id, seq, place, mark_replies, mark_main, made_at_ms FROM posts WHERE newest_of_author AND mark_place IS NULL" \
 	" ON CONFLICT (user_id, channel_id) DO UPDATE SET last_read_id = EXCLUDED.last_read_id," \
 	" last_read_seq = EXCLUDED.last_read_seq, counted = EXCLUDED.counted, replies_counted = EXCLUDED.replies_counted," \
-	" last_post_at_ms = EXCLUDED.last_post_at_ms)" \
+	" main_read_id = EXCLUDED.main_read_id, last_post_at_ms = EXCLUDED.last_post_at_ms)" \
 	" SELECT " COMMIT_SET_COLUMNS_OF_N ", n.wait_ms, n.counted + count(*) FILTER (WHERE n.fate = 0) OVER of_channel," results \
 	" WINDOW of_channel AS (PARTITION BY n.channel_id ORDER BY n.i), of_root AS (PARTITION BY n.root_id ORDER BY n.i)"
 
@@ -87,11 +88,12 @@ enum post_verdict {
 
 #define PLAIN_POSTS \
 	"SELECT " POST_COLUMNS ", counted + row_number() OVER of_channel AS place, replies_counted AS replies_place," \
-	" replies_counted AS mark_replies," POST_WINDOWS " FROM numbered WHERE fate = 0" POST_WINDOW
+	" replies_counted AS mark_replies, NULL::int8 AS mark_main," POST_WINDOWS " FROM numbered WHERE fate = 0" POST_WINDOW
 
-/* ---- with them. mark_replies: what makes the main stream's mark stand at one's newest post in it, or where it stood. */
+/* ---- with them. mark_replies, mark_main: what makes the main stream's mark stand at one's newest post in it, or where it stood: of a
+ * member without a mark where he joined. */
 
-#define RICH_PARENT_COLUMNS ", p.place AS parent_place, r.place AS root_place, r.author_id AS root_author, r.reply_count AS root_replies"
+#define RICH_PARENT_COLUMNS ", p.place AS parent_place, r.place AS root_place, r.author_id AS root_author, r.reply_count AS root_replies, rs.main_id AS mark_main_id"
 #define RICH_PARENT_FATE \
 	" WHEN j.parent_id <> 0 AND (p.channel_id IS DISTINCT FROM j.channel_id OR p.deleted_at_ms IS NOT NULL) THEN 102"
 #define RICH_PARENT_JOIN \
@@ -101,8 +103,10 @@ enum post_verdict {
 	"  FROM messaging.messages r WHERE j.root_id <> 0 AND r.id = j.root_id OFFSET 0) r ON true"
 #define RICH_POSTS \
 	"SELECT q.*, q.place - coalesce(max(CASE WHEN q.root_id = 0 THEN q.place - q.replies_place END) OVER (PARTITION BY q.channel_id," \
-	"  q.actor), q.mark_mains, q.place - q.replies_place) AS mark_replies" \
-	" FROM (SELECT " POST_COLUMNS ", i, mark_mains, parent_place, root_place, root_author, mentions, subjects, kinds, message_kind, webhook_id," \
+	"  q.actor), q.mark_mains, nullif(q.joined_mains, -1), q.place - q.replies_place) AS mark_replies," \
+	" CASE WHEN q.root_id <> 0 THEN coalesce(max(CASE WHEN q.root_id = 0 THEN q.message_id END) OVER (PARTITION BY q.channel_id," \
+	"  q.actor), q.mark_main_id, 0) END AS mark_main" \
+	" FROM (SELECT " POST_COLUMNS ", i, mark_mains, joined_mains, mark_main_id, parent_place, root_place, root_author, mentions, subjects, kinds, message_kind, webhook_id," \
 	"  shown_name, shown_avatar, attachment_ids, attachments," \
 	"  coalesce(root_replies, 0) + row_number() OVER (PARTITION BY root_id ORDER BY i) AS root_count," \
 	"  counted + row_number() OVER of_channel AS place," \
@@ -145,8 +149,8 @@ enum post_verdict {
 	" WHERE a.id = w.id)"
 
 static const struct db_stmt rich_stmt = {"messaging_post_rich", POST_SQL(
-	", $21::bytea[], $22::text[], $23::text[], $24::int4[], $25::int8[], $26::text[], $27::text[], $28::text[], $29::bytea[]",
-	", mentions, subjects, kinds, message_kind, webhook_id, shown_name, shown_avatar, attachment_ids, attachments", RICH_PARENT_COLUMNS,
+	", $21::bytea[], $22::text[], $23::text[], $24::int4[], $25::int8[], $26::text[], $27::text[], $28::text[], $29::bytea[], $30::int8[]",
+	", mentions, subjects, kinds, message_kind, webhook_id, shown_name, shown_avatar, attachment_ids, attachments, joined_mains", RICH_PARENT_COLUMNS,
 	RICH_PARENT_FATE FILES_FATE,
 	RICH_PARENT_JOIN, RICH_POSTS,
 	", mentions, kind, webhook_id, shown_name, shown_avatar, attachments",
@@ -210,9 +214,10 @@ static void put_rich(struct commit_op *const *ops, size_t n, struct db_params *p
 	db_put_texts(params, avatars, n);
 }
 
-/* $28, $29 */
-static void put_attachments(struct commit_op *const *ops, size_t n, struct db_params *params)
+/* $28 .. $30 */
+static void put_rest(struct commit_op *const *ops, size_t n, struct db_params *params)
 {
+	int64_t *joined = ARENA_ARRAY(params->mem, n, int64_t);
 	const char **ids = ARENA_ARRAY(params->mem, n, const char *);
 	const void **views = ARENA_ARRAY(params->mem, n, const void *);
 	size_t *lengths = ARENA_ARRAY(params->mem, n, size_t);
@@ -222,9 +227,11 @@ static void put_attachments(struct commit_op *const *ops, size_t n, struct db_pa
 		ids[i] = row->attachment_ids;
 		views[i] = row->attachments;
 		lengths[i] = row->attachments_length;
+		joined[i] = row->joined ? row->joined_mains : -1;
 	}
 	db_put_texts(params, ids, n);
 	db_put_byteas(params, views, lengths, n);
+	db_put_i64s(params, joined, n);
 }
 
 static enum status post_encode(struct commit_op *const *ops, size_t n, struct db_params *params)
@@ -267,7 +274,7 @@ static enum status post_encode(struct commit_op *const *ops, size_t n, struct db
 	db_put_byteas(params, payloads, lengths, n);
 	if (some_rich(ops, n)) {
 		put_rich(ops, n, params);
-		put_attachments(ops, n, params);
+		put_rest(ops, n, params);
 	}
 	return STATUS_OK;
 }
@@ -287,7 +294,7 @@ static enum status post_decode(struct commit_op *op, const struct db_rows *rows,
 		memcpy(out_event->audience, post->audience, strlen(post->audience) + 1);
 		out_event->payload = post->payload;
 		out_event->payload_length = post->payload_length;
-		beside_post(mem, rows, row, COMMIT_SET_RESULTS + 1, op->actor_id, out_event);
+		beside_post(mem, rows, row, COMMIT_SET_RESULTS + 1, (struct beside_reply){post->id, op->actor_id}, out_event);
 		break;
 	case COMMIT_OTHER_BODY:
 		if (post->nonce != NULL) /* the request id was made of it */

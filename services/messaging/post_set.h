@@ -12,6 +12,8 @@ struct post_row {
 	/* -- in; borrowed */
 	uint64_t id, channel_id;
 	uint64_t parent_id, root_id; /* 0: no reply */
+	bool joined;                 /* of a reply: the author is in the channel, where so many were no replies when he came */
+	int64_t joined_mains;
 	const char *content, *nonce; /* nonce may be NULL */
 	int64_t at_ms;               /* created_at_ms, as in the payload */
 	bool slow_exempt;            /* slow mode does not hold for the author */

@@ -22,6 +22,8 @@ struct mark {
 
 /* Columns: c.id, c.counted, c.replies_counted, c.last_message_id, and what he has unread in threads. $4 channel, $5 message, $6 his
  * subjects. */
+/* Messages before a reply among which the one of the main stream is sought that is the last. */
+#define MAIN_SOUGHT  "1000"
 #define THREADS_JOIN UNREAD_THREADS_JOIN("$3", "$4::int8")
 
 /* What came after the message is counted here and not under the lock: it may be much. The sums are right
@@ -29,7 +31,9 @@ struct mark {
 static const struct db_stmt mark_look_stmt = {
 	"messaging_mark_look",
 	"WITH e AS (" EPOCHS_SQL ") SELECT " EPOCHS_COLUMNS ", c.id, c.counted, c.replies_counted, c.last_message_id, t.unread, t.threads,"
-	" m.id, m.seq, a.every, a.main,"
+	" m.id, m.seq, CASE WHEN m.root_id IS NULL THEN m.id ELSE coalesce((SELECT l.id FROM (SELECT l.id, l.root_id, l.deleted_at_ms, l.kind"
+	"   FROM messaging.messages l WHERE l.channel_id = $4 AND l.seq < m.seq ORDER BY l.seq DESC LIMIT " MAIN_SOUGHT ") l"
+	"  WHERE l.root_id IS NULL AND l.deleted_at_ms IS NULL AND l.kind <> 3 LIMIT 1), m.id) END, a.every, a.main,"
 	" CASE WHEN m.id = c.last_message_id THEN 0 ELSE " MENTIONS_SINCE_SQL("$4", "m.seq", "$3", "$6::int8[]") " END"
 	" FROM e LEFT JOIN messaging.channels c ON c.id = $4 AND c.deleted_at_ms IS NULL"
 	" LEFT JOIN messaging.messages m ON m.id = coalesce(nullif($5, 0), c.last_message_id) AND "
@@ -44,7 +48,7 @@ static const struct db_stmt thread_look_stmt = {
 	"WITH e AS (" EPOCHS_SQL ") SELECT " EPOCHS_COLUMNS ", c.id, c.counted, c.replies_counted, c.last_message_id, t.unread, t.threads,"
 	" x.id, x.reply_count, f.read_count, m.id, m.channel_id, m.root_id, m.seq,"
 	" (SELECT count(*) FROM messaging.messages l WHERE m.id IS NOT NULL AND l.root_id = $7 AND l.seq > m.seq AND l.deleted_at_ms IS NULL),"
-	" r.last_read_id, r.counted, r.replies_counted,"
+	" coalesce(r.main_read_id, r.last_read_id), r.counted, r.replies_counted,"
 	" CASE WHEN r.last_read_id = c.last_message_id THEN 0 ELSE " MENTIONS_SINCE_SQL("$4", "r.last_read_seq", "$3", "$6::int8[]") " END"
 	" FROM e LEFT JOIN messaging.channels c ON c.id = $4 AND c.deleted_at_ms IS NULL"
 	" LEFT JOIN messaging.messages x ON x.id = $7 AND x.channel_id = $4 AND x.deleted_at_ms IS NULL AND x.root_id IS NULL"
@@ -106,9 +110,10 @@ static enum status mark_look(struct db_conn *conn, struct rpc_call *call, const 
 	mark->message_id = db_id(&rows, 0, first);
 	mark->message_seq = db_id(&rows, 0, first + 1);
 	if (mark->message_id != 0) {
-		mark->view.unread = db_id(&rows, 0, first + 2);
-		mark->view.main_unread = db_id(&rows, 0, first + 3);
-		mark->view.mentions = db_id(&rows, 0, first + 4);
+		mark->view.main_last_read_id = db_id(&rows, 0, first + 2);
+		mark->view.unread = db_id(&rows, 0, first + 3);
+		mark->view.main_unread = db_id(&rows, 0, first + 4);
+		mark->view.mentions = db_id(&rows, 0, first + 5);
 	}
 	mark->view.last_read_id = mark->message_id;
 	mark->view.counted_mark = unread_of(counted, mark->view.unread);
@@ -165,6 +170,7 @@ static enum status thread_look(struct db_conn *conn, struct rpc_call *call, cons
 	/* His mark in the channel stays where it is; who has none has nothing unread there that anybody counts. */
 	bool marked = !db_is_null(&rows, 0, first + 9);
 	mark->view.recorded = marked || r->channel_role != CHANNEL_ROLE_NONE;
+	mark->view.main_last_read_id = db_id(&rows, 0, first + 8);
 	mark->view.counted_mark = marked ? db_id(&rows, 0, first + 9) : counted;
 	mark->view.replies_mark = marked ? db_id(&rows, 0, first + 10) : counted - mains;
 	mark->view.unread = unread_of(counted, mark->view.counted_mark);
@@ -182,11 +188,12 @@ static enum status thread_look(struct db_conn *conn, struct rpc_call *call, cons
 /* No row comes back when the mark stands there already. */
 static const struct db_stmt mark_stmt = {
 	"messaging_mark",
-	"INSERT INTO messaging.read_state AS r (user_id, channel_id, last_read_id, counted, last_read_seq, replies_counted)"
-	" VALUES ($1, $2, $3, $4, $5, $6)"
+	"INSERT INTO messaging.read_state AS r (user_id, channel_id, last_read_id, counted, last_read_seq, replies_counted, main_read_id)"
+	" VALUES ($1, $2, $3, $4, $5, $6, nullif($7, $3))"
 	" ON CONFLICT (user_id, channel_id) DO UPDATE SET last_read_id = EXCLUDED.last_read_id, counted = "
-	"EXCLUDED.counted, last_read_seq = EXCLUDED.last_read_seq, replies_counted = EXCLUDED.replies_counted"
+	"EXCLUDED.counted, last_read_seq = EXCLUDED.last_read_seq, replies_counted = EXCLUDED.replies_counted, main_read_id = EXCLUDED.main_read_id"
 	" WHERE (r.last_read_id, r.counted, r.replies_counted) <> (EXCLUDED.last_read_id, EXCLUDED.counted, EXCLUDED.replies_counted)"
+	"  OR r.main_read_id IS DISTINCT FROM EXCLUDED.main_read_id"
 	" RETURNING r.user_id",
 };
 static const struct db_stmt thread_stmt = {
@@ -220,6 +227,7 @@ static enum status mark_write(struct log_tx *tx, const struct mark *mark, bool *
 		db_put_id(&params, view->counted_mark);
 		db_put_id(&params, mark->message_seq);
 		db_put_id(&params, view->replies_mark);
+		db_put_id(&params, view->main_last_read_id);
 	}
 	enum status st = log_tx_query(tx, view->root_id != 0 ? &thread_stmt : &mark_stmt, &params, &rows);
 	if (st == STATUS_OK && view->root_id == 0 && mark->rq->clear_all) {
@@ -262,7 +270,9 @@ static enum status mark_work(struct log_tx *tx, void *arg)
 		.thread_unread = view->thread_root_unread,
 		.thread_count = view->thread_unread,
 		.thread_total = view->thread_total,
-		.clear_all = mark->rq->clear_all};
+		.clear_all = mark->rq->clear_all,
+		.thread_read = view->root_id != 0 ? unread_of(mark->replies, mark->after) : 0,
+		.main_last_read_id = view->main_last_read_id};
 	rights_channel_ref(&c->rights, &event.body.read_state_changed.channel);
 	audience_key(key, "user", user);
 	return log_tx_append(tx, STREAM_USER(user), key, &event, NULL);

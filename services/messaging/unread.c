@@ -13,13 +13,14 @@
 static const struct db_stmt unread_stmt = {
 	"messaging_unread",
 	"SELECT " VISIBLE_EPOCHS_COLUMNS ", c.id, c.team_id, c.counted, c.replies_counted, c.last_message_id,"
-	" coalesce(r.counted, b.place), coalesce(r.replies_counted, b.replies_place), r.counted IS NOT NULL, r.last_read_id, w.flag, w.notify,"
+	" coalesce(r.counted, b.place), coalesce(r.replies_counted, b.replies_place), r.counted IS NOT NULL, r.last_read_id, r.main_id, w.flag, w.notify,"
 	" t.unread, t.threads, CASE WHEN $5 THEN t.marks END, CASE WHEN r.last_read_id = c.last_message_id THEN 0 ELSE"
 	" " MENTIONS_SINCE_SQL("c.id", "coalesce(r.last_read_seq, v.joined_seq)", "$1", "v.subjects::int8[]") " END"
 	" FROM unnest($2::int8[], $3::int8[], $4::text[]) AS v(channel_id, joined_seq, subjects)"
 	" CROSS JOIN LATERAL (SELECT * FROM messaging.channels c WHERE c.id = v.channel_id OFFSET 0) c"
 	" " VISIBLE_EPOCHS_JOINS
-	" LEFT JOIN LATERAL (SELECT r.counted, r.replies_counted, r.last_read_id, r.last_read_seq FROM messaging.read_state r"
+	" LEFT JOIN LATERAL (SELECT r.counted, r.replies_counted, r.last_read_id, r.last_read_seq,"
+	"  coalesce(r.main_read_id, r.last_read_id) AS main_id FROM messaging.read_state r"
 	"  WHERE r.user_id = $1 AND r.channel_id = v.channel_id OFFSET 0) r ON true"
 	" LEFT JOIN LATERAL (SELECT m.place, m.replies_place FROM messaging.messages m WHERE r.counted IS NULL AND m.channel_id = v.channel_id"
 	"  AND m.seq <= v.joined_seq AND m.place IS NOT NULL ORDER BY m.seq DESC LIMIT 1) b ON true"
@@ -77,12 +78,13 @@ static void marks_from_row(struct arena *mem, const struct db_rows *rows, int ro
 		return;
 	for (const char *c = at; *c != '\0'; c++)
 		spaces += *c == ' ';
-	out->threads = ARENA_ARRAY(mem, (spaces + 1) / 3, pb_ThreadMark);
+	out->threads = ARENA_ARRAY(mem, (spaces + 1) / 4, pb_ThreadMark);
 	while (*at != '\0') {
 		pb_ThreadMark *mark = &out->threads[out->threads_count++];
 		mark->root_id = next_number(&at);
 		mark->read_count = next_number(&at);
 		mark->unread = unread_of(next_number(&at), mark->read_count);
+		mark->last_read_id = next_number(&at);
 	}
 }
 
@@ -98,6 +100,7 @@ static void unread_from_row(struct arena *mem, const struct db_rows *rows, int r
 	const struct rights *r = visible_of(v, out->channel_id);
 	out->recorded = db_bool(rows, row, c++) || (r != NULL && (r->channel_role != CHANNEL_ROLE_NONE || r->team_id == 0));
 	out->last_read_id = db_id(rows, row, c++);
+	out->main_last_read_id = db_id(rows, row, c++);
 	out->flag = (uint32_t)db_i64(rows, row, c++);
 	out->notify = (uint32_t)db_i64(rows, row, c++);
 	out->thread_unread = db_id(rows, row, c++);

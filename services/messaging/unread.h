@@ -10,14 +10,15 @@ rpc_handler list_unread;
 
 #define UNREAD_CHANNELS_MOST 1000 /* named in one question */
 
-/* Joins t: unread, threads (with anything unread) and marks ("root read there-are " for each), of the newest threads that the
- * person follows in the channel; both are SQL. */
+/* Joins t: unread, threads (with anything unread) and marks ("root read there-are last " for each of these), of the newest threads that
+ * the person follows in the channel; both are SQL. */
 /* clang-format off */
 #define UNREAD_THREADS_JOIN(user, channel)                                                                           \
 	" LEFT JOIN LATERAL (SELECT coalesce(sum(greatest(x.reply_count - f.read_count, 0)), 0)::int8 AS unread,"   \
 	"  count(*) FILTER (WHERE x.reply_count > f.read_count) AS threads,"                                        \
-	"  string_agg(f.root_id || ' ' || f.read_count || ' ' || x.reply_count, ' ' ORDER BY f.root_id DESC) AS marks" \
-	"  FROM (SELECT f.root_id, f.read_count FROM messaging.thread_read f WHERE f.user_id = " user               \
+	"  string_agg(f.root_id || ' ' || f.read_count || ' ' || x.reply_count || ' ' || f.last_read_id, ' ' ORDER BY f.root_id DESC)" \
+	"   FILTER (WHERE x.reply_count > f.read_count) AS marks"                                                   \
+	"  FROM (SELECT f.root_id, f.read_count, f.last_read_id FROM messaging.thread_read f WHERE f.user_id = " user               \
 	"   AND f.channel_id = " channel " ORDER BY f.root_id DESC LIMIT 200) f"                                    \
 	"  CROSS JOIN LATERAL (SELECT x.reply_count, x.deleted_at_ms FROM messaging.messages x WHERE x.id = f.root_id OFFSET 0) x" \
 	"  WHERE x.deleted_at_ms IS NULL) t ON true"

@@ -62,13 +62,10 @@ static void draw_unread(struct drawing *d, const struct crust_unread *unread)
 	frame_close(d);
 }
 
-/* What is unread in the channel, if that is counted for the reader. */
 static void draw_channel_unread(struct drawing *d)
 {
 	const struct crust_reader *r = d->reader;
 
-	if (!r->recorded)
-		return;
 	draw_unread(d, &(struct crust_unread){.channel_id = d->channel_id,
 			       .last_message_id = r->last_read_id,
 			       .count = r->unread,
@@ -100,17 +97,17 @@ static bool concerns(const pb_MessageView *message, uint64_t user_id)
 	return is_author(message, user_id) || has_bookmarked(message, user_id);
 }
 
-/* unread: of the thread that it began, NULL: it is not told. */
-static void draw_message(struct drawing *d, const pb_MessageView *message, const pb_ThreadReader *unread)
+static void draw_message(struct drawing *d, const pb_MessageView *message)
 {
+	const struct crust_reader *r = d->reader;
 	struct crust_message_own own = {0};
 
-	if (d->reader != NULL) {
-		own.reader_id = d->reader->user_id;
+	if (r != NULL) {
+		own.reader_id = r->user_id;
 		own.bookmarked = has_bookmarked(message, own.reader_id);
 	}
-	if (unread != NULL)
-		own.unread.count = unread->thread_count;
+	if (r != NULL && message->id == crust_event_thread(d->body))
+		own.unread = (struct crust_unread){.last_message_id = r->thread_last_read_id, .count = r->thread_unread};
 	crust_message(frame_open(d, "message"), message, &own);
 	frame_close(d);
 }
@@ -125,10 +122,10 @@ static void draw_channel(struct drawing *d, const pb_ChannelView *channel)
 		return; /* the event has no more than its name, and it is gone meanwhile */
 	view.member_ids = (uint64_t *)r->member_ids;
 	view.member_ids_count = (pb_size_t)r->member_count;
-	if (r->recorded)
-		own.unread = (struct crust_unread){
-			.last_message_id = r->last_read_id, .count = r->unread, .thread_count = r->thread_count,
-			.thread_total = r->thread_total};
+	own.unread = (struct crust_unread){.last_message_id = r->last_read_id,
+		.count = r->unread,
+		.thread_count = r->thread_count,
+		.thread_total = r->thread_total};
 	crust_channel(frame_open(d, "channel"), &view, &own);
 	frame_close(d);
 }
@@ -213,53 +210,52 @@ static struct happening happening_of(const pb_Event *body)
 	return (struct happening){&e->message, e->has_root ? &e->root : NULL, e->readers, e->readers_count};
 }
 
-static const pb_ThreadReader *follows(const struct happening *h, uint64_t user_id)
+static bool follows(const struct happening *h, uint64_t user_id)
 {
 	for (size_t i = 0; i < h->reader_count; i++)
 		if (h->readers[i].user_id == user_id)
-			return &h->readers[i];
-	return NULL;
+			return true;
+	return false;
 }
 
 static enum crust_share happening_share(const struct happening *h, const struct crust_reader *r)
 {
-	if (concerns(h->message, r->user_id) || follows(h, r->user_id) != NULL ||
+	if (concerns(h->message, r->user_id) || follows(h, r->user_id) ||
 		(h->root != NULL && concerns(h->root, r->user_id)))
 		return CRUST_SHARE_NONE;
 	bool counts = h->message->kind != MESSAGE_SYSTEM && h->message->root_id == 0;
 	return counts && r->recorded ? CRUST_SHARE_REST : CRUST_SHARE_ALL;
 }
 
-static void draw_happening_unread(struct drawing *d, const struct happening *h, const pb_ThreadReader *follower)
+static void draw_happening_unread(struct drawing *d, const struct happening *h)
 {
+	const struct crust_reader *r = d->reader;
+
 	if (h->message->kind == MESSAGE_SYSTEM)
 		return;
 	if (h->message->root_id == 0) {
-		draw_channel_unread(d);
-	} else if (follower != NULL) {
+		if (r->recorded)
+			draw_channel_unread(d);
+	} else if (follows(h, r->user_id)) {
 		draw_unread(d, &(struct crust_unread){.channel_id = d->channel_id,
 				       .thread_id = h->message->root_id,
-				       .count = follower->thread_count});
-		draw_unread(d, &(struct crust_unread){.channel_id = d->channel_id,
-				       .last_message_id = d->reader->last_read_id,
-				       .count = d->reader->unread,
-				       .thread_count = follower->channel_count,
-				       .thread_total = follower->thread_total});
+				       .last_message_id = r->thread_last_read_id,
+				       .count = r->thread_unread});
+		draw_channel_unread(d);
 	}
 }
 
 static void render_happening(struct drawing *d)
 {
 	struct happening h = happening_of(d->body);
-	const pb_ThreadReader *follower = d->reader != NULL ? follows(&h, d->reader->user_id) : NULL;
 
 	if (d->reader != NULL)
-		draw_happening_unread(d, &h, follower);
+		draw_happening_unread(d, &h);
 	if (d->reader != NULL && d->share == CRUST_SHARE_REST)
 		return;
 	if (h.root != NULL)
-		draw_message(d, h.root, follower);
-	draw_message(d, h.message, NULL);
+		draw_message(d, h.root);
+	draw_message(d, h.message);
 }
 
 static void render_message_posted(struct drawing *d)
@@ -277,7 +273,7 @@ static void render_message_deleted(struct drawing *d)
 static void render_message_updated(struct drawing *d)
 {
 	if (d->body->body.message_updated.has_message)
-		draw_message(d, &d->body->body.message_updated.message, NULL);
+		draw_message(d, &d->body->body.message_updated.message);
 }
 
 static void draw_reaction(struct drawing *d, const char *key, const pb_ReactionChanged *e)
@@ -333,9 +329,12 @@ static void render_read_state(struct drawing *d)
 
 	if (e->root_id != 0)
 		draw_unread(d, &(struct crust_unread){
-				       .channel_id = d->channel_id, .thread_id = e->root_id, .count = e->thread_unread});
+				       .channel_id = d->channel_id,
+				       .thread_id = e->root_id,
+				       .last_message_id = e->last_read_id,
+				       .count = e->thread_unread});
 	draw_unread(d, &(struct crust_unread){.channel_id = d->channel_id,
-			       .last_message_id = e->root_id == 0 ? e->last_read_id : 0,
+			       .last_message_id = e->main_last_read_id,
 			       .count = e->main_unread,
 			       .thread_count = e->thread_count,
 			       .thread_total = e->thread_total});
@@ -462,10 +461,28 @@ uint64_t crust_event_asks(const pb_Event *body)
 	return row_of(body, &row) && row.part == PART_CHANNEL ? row.place.channel_id : 0;
 }
 
+uint64_t crust_event_thread(const pb_Event *body)
+{
+	const pb_MessageView *edited = &body->body.message_updated.message;
+
+	switch ((int)body->which_body) {
+	case EVENT_KIND_message_posted:
+		return body->body.message_posted.message.root_id;
+	case EVENT_KIND_message_deleted:
+		return body->body.message_deleted.message.root_id;
+	case EVENT_KIND_message_updated:
+		return edited->root_id == 0 ? edited->id : 0;
+	default:
+		return 0;
+	}
+}
+
 static enum crust_share message_share(const pb_Event *body, const struct crust_reader *reader)
 {
-	if (body->which_body == EVENT_KIND_message_updated)
-		return concerns(&body->body.message_updated.message, reader->user_id) ? CRUST_SHARE_NONE : CRUST_SHARE_ALL;
+	if (body->which_body == EVENT_KIND_message_updated) {
+		bool own = concerns(&body->body.message_updated.message, reader->user_id) || reader->thread_unread > 0;
+		return own ? CRUST_SHARE_NONE : CRUST_SHARE_ALL;
+	}
 	struct happening h = happening_of(body);
 	return happening_share(&h, reader);
 }

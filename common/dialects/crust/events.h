@@ -31,6 +31,8 @@ struct crust_reader {
 	uint64_t last_read_id;
 	uint64_t unread; /* outside threads */
 	uint64_t thread_count, thread_total;
+	/* of crust_event_thread */
+	uint64_t thread_unread, thread_last_read_id;
 };
 
 enum crust_share {
@@ -47,6 +49,8 @@ struct crust_place {
 };
 /* False: it is shown nowhere in crust. */
 bool crust_event_shown(const pb_Event *body, struct crust_place *out);
+/* The root of the thread that it moves or shows; 0: it does neither. */
+uint64_t crust_event_thread(const pb_Event *body);
 /* The channel that it shows as one receiver sees it, with his rights; 0: it does not. */
 uint64_t crust_event_asks(const pb_Event *body);
 enum crust_share crust_event_share(const pb_Event *body, const struct crust_reader *reader);

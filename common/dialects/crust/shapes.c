@@ -342,10 +342,8 @@ static void reactions_key(struct json_writer *w, const pb_MessageView *message)
 
 struct crust_unread crust_unread_of(const pb_UnreadView *view)
 {
-	if (!view->recorded)
-		return (struct crust_unread){0};
-	return (struct crust_unread){.last_message_id = view->last_read_id,
-		.count = view->main_unread,
+	return (struct crust_unread){.last_message_id = view->main_last_read_id,
+		.count = view->recorded ? view->main_unread : 0,
 		.thread_count = view->thread_unread,
 		.thread_total = view->thread_total};
 }

@@ -222,9 +222,10 @@ static uint64_t crust_asks(const struct logged_event *ev, const pb_Event *body)
 	return crust_event_asks(body);
 }
 
-static struct crust_reader reader_of(const struct receiver *r)
+static struct crust_reader reader_of(const struct receiver *r, const pb_Event *body)
 {
 	struct crust_reader reader = {.user_id = r->user_id};
+	const struct slot_thread *thread = slot_thread(r->slot, crust_event_thread(body));
 
 	if (r->rights != NULL) {
 		reader.viewing = r->rights->status == STATUS_OK;
@@ -239,6 +240,10 @@ static struct crust_reader reader_of(const struct receiver *r)
 		reader.unread = slot_unread(r->slot);
 		reader.thread_count = r->slot->thread_count;
 		reader.thread_total = r->slot->thread_total;
+	}
+	if (thread != NULL) {
+		reader.thread_unread = slot_thread_unread(thread);
+		reader.thread_last_read_id = thread->last_read_id;
 	}
 	return reader;
 }
@@ -257,7 +262,7 @@ static enum share crust_share(
 	const struct client *client, const struct receiver *receiver, const struct logged_event *ev, const pb_Event *body)
 {
 	const struct crust_session *session = client->session;
-	struct crust_reader reader = reader_of(receiver);
+	struct crust_reader reader = reader_of(receiver, body);
 	struct crust_place place;
 
 	if (session == NULL)
@@ -283,7 +288,7 @@ static enum share crust_share(
 static void crust_own(struct texts *out, const struct client *client, const struct receiver *receiver,
 	const struct logged_event *ev, const pb_Event *body)
 {
-	struct crust_reader reader = reader_of(receiver);
+	struct crust_reader reader = reader_of(receiver, body);
 
 	crust_event_own(out, body, &reader);
 }

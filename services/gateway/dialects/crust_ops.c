@@ -374,13 +374,13 @@ static void listing_send(struct client *client, struct listing *listing)
 		pb_ChannelView channel = rights->channel;
 		channel.member_ids = rights->member_ids;
 		channel.member_ids_count = rights->member_ids_count;
-		if (slot != NULL)
+		if (slot != NULL) {
 			own.flag = slot->flag;
-		if (slot != NULL && slot->recorded)
 			own.unread = (struct crust_unread){.last_message_id = slot->last_read_id,
 				.count = slot_unread(slot),
 				.thread_count = slot->thread_count,
 				.thread_total = slot->thread_total};
+		}
 		crust_channel(&w, &channel, &own);
 	}
 	jw_array_end(&w);

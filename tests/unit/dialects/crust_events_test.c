@@ -13,9 +13,11 @@
 #define CHANNEL UINT64_C(80001)
 #define MESSAGE UINT64_C(90002)
 #define ROOT    UINT64_C(90001)
+#define REPLY   UINT64_C(90003)
 #define ALICE   UINT64_C(101)
 #define BOB     UINT64_C(102)
 #define CAROL   UINT64_C(103)
+#define DAVE    UINT64_C(104)
 
 static const pb_UserView alice = {.id = ALICE, .username = (char *)"alice"};
 static const pb_UserView bob = {.id = BOB, .username = (char *)"bob"};
@@ -133,8 +135,7 @@ static void message_posted(pb_Event *e)
 	e->body.message_posted = (pb_MessagePosted){
 		.has_channel = true, .channel = ref, .has_message = true, .message = message_view()};
 }
-static pb_ThreadReader readers[] = {{.user_id = ALICE, .thread_count = 0, .channel_count = 0, .thread_total = 0},
-	{.user_id = BOB, .thread_count = 1, .channel_count = 4, .thread_total = 2}};
+static pb_ThreadReader readers[] = {{.user_id = ALICE}, {.user_id = BOB, .thread_count = 1}};
 static void reply_posted(pb_Event *e)
 {
 	message_posted(e);
@@ -161,6 +162,12 @@ static void message_updated(pb_Event *e)
 	e->body.message_updated.message.edited_at_ms = AT_MS;
 	e->body.message_updated.message.bookmarked_by = bookmarked_by;
 	e->body.message_updated.message.bookmarked_by_count = 1;
+}
+static void root_updated(pb_Event *e)
+{
+	message_updated(e);
+	e->body.message_updated.message = root_view();
+	e->body.message_updated.message.edited_at_ms = AT_MS;
 }
 static void message_deleted(pb_Event *e)
 {
@@ -210,6 +217,7 @@ static void read_state_changed(pb_Event *e)
 		.last_read_id = MESSAGE,
 		.unread = 5,
 		.main_unread = 4,
+		.main_last_read_id = MESSAGE,
 		.thread_count = 3,
 		.thread_total = 2};
 }
@@ -218,6 +226,7 @@ static void thread_read(pb_Event *e)
 	read_state_changed(e);
 	e->body.read_state_changed.root_id = ROOT;
 	e->body.read_state_changed.thread_unread = 1;
+	e->body.read_state_changed.main_last_read_id = ROOT;
 }
 static void typing_changed(pb_Event *e)
 {
@@ -283,6 +292,8 @@ static const struct sample samples[] = {
 	SAMPLE("message_updated", message_updated, message_updated, BOB),
 	SAMPLE("message_updated.own", message_updated, message_updated, ALICE),
 	SAMPLE("message_updated.bookmarked", message_updated, message_updated, CAROL),
+	SAMPLE("message_updated.root.follower", message_updated, root_updated, CAROL),
+	SAMPLE("message_updated.root.stranger", message_updated, root_updated, DAVE),
 	SAMPLE("message_deleted", message_deleted, message_deleted, BOB),
 	SAMPLE("message_deleted.reply", message_deleted, reply_deleted, BOB),
 	SAMPLE("reaction_added", reaction_added, reaction_added, BOB),
@@ -299,7 +310,7 @@ static const struct sample samples[] = {
 };
 #define SAMPLE_COUNT (sizeof samples / sizeof *samples)
 
-static struct crust_reader reader_of(const struct sample *s)
+static struct crust_reader reader_of(const struct sample *s, const pb_Event *event)
 {
 	static const uint64_t members[] = {ALICE, BOB};
 	struct bits bits = bits_with(bits_with((struct bits){0}, PERMISSION_view_text), PERMISSION_send_messages);
@@ -312,10 +323,12 @@ static struct crust_reader reader_of(const struct sample *s)
 		.member_count = 2,
 		.recorded = !s->unrecorded,
 		.flag = FLAG_PINNED,
-		.last_read_id = ROOT,
-		.unread = s->reader == ALICE ? 0 : 3,
-		.thread_count = 4,
-		.thread_total = 2};
+		.last_read_id = s->unrecorded ? 0 : ROOT,
+		.unread = s->reader == ALICE || s->unrecorded ? 0 : 3,
+		.thread_count = s->unrecorded ? 0 : 4,
+		.thread_total = s->unrecorded ? 0 : 2,
+		.thread_unread = crust_event_thread(event) == ROOT && s->reader != DAVE ? 1 : 0,
+		.thread_last_read_id = REPLY};
 }
 
 static pb_Event event_of(const struct sample *s)
@@ -330,7 +343,7 @@ static pb_Event event_of(const struct sample *s)
 static const char *lines_of(struct arena *mem, const struct sample *s)
 {
 	pb_Event event = event_of(s);
-	struct crust_reader reader = reader_of(s);
+	struct crust_reader reader = reader_of(s, &event);
 	enum crust_share share = crust_event_share(&event, &reader);
 	struct texts texts = texts_begin(mem);
 	const char *lines = "";
@@ -431,7 +444,7 @@ START_TEST(who_may_not_see_a_channel_any_more_is_told_of_its_deletion_only)
 {
 	for (size_t i = 0; i < SAMPLE_COUNT; i++) {
 		pb_Event event = event_of(&samples[i]);
-		struct crust_reader reader = reader_of(&samples[i]);
+		struct crust_reader reader = reader_of(&samples[i], &event);
 		if (crust_event_asks(&event) == 0)
 			continue;
 		reader.viewing = false;
@@ -467,9 +480,9 @@ START_TEST(a_tombstone_and_an_empty_body_show_nothing)
 	struct arena *mem = arena_create();
 
 	for (size_t i = 0; i < SAMPLE_COUNT; i++) {
-		struct crust_reader reader = reader_of(&samples[i]);
 		struct texts texts = texts_begin(mem);
 		pb_Event gone = event_of(&samples[i]), empty = {.which_body = (pb_size_t)samples[i].kind};
+		struct crust_reader reader = reader_of(&samples[i], &gone);
 		gone.tombstone = true;
 		crust_event_shared(&texts, &gone);
 		crust_event_own(&texts, &gone, &reader);

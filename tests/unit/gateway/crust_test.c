@@ -51,7 +51,7 @@ static uint64_t rename_channel(struct world *w, uint64_t channel)
 static void has_read(struct world *w, uint64_t user, uint64_t mark, uint64_t unread)
 {
 	w->marks[user] = (pb_UnreadView){
-		.counted_mark = mark, .main_unread = unread, .recorded = true, .last_read_id = 4000, .flag = FLAG_PINNED};
+		.counted_mark = mark, .main_unread = unread, .recorded = true, .main_last_read_id = 4000, .flag = FLAG_PINNED};
 }
 
 /* ---- the door */
@@ -187,6 +187,7 @@ START_TEST(a_mark_of_ones_own_counts_from_then_on)
 		.channel = {.id = CHANNEL_A, .team_id = TEAM, .kind = CHANNEL_TEXT, .name = (char *)"name"},
 		.user_id = 2,
 		.last_read_id = 4711,
+		.main_last_read_id = 4711,
 		.counted = 4,
 		.main_unread = 1};
 	world_append(w, &w->users[2], EVENT_KIND_read_state_changed, "user:2", &event);
@@ -196,6 +197,107 @@ START_TEST(a_mark_of_ones_own_counts_from_then_on)
 	world_settle(w);
 	ck_assert_int_eq(json_integer_value(json_object_get(world_key(reader, "unread", 1), "count")), 2);
 	ck_assert_str_eq(text_of(world_key(reader, "unread", 1), "lastMessageID"), "4711");
+	world_destroy(w);
+}
+END_TEST
+
+#define ROOT 4500
+
+/* A reply below ROOT; user 2 follows it, and has read `read` of the `replies` there are. */
+static void reply(struct world *w, uint64_t read, uint64_t replies)
+{
+	pb_ThreadReader reader = {.user_id = 2, .read_count = read, .thread_count = replies - read, .last_read_id = 4600};
+	pb_Event event = {0};
+
+	event.body.message_posted = (pb_MessagePosted){.has_channel = true,
+		.channel = {.id = CHANNEL_A, .team_id = TEAM, .kind = CHANNEL_TEXT, .name = (char *)"name", .counted = 9, .replies_counted = replies},
+		.has_message = true,
+		.message = {.id = 5000 + w->team.head,
+			.channel_id = CHANNEL_A,
+			.has_author = true,
+			.author = {.id = 1},
+			.root_id = ROOT,
+			.kind = MESSAGE_TEXT,
+			.content = (char *)"hello"},
+		.readers_count = 1,
+		.readers = &reader};
+	world_append(w, &w->team, EVENT_KIND_message_posted, "team:7", &event);
+	world_settle(w);
+}
+
+static void mark_thread(struct world *w, uint64_t read, uint64_t unread)
+{
+	pb_Event event = {0};
+
+	event.body.read_state_changed = (pb_ReadStateChanged){.has_channel = true,
+		.channel = {.id = CHANNEL_A, .team_id = TEAM, .kind = CHANNEL_TEXT, .name = (char *)"name"},
+		.user_id = 2,
+		.root_id = ROOT,
+		.last_read_id = 4700,
+		.thread_read = read,
+		.thread_unread = unread};
+	world_append(w, &w->users[2], EVENT_KIND_read_state_changed, "user:2", &event);
+	world_settle(w);
+}
+
+static void root_event(struct world *w, uint32_t kind)
+{
+	pb_MessageView root = {.id = ROOT, .channel_id = CHANNEL_A, .kind = MESSAGE_TEXT, .content = (char *)"root", .reply_count = 3};
+	pb_ChannelRef channel = {.id = CHANNEL_A, .team_id = TEAM, .kind = CHANNEL_TEXT, .name = (char *)"name", .counted = 9, .replies_counted = 3};
+	pb_Event event = {0};
+
+	if (kind == EVENT_KIND_message_updated)
+		event.body.message_updated = (pb_MessageUpdated){.has_channel = true, .channel = channel, .has_message = true, .message = root};
+	else
+		event.body.message_deleted = (pb_MessageDeleted){.has_channel = true, .channel = channel, .has_message = true, .message = root};
+	world_append(w, &w->team, kind, "team:7", &event);
+	world_settle(w);
+}
+
+static json_int_t last_count(struct world_client *c, const char *frame, const char *key)
+{
+	const json_t *body = world_key(c, frame, world_keys(c, frame) - 1);
+
+	if (strcmp(frame, "message") == 0)
+		body = json_object_get(body, "unread");
+	return json_integer_value(json_object_get(body, key));
+}
+
+START_TEST(a_mark_of_a_thread_and_a_reply_come_to_the_same_whichever_is_first)
+{
+	struct world *w = world_create();
+
+	has_read(w, 2, 9, 0);
+	struct world_client *reader = inside(w, 2);
+	reply(w, 0, 1);
+	ck_assert_int_eq(last_count(reader, "unread", "threadCount"), 1);
+	/* Committed after the mark that is yet to come, of one reply. */
+	reply(w, 1, 2);
+	mark_thread(w, 1, 0);
+	root_event(w, EVENT_KIND_message_updated);
+	ck_assert_int_eq(last_count(reader, "message", "count"), 1);
+	/* Committed before the mark that has come, of all three. */
+	mark_thread(w, 3, 0);
+	reply(w, 2, 3);
+	ck_assert_int_eq(last_count(reader, "unread", "threadCount"), 0);
+	world_destroy(w);
+}
+END_TEST
+
+START_TEST(what_is_unread_of_a_thread_is_told_with_its_edited_root_and_goes_with_a_deleted_one)
+{
+	struct world *w = world_create();
+
+	has_read(w, 2, 9, 0);
+	struct world_client *reader = inside(w, 2), *other = inside(w, 3);
+	reply(w, 1, 3);
+	root_event(w, EVENT_KIND_message_updated);
+	ck_assert_int_eq(last_count(reader, "message", "count"), 2);
+	ck_assert_str_eq(text_of(json_object_get(world_key(reader, "message", world_keys(reader, "message") - 1), "unread"), "lastMessageID"), "4600");
+	ck_assert_ptr_null(json_object_get(world_key(other, "message", world_keys(other, "message") - 1), "unread"));
+	ck_assert_int_eq(last_count(reader, "unread", "threadTotal"), 1);
+	root_event(w, EVENT_KIND_message_deleted);
+	ck_assert_int_eq(last_count(reader, "unread", "threadCount"), 0);
 	world_destroy(w);
 }
 END_TEST
@@ -550,7 +652,8 @@ END_TEST
 TESTS("gateway_crust", the_upgrade_is_answered_when_the_client_is_live_everywhere,
 	who_is_not_logged_in_or_has_no_access_is_refused_before_the_upgrade, nobody_speaks_through_a_closed_door,
 	the_token_is_the_first_that_is_not_empty, the_author_alone_may_edit_and_each_is_told_what_he_has_not_read,
-	a_mark_of_ones_own_counts_from_then_on, a_channel_comes_with_each_receivers_own_rights,
+	a_mark_of_ones_own_counts_from_then_on, a_mark_of_a_thread_and_a_reply_come_to_the_same_whichever_is_first,
+	what_is_unread_of_a_thread_is_told_with_its_edited_root_and_goes_with_a_deleted_one, a_channel_comes_with_each_receivers_own_rights,
 	who_may_not_see_a_channel_is_not_told_of_it, the_stream_waits_for_rights_and_keeps_its_order,
 	when_moderation_is_away_the_stream_goes_on_and_who_was_to_be_told_is_sent_away,
 	an_answer_that_is_older_than_the_event_is_asked_for_again, who_is_put_out_of_the_team_is_closed,

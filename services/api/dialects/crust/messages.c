@@ -140,7 +140,7 @@ enum status crust_messages_mark(struct exchange *x)
 	const pb_UnreadView *u = &reply.unread;
 	bool thread = u->root_id != 0;
 	crust_response(x, &w);
-	crust_unread(&w, &(struct crust_unread){.last_message_id = u->last_read_id,
+	crust_unread(&w, &(struct crust_unread){.last_message_id = thread ? u->last_read_id : u->main_last_read_id,
 				 .count = thread ? u->thread_root_unread : u->main_unread,
 				 .thread_count = thread ? 0 : u->threads_before});
 	return crust_finish(x, &w);
