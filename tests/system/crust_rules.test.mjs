@@ -86,6 +86,19 @@ test('tokens are long enough for the client, are taken from three places, and en
   const check = '/crust/system/auth/check';
   for (const how of [{ query: { jwt: token } }, { token }, { headers: { cookie: `a=b; jwt=${token}` } }])
     assert.equal((await ok('GET', check, how)).user.username, member.username);
+  /* a cookie comes with whatever a page asks, so it counts for the host's own pages only */
+  for (const headers of [{ origin: 'https://elsewhere.example' }, { origin: 'null' }, { 'sec-fetch-site': 'cross-site' }, { 'sec-fetch-site': 'same-site' }])
+    await refused('not authenticated', 'GET', check, { headers: { cookie: `jwt=${token}`, ...headers } });
+  for (const headers of [{ origin: 'http://127.0.0.1:1' }, { 'sec-fetch-site': 'same-origin' }])
+    await ok('GET', check, { headers: { cookie: `jwt=${token}`, ...headers } });
+  await ok('GET', check, { token, headers: { origin: 'https://elsewhere.example' } });
+  const socket = (headers, query = '') => new Promise((resolve) => {
+    const ws = new WebSocket(`${cluster.ws(0).replace(/\/v1\/ws.*/, '')}/crust/websocket/${query}`, { headers });
+    ws.once('open', () => resolve('open') || ws.terminate()).once('unexpected-response', (rq, rs) => resolve(rs.statusCode)).on('error', () => {});
+  });
+  assert.equal(await socket({ cookie: `jwt=${token}`, origin: 'https://elsewhere.example' }), 200);
+  assert.equal(await socket({ cookie: `jwt=${token}`, origin: 'http://127.0.0.1' }), 'open');
+  assert.equal(await socket({ origin: 'https://elsewhere.example' }, `?jwt=${token}`), 'open');
   /* the first that is there counts */
   assert.equal((await ok('GET', check, { query: { jwt: token }, token: other.crust.token })).user.username, member.username);
   const listed = (await member.rest.ok('GET', '/v1/sessions')).items.map((s) => s.session_id);
@@ -235,7 +248,12 @@ test('settings are read by everybody, set by who may, and the template of the we
   assert.equal(one.value, 50);
   await ok(...set([{ name: 'ui.browser-notifications.message-trim' }]));
   assert.equal((await current()).UI.BrowserNotifications.MessageTrim, 200);
-  assert.ok((await call(...set([{ name: 'ui.browser-notifications.header', value: 'x' }]))).json.error);
+  await refused('this setting cannot be changed', ...set([{ name: 'ui.browser-notifications.header', value: 'x' }]));
+  for (const value of ['200', true, [200], { trim: 200 }])
+    await refused('invalid setting value', ...set([{ name: 'ui.browser-notifications.message-trim', value }]));
+  await refused('invalid setting name', ...set([{ name: 'our.own', value: 1 }, { name: 'Not Kebab', value: 1 }]));
+  assert.deepEqual((await call('GET', '/crust/settings/our.own', { token: owner.crust.token })).json, { response: null });
+  await refused('error parsing http request body: values must be a list of name and value', ...set({ name: 'our.own', value: 1 }));
   assert.equal((await current()).UI.BrowserNotifications.Header, provisioned.UI.BrowserNotifications.Header);
   await refused('not allowed to manage settings', ...set([{ name: 'a', value: 1 }], member));
   await refused('not allowed to read settings', 'GET', '/crust/settings/', { token: member.crust.token });
@@ -254,6 +272,9 @@ test('the neighbour signs people in and knows who they are', async () => {
   assert.match(one.email, /^#+/);
   assert.deepEqual((await users({ query: other.username })).map((u) => u.username), [other.username]);
   assert.equal((await users({ limit: '1' })).length, 1);
+  const twice = `/crust/system/users/?userID[]=${id64(owner.id)}&userID[]=${id64(owner.id)}&userID[]=0`;
+  assert.deepEqual((await ok('GET', twice, { token: member.crust.token })).set.map((u) => u.username), [owner.username]);
+  assert.deepEqual(await users({ 'userID[]': 'undefined' }), []);
 });
 
 test('at a host of its own crust lives at the root, with its neighbour and nothing else', async () => {

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/dialects/crust/events.h"
+#include "common/http/page.h"
 #include "services/gateway/client.h"
 #include "services/gateway/memory.h"
 #include "services/gateway/slots.h"
@@ -27,7 +28,7 @@ static bool crust_accepts(const char *path)
 	return false;
 }
 
-/* ?jwt=, then Bearer, then the cookie: the first that is not empty. */
+/* ?jwt=, then Bearer, then the cookie, of the host's own pages alone: the first that is not empty. */
 static bool crust_connected(
 	struct client *client, const struct handshake *hs, char *token, size_t size, bool *out_present)
 {
@@ -40,7 +41,7 @@ static bool crust_connected(
 		*token = '\0';
 	if (*token == '\0' && bearer != NULL && strlen(bearer) < size)
 		strcpy(token, bearer);
-	if (*token == '\0' && !handshake_cookie(hs, "jwt", token, size))
+	if (*token == '\0' && (!page_is_own(hs->origin, NULL, hs->host) || !handshake_cookie(hs, "jwt", token, size)))
 		*token = '\0';
 	*out_present = *token != '\0';
 	return true;

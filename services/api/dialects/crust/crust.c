@@ -3,6 +3,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "common/http/page.h"
 #include "services/api/mount_team.h"
 
 static const struct route routes[] = {
@@ -46,7 +47,10 @@ const char *crust_token(struct exchange *x)
 		if (token[0] != '\0')
 			return token;
 	}
-	token = cookie(x, "jwt");
+	/* Every page may ask here (crust_cors), and a browser adds the cookie by itself. */
+	bool own = page_is_own(http_request_header(x->rq, "Origin"), http_request_header(x->rq, "Sec-Fetch-Site"),
+		http_request_header(x->rq, "Host"));
+	token = own ? cookie(x, "jwt") : NULL;
 	return token != NULL && token[0] != '\0' ? token : NULL;
 }
 
