@@ -292,6 +292,8 @@ static void serve_set_typing(void *service, struct rpc_call *call, const void *r
 		st = typing_set(p->typing, &subject, rq->is_typing, clock_mono_ms());
 		pthread_mutex_unlock(&p->lock);
 	}
+	if (st == STATUS_OK && rq->is_typing)
+		keeper_active(p->keeper, subject.user_id);
 	if (st == STATUS_OK)
 		rpc_finish(call);
 	else

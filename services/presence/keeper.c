@@ -21,6 +21,7 @@
 #define JOB_NAME      "presence_statuses"
 #define JOB_LEASE_MS  5000 /* renewed in every round; what two copies do at once is decided under the lock */
 #define ACTIVE_MOST   10000 /* who comes back beyond it keeps the status until the next time */
+#define ACTS_OVERLAP_MS 30000 /* a commit is seen later than the moment it bears: by its own length, and clocks differ */
 #define DEADLINE_MS   2000
 #define EXIT_SCHEMA   3
 
@@ -42,12 +43,13 @@ struct keeper {
 	bool jobs_woken;
 	bool schema_known;
 	struct remembered *remembered;
-	uint64_t *active;
+	struct person_act *active;
 	size_t active_count;
 	/* the storing thread's own */
 	bool swept;
 	uint64_t sweep_after;
 	int64_t jobs_due_mono_ms;
+	int64_t acts_seen_ms; /* wall clock: what people did before is looked at; 0: nothing is */
 };
 
 static void *must(void *memory)
@@ -121,7 +123,7 @@ void keeper_active(struct keeper *k, uint64_t user_id)
 		return;
 	pthread_mutex_lock(&k->lock);
 	if (k->active_count < ACTIVE_MOST)
-		k->active[k->active_count++] = user_id;
+		k->active[k->active_count++] = (struct person_act){user_id, clock_wall_ms()};
 	pthread_mutex_unlock(&k->lock);
 }
 
@@ -329,6 +331,23 @@ static size_t run_jobs(struct keeper *k, struct arena *mem, const struct person_
 	return done;
 }
 
+/* Ends the statuses of who did something. */
+static enum status end_acted(struct keeper *k, struct db_conn *conn, struct arena *mem, bool *out_more)
+{
+	struct person_due *due = NULL;
+	size_t count = 0;
+	int64_t now_ms = clock_wall_ms();
+	enum status st = people_acted(conn, mem, k->acts_seen_ms, JOB_BATCH, &due, &count);
+
+	if (st != STATUS_OK)
+		return st;
+	size_t done = run_jobs(k, mem, due, count, status_end_away);
+	*out_more = *out_more || done == JOB_BATCH;
+	if (done == count && count < JOB_BATCH)
+		k->acts_seen_ms = now_ms - ACTS_OVERLAP_MS;
+	return STATUS_OK;
+}
+
 static enum status jobs(struct keeper *k, struct db_conn *conn, struct arena *mem, bool *out_more)
 {
 	struct person_due *due = NULL;
@@ -336,12 +355,17 @@ static enum status jobs(struct keeper *k, struct db_conn *conn, struct arena *me
 	bool mine = false;
 	enum status st = job_lease(conn, JOB_NAME, k->p->instance, JOB_LEASE_MS, &mine);
 
-	if (st != STATUS_OK || !mine)
+	if (st != STATUS_OK || !mine) {
+		k->acts_seen_ms = 0; /* another copy looks; what it did not come to is looked for from the beginning */
 		return st;
+	}
 	st = people_expired(conn, mem, clock_wall_ms(), JOB_BATCH, &due, &count);
 	if (st != STATUS_OK)
 		return st;
 	*out_more = run_jobs(k, mem, due, count, status_expire) == JOB_BATCH;
+	st = end_acted(k, conn, mem, out_more);
+	if (st != STATUS_OK)
+		return st;
 	st = people_pending(conn, mem, JOB_BATCH, &due, &count);
 	if (st != STATUS_OK)
 		return st;
@@ -357,7 +381,7 @@ static enum status end_away(struct keeper *k, struct db_conn *conn, struct arena
 {
 	struct person_due *due = NULL;
 	size_t count = 0, active_count;
-	uint64_t *active;
+	struct person_act *active;
 	enum status st;
 
 	pthread_mutex_lock(&k->lock);

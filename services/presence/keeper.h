@@ -25,5 +25,6 @@ void keeper_wake_jobs(struct keeper *k);
 /* Callbacks of the tables; called under the service's lock. NULL is fine. */
 void keeper_remember(struct keeper *k, uint64_t user_id, enum presence_state shown, int64_t last_seen_at_ms);
 void keeper_chose(struct keeper *k, uint64_t user_id, enum presence_state chosen);
+/* The person does something, which ends a status that waits for it. */
 void keeper_active(struct keeper *k, uint64_t user_id);
 bool keeper_schema_known(struct keeper *k); /* for /readyz */

@@ -180,16 +180,41 @@ enum status people_expired(struct db_conn *conn, struct arena *mem, int64_t now_
 	return due_query(conn, mem, &stmt, &params, out_due, out_count);
 }
 
-enum status people_clear_when_active(struct db_conn *conn, struct arena *mem, const uint64_t *user_ids, size_t count,
+#define ENDS_WITH_AN_ACT "p.clear_when_active AND (p.status_text IS NOT NULL OR p.status_emoji IS NOT NULL)"
+#define MOMENT(ms)       "timestamptz 'epoch' + " ms " * interval '1 millisecond'"
+
+enum status people_clear_when_active(struct db_conn *conn, struct arena *mem, const struct person_act *acts, size_t count,
 	struct person_due **out_due, size_t *out_count)
 {
 	static const struct db_stmt stmt = {"presence_people_active",
-		"SELECT user_id, status_team_ids FROM presence.people WHERE user_id = ANY ($1::bigint[])"
-		" AND clear_when_active AND (status_text IS NOT NULL OR status_emoji IS NOT NULL)"};
+		"SELECT p.user_id, p.status_team_ids FROM (SELECT q.id, max(q.at_ms) AS at_ms"
+		" FROM unnest($1::bigint[], $2::bigint[]) AS q(id, at_ms) GROUP BY q.id) a"
+		" JOIN presence.people p ON p.user_id = a.id WHERE p.status_since <= " MOMENT("a.at_ms") " AND " ENDS_WITH_AN_ACT};
+	uint64_t *ids = ARENA_ARRAY(mem, count, uint64_t), *at_ms = ARENA_ARRAY(mem, count, uint64_t);
+	struct db_params params;
+
+	for (size_t i = 0; i < count; i++) {
+		ids[i] = acts[i].user_id;
+		at_ms[i] = (uint64_t)acts[i].at_ms;
+	}
+	db_params_begin(&params, mem);
+	db_put_ids(&params, ids, count);
+	db_put_ids(&params, at_ms, count);
+	return due_query(conn, mem, &stmt, &params, out_due, out_count);
+}
+
+enum status people_acted(struct db_conn *conn, struct arena *mem, int64_t after_ms, int limit, struct person_due **out_due,
+	size_t *out_count)
+{
+	static const struct db_stmt stmt = {"presence_people_acted",
+		"SELECT p.user_id, p.status_team_ids FROM presence.people p WHERE " ENDS_WITH_AN_ACT
+		" AND EXISTS (SELECT FROM log.requests r WHERE r.actor = p.user_id AND r.created_at > p.status_since"
+		" AND r.created_at > " MOMENT("$1::bigint") ") LIMIT $2"};
 	struct db_params params;
 
 	db_params_begin(&params, mem);
-	db_put_ids(&params, user_ids, count);
+	db_put_i64(&params, after_ms);
+	db_put_i32(&params, limit);
 	return due_query(conn, mem, &stmt, &params, out_due, out_count);
 }
 
@@ -237,11 +262,12 @@ enum status people_write_status(struct log_tx *tx, const struct person_write *ro
 {
 	static const struct db_stmt stmt = {"presence_people_status",
 		"INSERT INTO presence.people (user_id, status_text, status_emoji, status_expires_at_ms, clear_when_active,"
-		" status_event_id, status_team_ids, status_pending, view) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+		" status_event_id, status_team_ids, status_pending, view, status_since)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, " MOMENT("($10::bigint + 1)") ")" /* the request that sets it is before it */
 		" ON CONFLICT (user_id) DO UPDATE SET status_text = excluded.status_text, status_emoji = excluded.status_emoji,"
 		" status_expires_at_ms = excluded.status_expires_at_ms, clear_when_active = excluded.clear_when_active,"
 		" status_event_id = excluded.status_event_id, status_team_ids = excluded.status_team_ids,"
-		" status_pending = excluded.status_pending, view = excluded.view"};
+		" status_pending = excluded.status_pending, view = excluded.view, status_since = excluded.status_since"};
 	struct db_params params;
 
 	db_params_begin(&params, log_tx_mem(tx));
@@ -254,6 +280,7 @@ enum status people_write_status(struct log_tx *tx, const struct person_write *ro
 	db_put_ids(&params, row->team_ids, row->team_count);
 	db_put_ids(&params, row->pending, row->pending_count);
 	db_put_bytea(&params, row->view, row->view_length);
+	db_put_i64(&params, log_tx_now_ms(tx));
 	return log_tx_query(tx, &stmt, &params, NULL);
 }
 

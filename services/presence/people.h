@@ -60,9 +60,17 @@ struct person_due {
 /* The status has run out. */
 enum status people_expired(struct db_conn *conn, struct arena *mem, int64_t now_ms, int limit, struct person_due **out_due,
 	size_t *out_count);
-/* Of these people, those whose status ends when they are back. */
-enum status people_clear_when_active(struct db_conn *conn, struct arena *mem, const uint64_t *user_ids, size_t count,
+/* What somebody did that is in no log: typing, coming back. at_ms: wall clock. */
+struct person_act {
+	uint64_t user_id;
+	int64_t at_ms;
+};
+/* Of these people, those whose status ends with the next thing they do, and who did it since they set it. */
+enum status people_clear_when_active(struct db_conn *conn, struct arena *mem, const struct person_act *acts, size_t count,
 	struct person_due **out_due, size_t *out_count);
+/* The same by what is committed: every change that a person asks for leaves a row in log.requests. Looks at those after after_ms alone. */
+enum status people_acted(struct db_conn *conn, struct arena *mem, int64_t after_ms, int limit, struct person_due **out_due,
+	size_t *out_count);
 /* Teams still wait for their copy of the last change. */
 enum status people_pending(struct db_conn *conn, struct arena *mem, int limit, struct person_due **out_due,
 	size_t *out_count);

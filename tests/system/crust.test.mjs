@@ -376,6 +376,16 @@ describe('what people are doing', () => {
       await ann.api.statusSet({ message: 'at sea', expires });
     }
     assert.equal(await refusal(ann.api.statusSet({ message: 'x', expires: 'soon' })), 'invalid status expiry');
+    const away = () => ann.api.statusSet({ message: 'away', expires: 'when-active' });
+    const shown = async (message) => await seen() && mine.message === message;
+    const { channelID } = await newChannel();
+    for (const act of [() => ann.api.activitySend({ channelID, kind: 'typing' }), () => say(ann, { channelID }, 'back again')]) {
+      await away();
+      await until('he is away', () => shown('away'));
+      await act();
+      await until('what he does ends it', () => shown(''));
+    }
+    await ann.api.statusSet({ message: 'at sea' });
     assert.equal(await ann.api.statusDelete(), undefined);
     await until('it is gone', async () => await seen() && mine.message === '');
     socket.end();

@@ -408,6 +408,33 @@ START_TEST(an_activity_is_told_and_ends_a_status_that_waits_for_one)
 }
 END_TEST
 
+START_TEST(typing_and_any_change_end_a_status_that_waits_for_an_act)
+{
+	struct fixture fx;
+	pb_PresenceViewReply reply;
+	pb_SetStatusRequest status = {.text = (char *)"away", .clear_when_active = true};
+	pb_SetTypingRequest typing = pb_SetTypingRequest_init_zero;
+	pb_Empty nothing;
+	struct rpc_outcome outcome;
+	struct rpc_context ctx;
+
+	fixture_create(&fx);
+	ctx = by_ann(&fx);
+	ck_assert_int_eq(presence_set_status(fx.client, fx.mem, &ctx, &status, &reply, &outcome), STATUS_OK);
+	typing.is_typing = typing.has_channel = typing.has_target = true;
+	typing.channel.id = 77;
+	typing.target = (pb_Target){.rank = RANK_TEAM, .stream_id = TEAM, .audience = (char *)"team:6000000000"};
+	ctx = by_ann(&fx);
+	ck_assert_int_eq(presence_set_typing(fx.client, fx.mem, &ctx, &typing, &nothing, &outcome), STATUS_OK);
+	pg_await(fx.url, "SELECT count(*) FROM presence.people WHERE status_text IS NULL", 1);
+	ctx = by_ann(&fx);
+	ck_assert_int_eq(presence_set_status(fx.client, fx.mem, &ctx, &status, &reply, &outcome), STATUS_OK);
+	ck_assert_int_eq(choose(&fx, PRESENCE_DND, &reply), STATUS_OK);
+	pg_await(fx.url, "SELECT count(*) FROM presence.people WHERE status_text IS NULL", 1);
+	fixture_destroy(&fx);
+}
+END_TEST
+
 START_TEST(who_is_shown_as_present_in_a_team_is_listed_with_his_status)
 {
 	struct fixture fx;
@@ -532,5 +559,6 @@ END_TEST
 TESTS("presence-calls", every_call_is_served, who_connects_is_announced_on_the_bus_and_shown,
 	a_choice_is_kept_through_a_restart_and_nothing_is_announced_twice, typing_goes_to_the_channel_and_its_end_too,
 	an_activity_is_told_and_ends_a_status_that_waits_for_one,
+	typing_and_any_change_end_a_status_that_waits_for_an_act,
 	who_is_shown_as_present_in_a_team_is_listed_with_his_status, a_status_is_answered_and_shown_until_it_is_cleared, a_status_that_runs_out_is_cleared_by_the_timer,
 	without_the_database_presence_and_typing_go_on_and_a_status_is_busy, calls_of_the_wrong_caller_are_refused)

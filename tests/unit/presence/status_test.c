@@ -352,6 +352,50 @@ START_TEST(coming_back_ends_only_what_was_meant_to_end_with_it)
 }
 END_TEST
 
+static size_t acted(struct fixture *fx, int64_t after_ms)
+{
+	struct db_conn *conn = connection(fx);
+	struct person_due *due = NULL;
+	size_t count = 0;
+
+	ck_assert_int_eq(people_acted(conn, fx->mem, after_ms, 10, &due, &count), STATUS_OK);
+	db_release(conn);
+	return count;
+}
+
+static size_t active_at(struct fixture *fx, int64_t at_ms)
+{
+	const struct person_act acts[] = {{ANN, at_ms - 1}, {ANN, at_ms}};
+	struct db_conn *conn = connection(fx);
+	struct person_due *due = NULL;
+	size_t count = 0;
+
+	ck_assert_int_eq(people_clear_when_active(conn, fx->mem, acts, 2, &due, &count), STATUS_OK);
+	db_release(conn);
+	return count;
+}
+
+START_TEST(only_what_is_done_after_a_status_was_set_ends_it)
+{
+	struct fixture fx;
+
+	fixture_create(&fx);
+	int64_t before_ms = clock_wall_ms() - 60000;
+	ck_assert_int_eq(set(&fx, "stays", 0, false, 0, NULL), STATUS_OK);
+	ck_assert_int_eq(set(&fx, "also stays", 0, false, 0, NULL), STATUS_OK);
+	ck_assert_uint_eq(acted(&fx, before_ms), 0);
+	ck_assert_int_eq(set(&fx, "away", 0, true, 0, NULL), STATUS_OK);
+	ck_assert_uint_eq(acted(&fx, before_ms), 0);
+	ck_assert_uint_eq(active_at(&fx, before_ms), 0);
+	ck_assert_uint_eq(active_at(&fx, clock_wall_ms() + 60000), 1);
+	pg_exec(fx.url, "INSERT INTO log.requests (actor, request_id, created_at) SELECT user_id, 'x', status_since + interval '1 ms'"
+			" FROM presence.people");
+	ck_assert_uint_eq(acted(&fx, before_ms), 1);
+	ck_assert_uint_eq(acted(&fx, clock_wall_ms() + 60000), 0);
+	fixture_destroy(&fx);
+}
+END_TEST
+
 START_TEST(a_repeat_is_answered_and_changes_nothing)
 {
 	struct fixture fx;
@@ -454,5 +498,6 @@ TESTS("presence-status", a_status_is_told_to_the_person_and_to_each_team_in_one_
 	the_end_of_a_status_is_not_told_to_a_team_that_was_left, a_lifted_ban_and_a_ban_from_a_channel_leave_a_member,
 	clearing_tells_everybody_who_was_told_before, clearing_nothing_writes_nothing,
 	the_timer_clears_what_has_run_out_and_nothing_else, coming_back_ends_only_what_was_meant_to_end_with_it,
+	only_what_is_done_after_a_status_was_set_ends_it,
 	a_repeat_is_answered_and_changes_nothing, who_was_signed_out_meanwhile_sets_nothing, what_was_announced_is_read_back,
 	a_status_has_bounds, team_ids_lose_doubles_and_zeros)
