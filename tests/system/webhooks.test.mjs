@@ -168,6 +168,25 @@ test('a word asks its receiver, signed, and the answer is in the call', async ()
   assert.equal((await say('x', outsider)).status, 404);
 });
 
+test('a word made by crust asks its receiver as well, which can tell that it is us', async () => {
+  answers.set('/tide', json({ text: 'high' }));
+  const crust = async (method, path, body) => (await fetch(`${cluster.api}/crust${path}`, {
+    method, headers: { authorization: `Bearer ${owner.token}`, 'content-type': 'application/json' }, body: JSON.stringify(body) })).json();
+  const [{ channelID }] = (await crust('GET', '/channels/')).response;
+  const { response: made } = await crust('POST', '/webhooks/', { channelID, kind: 'outgoing', userID: '0', trigger: 'tide', url: `http://${HOST}:${port}/tide?q=%s`, username: 'pier' });
+  assert.match(made.secret, /^[A-Za-z0-9_-]{43}$/);
+  const run = (await crust('POST', `/channels/${channelID}/messages/command/tide/exec`, { input: 'to day', params: ['to', 'day'] })).response;
+  assert.deepEqual([run.message, run.channelID, run.type], ['high', channelID, '']);
+  const got = asked.find((a) => a.path === '/tide');
+  assert.deepEqual([got.url, got.body], ['/tide?q=to+day', '{"text":"to day"}']);
+  assert.equal(got.headers['guildhall-signature'],
+    `v1=${createHmac('sha256', made.secret).update(`${got.headers['guildhall-timestamp']}.${got.body}`).digest('hex')}`);
+  const { response: shown } = await crust('GET', `/webhooks/${made.webhookID}`);
+  assert.equal('secret' in shown || 'token' in shown, false);
+  assert.equal((await crust('POST', `/webhooks/${made.webhookID}`, { username: 'x'.repeat(33) })).error.message, 'invalid webhook username');
+  assert.equal((await crust('POST', '/webhooks/', { channelID, kind: 'incoming', username: 'x'.repeat(33) })).error.message, 'invalid webhook username');
+});
+
 test('plain text is posted as it is, and a nonce asks once', async () => {
   const { where, hook, say } = await word('plain', (n, response) => response.writeHead(201, { 'content-type': 'text/plain; charset=utf-8' }).end('größe\n'));
   const first = await say('', owner, { nonce: 'p' });

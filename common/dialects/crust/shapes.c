@@ -408,7 +408,7 @@ void crust_message(struct json_writer *w, const pb_MessageView *message, const s
 
 /* ---- the rest */
 
-void crust_webhook(struct json_writer *w, const pb_WebhookView *webhook, const char *token)
+void crust_webhook(struct json_writer *w, const pb_WebhookView *webhook, const char *token, const char *secret)
 {
 	jw_object(w);
 	id_key(w, "webhookID", webhook->id);
@@ -422,6 +422,8 @@ void crust_webhook(struct json_writer *w, const pb_WebhookView *webhook, const c
 	jw_kv(w, str, "avatarURL", text_of(webhook->avatar));
 	if (token != NULL)
 		jw_kv(w, str, "token", token);
+	if (secret != NULL)
+		jw_kv(w, str, "secret", secret);
 	jw_key(w, "createdAt");
 	crust_time(w, webhook->created_at_ms);
 	time_key(w, "updatedAt", webhook->updated_at_ms);

@@ -69,8 +69,8 @@ bool crust_policy_from_word(const char *word, uint32_t *out_policy);
 /* With its URLs, relative to this API's base and signed for `reader_id` (0: for everybody); they end (common/events/attachments.h). */
 void crust_attachment(struct json_writer *w, const pb_AttachmentView *attachment, uint64_t reader_id);
 
-/* token: told by the call that made it, else NULL. */
-void crust_webhook(struct json_writer *w, const pb_WebhookView *webhook, const char *token);
+/* token, and of an outgoing one secret, by which its requests are signed: told by the call that made it, else NULL. */
+void crust_webhook(struct json_writer *w, const pb_WebhookView *webhook, const char *token, const char *secret);
 
 /* {"name", "params", "description"} */
 void crust_command(struct json_writer *w, const char *name, const char *description);

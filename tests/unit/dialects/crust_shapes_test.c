@@ -123,7 +123,7 @@ static void w_webhook(struct json_writer *w)
 			.trigger = (char *)"tide",
 			.url = (char *)"https://tides.example/?at=%s&b=1",
 			.created_at_ms = AT_MS},
-		"told once");
+		"told once", "told once, too");
 }
 
 static void w_unread(struct json_writer *w)

@@ -4,7 +4,8 @@
 #include "services/api/dialects/crust/crust.h"
 
 /* What a call is about: the last object that its path names, or what it does. */
-enum resource { RESOURCE_ANY, RESOURCE_CHANNEL, RESOURCE_MEMBER, RESOURCE_MESSAGE, RESOURCE_MARK, RESOURCE_ATTACHMENT, RESOURCE_WEBHOOK, RESOURCE_ROLE, RESOURCE_SESSION };
+enum resource { RESOURCE_ANY, RESOURCE_CHANNEL, RESOURCE_MEMBER, RESOURCE_MESSAGE, RESOURCE_MARK, RESOURCE_ATTACHMENT, RESOURCE_WEBHOOK,
+	RESOURCE_WEBHOOKS, RESOURCE_ROLE, RESOURCE_SETTING, RESOURCE_SESSION };
 
 static const struct {
 	const char *part; /* of the path */
@@ -15,6 +16,8 @@ static const struct {
 	{"{message}", RESOURCE_MESSAGE},
 	{"{attachment}", RESOURCE_ATTACHMENT},
 	{"{webhook}", RESOURCE_WEBHOOK},
+	{"/webhooks/", RESOURCE_WEBHOOKS},
+	{"/settings/", RESOURCE_SETTING},
 	{"{role}", RESOURCE_ROLE},
 	{"{user}", RESOURCE_MEMBER},
 	{"{channel}", RESOURCE_CHANNEL},

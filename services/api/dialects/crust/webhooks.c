@@ -53,7 +53,7 @@ static enum status answer(struct exchange *x, const pb_WebhookReply *reply)
 	struct json_writer w;
 
 	crust_response(x, &w);
-	crust_webhook(&w, &reply->webhook, reply->token);
+	crust_webhook(&w, &reply->webhook, reply->token, reply->secret);
 	return crust_finish(x, &w);
 }
 
@@ -77,7 +77,7 @@ enum status crust_webhooks_list(struct exchange *x)
 		if (st != STATUS_OK)
 			return st;
 		for (size_t i = 0; i < reply.webhooks_count; i++)
-			crust_webhook(&w, &reply.webhooks[i], NULL);
+			crust_webhook(&w, &reply.webhooks[i], NULL, NULL);
 		if (reply.webhooks_count == 0)
 			break;
 		rq.after = reply.webhooks[reply.webhooks_count - 1].id;
