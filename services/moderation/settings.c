@@ -118,16 +118,31 @@ void serve_get_setting(void *service, struct rpc_call *call, const void *request
 
 /* ---- setting */
 
-/* One JSON value, whatever it is. */
-static bool is_json(struct arena *mem, const char *value)
+/* One JSON value, whatever it is; NULL when it is none. */
+static const json_t *value_of(struct arena *mem, const char *value)
 {
 	size_t length = strlen(value);
 	struct json_reader r;
 
 	if (length == 0 || length > SETTING_BYTES_MAX)
-		return false;
+		return NULL;
 	const char *object = arena_printf(mem, "{\"value\":%s}", value);
-	return json_reader_begin(&r, mem, object, strlen(object)) == STATUS_OK && json_object_size(r.object) == 1;
+	if (json_reader_begin(&r, mem, object, strlen(object)) != STATUS_OK || json_object_size(r.object) != 1)
+		return NULL;
+	return json_object_get(r.object, "value");
+}
+
+static bool same_type(const json_t *a, const json_t *b)
+{
+	return json_is_boolean(a) ? json_is_boolean(b) : json_typeof(a) == json_typeof(b);
+}
+
+/* Clients rely on what those that every team has are; of the others nobody knows. */
+static bool value_fits(struct arena *mem, size_t at, const char *text)
+{
+	const json_t *value = value_of(mem, text);
+
+	return value != NULL && (at == PROVISIONED || same_type(value_of(mem, provisioned[at].value), value));
 }
 
 static enum status change_refused(struct change *c, const pb_SettingChange *change)
@@ -140,7 +155,7 @@ static enum status change_refused(struct change *c, const pb_SettingChange *chan
 	size_t at = provisioned_at(change->name);
 	if (at < PROVISIONED && provisioned[at].fixed == FIXED)
 		return change_refuse(c, STATUS_FORBIDDEN, "fixed", NULL);
-	return change->value == NULL || is_json(c->mem, change->value) ? STATUS_OK : change_field(c, "value");
+	return change->value == NULL || value_fits(c->mem, at, change->value) ? STATUS_OK : change_field(c, "value");
 }
 
 static enum status prepare_set_settings(struct change *c)

@@ -145,6 +145,8 @@ enum status crust_settings_update(struct exchange *x)
 	enum status st = crust_params_done(x, &p);
 	if (st != STATUS_OK)
 		return st;
+	if (values != NULL && !json_is_array(values))
+		return exchange_fail(x, STATUS_MALFORMED, NULL, NULL, "values must be a list of name and value");
 	size_t count = json_array_size(values);
 	request.settings = ARENA_ARRAY(x->mem, count, pb_SettingChange);
 	for (size_t i = 0; i < count; i++) {

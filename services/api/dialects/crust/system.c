@@ -232,7 +232,8 @@ static enum status auth_login(struct exchange *x)
 struct asked {
 	const char *query;
 	uint64_t *ids;
-	size_t id_count;
+	size_t id_count; /* distinct ones */
+	bool by_id;
 	uint32_t limit;
 };
 
@@ -304,7 +305,9 @@ static enum status users_list(struct exchange *x)
 
 	crust_params(x, &p, CRUST_QUERY);
 	a.query = crust_trimmed(x->mem, crust_param(&p, "query"));
-	a.id_count = crust_param_ids(&p, "userID", &a.ids);
+	size_t asked = crust_param_ids(&p, "userID", &a.ids);
+	a.by_id = asked > 0;
+	a.id_count = crust_distinct(a.ids, asked);
 	uint32_t limit = crust_param_number(&p, "limit"), per_page = crust_param_number(&p, "perPage");
 	enum status st = crust_params_done(x, &p);
 	if (st != STATUS_OK)
@@ -324,7 +327,7 @@ static enum status users_list(struct exchange *x)
 	jw_object_end(&w);
 	jw_key(&w, "set");
 	jw_array(&w);
-	st = a.id_count > 0        ? write_by_id(x, &w, &a)
+	st = a.by_id               ? write_by_id(x, &w, &a)
 	     : a.query[0] != '\0' ? write_found(x, &w, &a)
 				  : write_members(x, &w, &a);
 	if (st != STATUS_OK)
