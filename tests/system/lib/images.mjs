@@ -1,11 +1,15 @@
 // Images as cameras and browsers write them.
-import { crc32, deflateSync } from 'node:zlib';
+import { deflateSync } from 'node:zlib';
 
-const crc = crc32 ?? ((bytes) => {
+/* zlib's own came after node 18. */
+function crc(bytes) {
   let c = ~0;
-  for (const b of bytes) for (let k = 0, x = (c ^= b); k < 8; k++) c = (c & 1) ? (c >>> 1) ^ 0xEDB88320 : c >>> 1;
+  for (const byte of bytes) {
+    c ^= byte;
+    for (let bit = 0; bit < 8; bit++) c = c & 1 ? (c >>> 1) ^ 0xEDB88320 : c >>> 1;
+  }
   return ~c >>> 0;
-});
+}
 
 /** Of one colour; when it is not honest, of fewer bytes than it says. */
 export function png(width, height, { honest = true } = {}) {
