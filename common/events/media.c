@@ -81,24 +81,41 @@ bool media_has_preview(const char *mime)
 	       strcmp(mime, "image/webp") == 0;
 }
 
+/* Of valid UTF-8: ends of lines and other control characters, those of Unicode too. */
+static bool is_control(const unsigned char *c)
+{
+	return *c < 0x20 || *c == 0x7F || (c[0] == 0xC2 && c[1] < 0xA0) || (c[0] == 0xE2 && c[1] == 0x80 && (c[2] == 0xA8 || c[2] == 0xA9));
+}
+
+/* U+202A to U+202E and U+2066 to U+2069, of 3 bytes: they let what follows run the other way, so that an end looks like another one. */
+static bool is_turning(const unsigned char *c)
+{
+	return c[0] == 0xE2 && ((c[1] == 0x80 && c[2] >= 0xAA && c[2] <= 0xAE) || (c[1] == 0x81 && c[2] >= 0xA6 && c[2] <= 0xA9));
+}
+
 const char *media_name(struct arena *mem, const char *name)
 {
-	for (const char *c = name; *c != '\0'; c++)
-		if ((unsigned char)*c < 0x20 || *c == 0x7F)
-			return NULL;
-	const char *slash = strrchr(name, '/');
-	if (slash != NULL)
-		name = slash + 1;
-	slash = strrchr(name, '\\');
-	if (slash != NULL)
-		name = slash + 1;
-	name += strspn(name, " ");
-	size_t length = strlen(name);
-	while (length > 0 && name[length - 1] == ' ')
-		length--;
-	if (length == 0 || !text_is_utf8(name, length) || text_code_points(name, length) > FILE_NAME_MAX)
+	char *kept = arena_alloc(mem, strlen(name) + 1);
+	size_t length = 0;
+
+	if (!text_is_utf8(name, strlen(name)))
 		return NULL;
-	return arena_strndup(mem, name, length);
+	for (const unsigned char *c = (const unsigned char *)name; *c != '\0'; c++) {
+		if (is_control(c))
+			return NULL;
+		if (is_turning(c))
+			c += 2;
+		else if (*c == '/' || *c == '\\')
+			length = 0; /* what came was a folder */
+		else if (*c != ' ' || length > 0)
+			kept[length++] = (char)*c;
+	}
+	while (length > 0 && kept[length - 1] == ' ')
+		length--;
+	kept[length] = '\0';
+	if (length == 0 || strcmp(kept, ".") == 0 || strcmp(kept, "..") == 0 || text_code_points(kept, length) > FILE_NAME_MAX)
+		return NULL;
+	return kept;
 }
 
 const char *media_extension(struct arena *mem, const char *name)

@@ -20,8 +20,8 @@ bool media_shown(const char *mime);
 /* One of those that a preview is made of. */
 bool media_has_preview(const char *mime);
 
-/* A file's name as it is kept: without folders and blanks around it. NULL: nothing is left, it is too long, or not text of one
- * line. */
+/* A file's name as it is kept: without folders, blanks around it, and what turns the direction of its text. NULL: nothing is left or only
+ * the name of a folder, it is too long, or not text of one line. */
 const char *media_name(struct arena *mem, const char *name);
 /* What is behind the last dot, without dots at the ends: "" when there is none. Borrows from name, or is in mem. */
 const char *media_extension(struct arena *mem, const char *name);

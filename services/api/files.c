@@ -314,7 +314,7 @@ static enum status fetch_piece(struct sending *s, uint64_t from)
 	return st;
 }
 
-/* http_file.read: the worker's thread, behind the handler. */
+/* http_file.read: the worker's thread, behind the handler, which has fetched the first piece. */
 static enum status read_file(void *arg, uint64_t from, size_t most, const void **out_bytes, size_t *out_n)
 {
 	struct sending *s = arg;
@@ -382,6 +382,11 @@ enum status download_send(struct exchange *x, const struct download *which)
 		.arg = s,
 	};
 	http_response_file(x->rq, x->rs, &file);
+	/* Its first piece, while it can still be said that it is not there. */
+	if (x->rs->file != NULL && strcmp(x->rq->method, "HEAD") != 0)
+		st = fetch_piece(s, x->rs->file_from);
+	if (st != STATUS_OK)
+		return st;
 	if (x->rs->code < 400)
 		http_response_header(x->rs, "Cache-Control", "private, max-age=86400, immutable");
 	metric_add(downloads, 1);

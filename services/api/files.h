@@ -44,6 +44,7 @@ struct download {
 /*
  * download_send - fills the response with the file: 200, 206, 304 or 416.
  *
- * STATUS_OK; STATUS_FORBIDDEN with why "signature"; STATUS_NOT_FOUND (also: no preview); STATUS_RATE_LIMITED, STATUS_BUSY.
+ * STATUS_OK; STATUS_FORBIDDEN with why "signature"; STATUS_NOT_FOUND (also: no preview); STATUS_RATE_LIMITED, STATUS_BUSY; STATUS_INTERNAL:
+ * its bytes are not there.
  */
 enum status download_send(struct exchange *x, const struct download *which);

@@ -1,5 +1,7 @@
 // Crust over real processes: every method of the client that its makers published, unedited, by two people, and what it does not send.
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { rmSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { Cluster } from './lib/cluster.mjs';
 import { Rest, Socket } from './lib/client.mjs';
@@ -528,6 +530,31 @@ describe('attachments', () => {
     assert.equal(await ann.api.attachmentPreview({ attachmentID: made.attachmentID, ext: 'jpg', sign: 'x', userID: ann.id }).catch((e) => e.message),
       'missing or invalid signature');
     assert.match(await refusal(ann.api.channelAttach({ channelID: channel.channelID, upload: {} })), /multipart/);
+  });
+
+  test('are called as they were, by names that a URL and a header can carry', async () => {
+    const channel = await newChannel();
+    for (const [name, kept, ext] of [['a b;c\'d?e#f&g=h+i.txt', undefined, 'txt'], ['\u65e5\u672c\u8a9e.tar.gz', undefined, 'gz'], ['../../etc/passwd', 'passwd', ''],
+      ['C:\\dir\\f.txt', 'f.txt', 'txt'], ['\u202egnp.exe', 'gnp.exe', 'exe'], [' x .md ', 'x .md', 'md'], ['\u00e9'.repeat(255), undefined, '']]) {
+      const made = (await attach(ann, channel, name, 'hello', 'text/plain')).json.response;
+      assert.deepEqual([made.name, made.meta.original.ext], [kept ?? name, ext]);
+      const got = await plain(cluster.api, 'GET', made.url);
+      assert.deepEqual([got.status, got.text], [200, 'hello'], name);
+      assert.equal(decodeURIComponent(got.headers.get('content-disposition').split("filename*=UTF-8''")[1]), kept ?? name);
+    }
+    for (const name of ['x'.repeat(300), '..', '.', 'folder/', '\u2028', ' '])
+      assert.match((await attach(ann, channel, name, 'hello', 'text/plain')).json.error.message, /a file's name of at most 255 characters/, name);
+    assert.match((await attach(ann, channel, 'x', '', 'text/plain')).json.error.message, /empty/);
+    assert.equal((await attach(ann, channel, 'x', 'hello', 'text/plain', { replyTo: '12345' })).json.error.message, 'messaging.repository.MessageNotFound');
+  });
+
+  test('whose bytes are lost say so before they begin', async () => {
+    const channel = await newChannel();
+    const made = (await attach(ann, channel, 'x', 'about to be lost', 'text/plain')).json.response;
+    const hash = createHash('sha256').update('about to be lost').digest('hex');
+    rmSync(`${cluster.folder}/files/${hash.slice(0, 2)}/${hash.slice(2, 4)}/${hash}`);
+    const got = await plain(cluster.api, 'GET', made.url);
+    assert.deepEqual([got.status, got.text, got.headers.get('content-disposition')], [500, 'the file cannot be read\n', null]);
   });
 
   test('that are photographs are kept as the camera was held, without where they were taken', async () => {

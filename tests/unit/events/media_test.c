@@ -64,6 +64,15 @@ START_TEST(a_name_loses_folders_and_blanks_and_keeps_its_end)
 	ck_assert_ptr_null(media_name(mem, "folder/"));
 	ck_assert_ptr_null(media_name(mem, "a\nb"));
 	ck_assert_ptr_null(media_name(mem, "a\xFF"));
+	ck_assert_ptr_null(media_name(mem, ""));
+	ck_assert_ptr_null(media_name(mem, "a/.."));
+	ck_assert_ptr_null(media_name(mem, " . "));
+	ck_assert_ptr_null(media_name(mem, "a\x7F"));
+	ck_assert_ptr_null(media_name(mem, "a\xC2\x85"));
+	ck_assert_ptr_null(media_name(mem, "a\xE2\x80\xA8" "b"));
+	ck_assert_str_eq(media_name(mem, "..."), "...");
+	ck_assert_str_eq(media_name(mem, "\xE2\x80\xAEgnp.exe\xE2\x81\xA9 "), "gnp.exe");
+	ck_assert_str_eq(media_name(mem, "\xD7\x90\xE2\x80\x8F\xC2\xA0.png"), "\xD7\x90\xE2\x80\x8F\xC2\xA0.png");
 	memset(long_name, 'a', sizeof long_name);
 	long_name[256] = '\0';
 	ck_assert_ptr_null(media_name(mem, long_name));

@@ -13,6 +13,7 @@ ERROR(ARCHIVED,          MARK,        NULL,          NULL,          "invalid cha
 ERROR(NOT_FOUND,         MESSAGE,     NULL,          NULL,          "messaging.repository.MessageNotFound")
 ERROR(NOT_FOUND,         MEMBER,      "member",      NULL,          "messaging.repository.ChannelMemberNotFound")
 ERROR(NOT_FOUND,         CHANNEL,     NULL,          "message_id",  "messaging.repository.MessageNotFound")
+ERROR(NOT_FOUND,         CHANNEL,     NULL,          "parent_id",   "messaging.repository.MessageNotFound")
 ERROR(NOT_FOUND,         WEBHOOK,     "token",       NULL,          "Invalid Webhook Token")
 ERROR(NOT_FOUND,         WEBHOOK,     NULL,          NULL,          "messaging.repository.WebhookNotFound")
 ERROR(NOT_FOUND,         ROLE,        NULL,          NULL,          "messaging.repository.RoleNotFound")
