@@ -33,6 +33,8 @@ INT(session_days, "GUILDHALL_SESSION_DAYS", 90, 0, 3650, "api: life of a session
 STR(crust_team, "GUILDHALL_CRUST_TEAM", "", PLAIN, "moderation: the team that crust shows, by its id or slug; empty: the oldest")
 INT(crust_session_days, "GUILDHALL_CRUST_SESSION_DAYS", 30, 0, 3650, "api: life of a session opened for crust in days, 0: no end")
 STR(crust_jwt_secret, "GUILDHALL_CRUST_JWT_SECRET", "", SECRET, "api: tokens for crust are JSON web tokens (HS256) under this secret of 32 bytes or more; empty: opaque tokens")
+INT(crust_beat_ms, "GUILDHALL_CRUST_BEAT_MS", 60000, 1000, 3600000, "gateway: how often sockets of crust are told who is there")
+INT(crust_presence_most, "GUILDHALL_CRUST_PRESENCE_MOST", 500, 0, 1000, "gateway: people present in the team of whom everybody is told so; with more, and with 0, each is told of himself alone")
 STR(host_crust, "GUILDHALL_HOST_CRUST", "", PLAIN, "api: the host name at whose root crust lives, as its original does; empty: below /crust only")
 /* -- limits, 0: off */
 INT(limit_requests_per_s, "GUILDHALL_LIMIT_REQUESTS_PER_S", 50, 0, 1000000, "requests per token and second, and the burst")

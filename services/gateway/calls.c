@@ -323,6 +323,16 @@ static void port_ask_presence(void *arg, uint64_t question, const struct client 
 	arena_destroy(mem);
 }
 
+static void port_ask_online(void *arg, uint64_t question, uint64_t team, uint32_t most)
+{
+	struct calls *calls = arg;
+	struct rpc_context ctx = reading();
+	pb_ListOnlineRequest request = {.team_id = team, .limit = most, .ids_only = true};
+
+	presence_list_online_async(
+		calls->shared->presence_client, &ctx, &request, answered, call_of(calls, question));
+}
+
 static void port_presence_opened(void *arg, const struct client *client, const pb_TeamIdsOf *places)
 {
 	struct calls *calls = arg;
@@ -357,6 +367,7 @@ const struct hub_ports calls_ports = {
 	.ask_head = port_ask_head,
 	.ask_events = port_ask_events,
 	.ask_slots = port_ask_slots,
+	.ask_online = port_ask_online,
 	.ask_unread = port_ask_unread,
 	.ask_act = port_ask_act,
 	.ask_typing = port_ask_typing,

@@ -589,6 +589,17 @@ bool client_append(struct client *client, struct frame *frame, bool bulk)
 	return true;
 }
 
+void client_append_ephemeral(struct client *client, struct frame *frame, bool bulk)
+{
+	struct hub *hub = client->hub;
+	uint32_t half = hub->options.queue_bytes / 2;
+
+	if ((hub->pressed && client->queue.bytes > 0) || client->queue.bytes > half || frame->length > half)
+		hub->ephemeral_shed++;
+	else
+		client_append(client, frame, bulk);
+}
+
 void client_send(struct client *client, struct frame *frame)
 {
 	struct hub *hub = client->hub;

@@ -126,6 +126,8 @@ void client_send(struct client *client, struct frame *frame);
 void client_send_text(struct client *client, const char *text, size_t length);
 /* Appends a shared frame of an event; bulk: of a large fan-out. False: the client is being closed. */
 bool client_append(struct client *client, struct frame *frame, bool bulk);
+/* The same of what is shed first: a client that lags has no use for who is typing. */
+void client_append_ephemeral(struct client *client, struct frame *frame, bool bulk);
 /* Queues a close frame; discard: what waits is thrown away first. Nothing else is sent. */
 void client_close(struct client *client, enum close_reason reason, bool discard);
 /* "reconnect", then close as LEAVING or MISSED. */

@@ -610,9 +610,18 @@ bool stream_run(struct hub *hub, size_t appends)
 
 /* ---- ephemeral events */
 
-/* Appends to everybody of a list but one person who was not reached by another target or list. Closes nobody. */
+/* Whose presence it is learns it by his own topic, with his choice and once, whatever else shows it to him. */
+static bool hears_of_himself(const struct client *client)
+{
+	const struct member *member = member_find(client, STREAM_USER(client->user->id));
+
+	return member != NULL && member->subs != NULL;
+}
+
+/* Appends to everybody of a list who was not reached by another target or list. subject: comes elsewhere to who hears of himself; 0:
+ * nobody. Closes nobody. */
 static void ephemeral_list(
-	struct hub *hub, struct delivery *d, const struct topic_list *list, uint64_t stamp, uint64_t not_for)
+	struct hub *hub, struct delivery *d, const struct topic_list *list, uint64_t stamp, uint64_t subject)
 {
 	for (uint32_t i = list != NULL ? list->count : 0; i-- > 0;) {
 		const struct topic_entry *entry = &list->entries[i];
@@ -620,20 +629,14 @@ static void ephemeral_list(
 		if (client->stamp == stamp ||
 			(entry->keys != NULL && !key_set_holds(entry->keys, d->key, d->serial)))
 			continue;
-		if (client->user->id == not_for || !only_users_allow(d->body, client))
+		if ((client->user->id == subject && hears_of_himself(client)) || !only_users_allow(d->body, client))
 			continue;
 		client->stamp = stamp;
 		struct frame *frame = frame_of(hub, d, client);
 		if (frame == NULL)
 			continue;
-		/* Shed first: a client that lags has no use for who is typing. */
-		if ((hub->pressed && client->queue.bytes > 0) || client->queue.bytes > hub->options.queue_bytes / 2 ||
-			frame->length > hub->options.queue_bytes / 2) {
-			hub->ephemeral_shed++;
-			continue;
-		}
 		if (entry->sub->member->catchup == NULL)
-			client_append(client, frame, d->bulk);
+			client_append_ephemeral(client, frame, d->bulk);
 	}
 }
 
@@ -656,9 +659,7 @@ void stream_ephemeral(struct hub *hub, struct bus_event *ev)
 		uint32_t key = feed->constant ? 0 : key_find(feed->keys, target->audience);
 		if (key == KEY_NONE)
 			continue;
-		/* Whose presence it is learns it by his own topic, with his choice; that topic shows his conversations too. */
-		uint64_t not_for = body->which_body == EVENT_KIND_presence_changed &&
-						   strncmp(target->audience, "conversation:", sizeof "conversation:" - 1) == 0
+		uint64_t subject = body->which_body == EVENT_KIND_presence_changed && s.rank != RANK_USER
 					   ? body->body.presence_changed.user.id
 					   : 0;
 		for (size_t no = 0; no < dialect_count; no++) {
@@ -673,10 +674,10 @@ void stream_ephemeral(struct hub *hub, struct bus_event *ev)
 			d.bulk = (channel != NULL ? channel->count : 0) + lists->whole.count >
 				 hub->options.slice;
 			if (place.whole)
-				ephemeral_list(hub, &d, &lists->whole, stamp, not_for);
-			ephemeral_list(hub, &d, channel, stamp, not_for);
+				ephemeral_list(hub, &d, &lists->whole, stamp, subject);
+			ephemeral_list(hub, &d, channel, stamp, subject);
 			if (place.global)
-				ephemeral_list(hub, &d, &lists->global, stamp, not_for);
+				ephemeral_list(hub, &d, &lists->global, stamp, subject);
 			for (size_t i = 0; i < DIALECT_VARIANTS; i++)
 				frame_unref(d.frames[i]);
 		}

@@ -113,6 +113,8 @@ static enum status loops_create(struct gateway *gateway)
 				.auth_ms = (uint32_t)config->ws_auth_ms,
 				.ops_per_min = (uint32_t)config->ws_ops_per_min,
 				.posts_per_5s = (uint32_t)config->limit_posts_per_5s,
+				.beat_ms = (uint32_t)config->crust_beat_ms,
+				.presence_most = (uint32_t)config->crust_presence_most,
 				.max_frame_bytes = (uint32_t)config->ws_max_frame_bytes,
 				.ring_stream_bytes = (uint32_t)config->ws_ring_stream_bytes,
 				.ring_bytes = (uint32_t)((size_t)config->ws_ring_bytes / gateway->loop_count),

@@ -86,6 +86,7 @@ void hub_finish(struct hub *hub)
 	table_finish(&hub->channels);
 	table_finish(&hub->users);
 	table_finish(&hub->sockets);
+	table_finish(&hub->beats);
 	table_finish(&hub->questions);
 	for (size_t i = 0; i < sizeof hub->feeds / sizeof *hub->feeds; i++)
 		table_finish(&hub->feeds[i]);

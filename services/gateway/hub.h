@@ -75,6 +75,8 @@ struct hub_ports {
 	/* Rights of users in channels, with the channels and who is in them. pb_ListAudiencesReply, its slots */
 	void (*ask_slots)(void *arg, uint64_t question, const uint64_t *channels, size_t channel_count, const uint64_t *users,
 		size_t count);
+	/* Who is shown as present in a team, no more than most of them. pb_ListOnlineReply, ids alone */
+	void (*ask_online)(void *arg, uint64_t question, uint64_t team, uint32_t most);
 	void (*ask_unread)(void *arg, uint64_t question, const struct client *by); /* pb_ListUnreadReply */
 	/* One of acts.tbl.h on behalf of a client; the reply is that call's. */
 	void (*ask_act)(void *arg, uint64_t question, const struct client *by, enum act act, const void *request);
@@ -95,6 +97,8 @@ struct hub_options {
 	uint32_t auth_ms;      /* from the upgrade on */
 	uint32_t ops_per_min; /* 0: any */
 	uint32_t posts_per_5s; /* of one client in one channel; 0: any */
+	uint32_t beat_ms;       /* between words of who is there, of dialects that have them; a minute when 0 */
+	uint32_t presence_most; /* people of a team of whom everybody is told so; where there are more, each of himself */
 	uint32_t max_frame_bytes;
 	struct socket_limits *limits; /* NULL: none */
 	int deflate_level;      /* 0: frames are not compressed */
@@ -157,6 +161,7 @@ struct hub {
 	struct client *clients;     /* all of them */
 	size_t client_count;
 	struct table sockets;     /* clients by socket id */
+	struct table beats;       /* of dialects that say from time to time who is there: struct crust_beat by team */
 	struct client_list ended; /* closed, to be freed by the loop after its turn */
 	struct timer sweep;
 	struct timer generation_due; /* wishes wait to be told the log's generation */

@@ -353,6 +353,12 @@ static void serve_list_online(void *service, struct rpc_call *call, const void *
 	rs->presences = ARENA_ARRAY(call->mem, count, pb_PresenceView);
 	rs->presences_count = (pb_size_t)count;
 	rs->more = more;
+	if (rq->ids_only) {
+		for (size_t i = 0; i < count; i++)
+			rs->presences[i] = (pb_PresenceView){.user_id = ids[i]};
+		rpc_finish(call);
+		return;
+	}
 	bool *known = ARENA_ARRAY(call->mem, count, bool);
 	for (size_t i = 0; i < count; i++)
 		known[i] = fill_now(p, ids[i], ids[i] == call->header->actor_id, &rs->presences[i]);

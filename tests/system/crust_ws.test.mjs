@@ -1,15 +1,15 @@
 // The websocket of crust: every kind of frame, what is each receiver's own in it, the order beside house sockets, rights that go, what
 // frames of clients ask, and who is refused at the door.
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { connect } from 'node:net';
 import { after, before, describe, test } from 'node:test';
-import WebSocket from 'ws';
 import { Cluster } from './lib/cluster.mjs';
 import { Rest, Socket, newPerson } from './lib/client.mjs';
+import { idOf, plain } from './lib/crust.mjs';
+import { CrustSocket, address } from './lib/crust_socket.mjs';
 import { until } from './lib/wait.mjs';
 
-const cluster = new Cluster({ copies: { gateway: 2 }, supervise: true, environment: { GUILDHALL_WS_HEARTBEAT_MS: '20000' } });
+const cluster = new Cluster({ copies: { gateway: 2 }, supervise: true, environment: { GUILDHALL_WS_HEARTBEAT_MS: '20000', GUILDHALL_CRUST_BEAT_MS: '2000' } });
 let rest, owner, ann, bob, team, general;
 
 before(async () => {
@@ -22,46 +22,9 @@ before(async () => {
 }, { timeout: 120000 });
 after(() => cluster.destroy(), { timeout: 60000 });
 
-/** A UUID of ours as crust spells the same id: the 64 bits that it hides. */
-function number(uuid) {
-  const hex = uuid.replaceAll('-', '');
-  const bits = BigInt(`0x${hex}`);
-  return String(((bits >> 80n) << 16n) | (((bits >> 64n) & 0xfffn) << 4n) | ((bits >> 58n) & 0xfn));
-}
-
-const address = (gateway) => new URL('/crust/websocket/', cluster.ws(gateway)).href;
-
-class Crust {
-  constructor(person, { gateway = 0, query = true } = {}) {
-    this.frames = [];
-    this.ws = new WebSocket(`${address(gateway)}${query ? `?jwt=${person.token}` : ''}`, { perMessageDeflate: true });
-    this.ws.on('message', (data) => this.frames.push(JSON.parse(data.toString())));
-    this.ws.on('error', () => {});
-    this.opened = once(this.ws, 'open');
-    this.opened.catch(() => {});
-    this.closed = new Promise((done) => this.ws.once('close', (code) => { this.code = code; done(code); }));
-  }
-
-  say(frame) {
-    this.ws.send(typeof frame === 'string' ? frame : JSON.stringify(frame));
-  }
-
-  all(key, fits = () => true) {
-    return this.frames.filter((frame) => key in frame && fits(frame[key])).map((frame) => frame[key]);
-  }
-
-  async one(key, fits = () => true) {
-    return until(`a frame ${key} among ${JSON.stringify(this.frames).slice(-1500)}`, () => this.all(key, fits)[0]);
-  }
-
-  forget() {
-    this.frames.length = 0;
-  }
-}
-
 const open = [];
 async function inside(person, options) {
-  const c = new Crust(person, options);
+  const c = new CrustSocket(cluster, person, options);
   open.push(c);
   await c.opened;
   return c;
@@ -69,12 +32,12 @@ async function inside(person, options) {
 after(() => open.forEach((c) => c.ws.terminate()));
 
 const post = (person, channel, content) => person.rest.ok('POST', `/v1/channels/${channel.id}/messages`, { content });
-const is = (message) => (m) => m.messageID === number(message.id);
+const is = (message) => (m) => m.messageID === idOf(message.id);
 const keys = (object) => Object.keys(object).sort();
 
 describe('the door', { timeout: 120000 }, () => {
   async function answer(query, headers = '') {
-    const url = new URL(address(0));
+    const url = new URL(address(cluster));
     const socket = connect(Number(url.port), url.hostname);
     let text = '', ended = false;
     socket.on('data', (data) => { text += data; });
@@ -135,10 +98,10 @@ describe('events', { timeout: 120000 }, () => {
     const his = await b.one('message', is(message));
     assert.deepEqual(keys(his), ['canDelete', 'canEdit', 'canReply', 'channelID', 'createdAt', 'isBookmarked', 'isPinned', 'message', 'messageID',
       'type', 'userID']);
-    assert.deepEqual([his.channelID, his.userID, his.message, his.type, his.canReply], [number(general.id), number(ann.id), 'hello <b> & all', '', true]);
+    assert.deepEqual([his.channelID, his.userID, his.message, his.type, his.canReply], [idOf(general.id), idOf(ann.id), 'hello <b> & all', '', true]);
     assert.match(his.createdAt, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/);
     assert.deepEqual([mine.canEdit, mine.canDelete, his.canEdit, his.canDelete], [true, true, false, false]);
-    assert.equal((await a.one('unread', (u) => u.channelID === number(general.id))).count, 0);
+    assert.equal((await a.one('unread', (u) => u.channelID === idOf(general.id))).count, 0);
   });
 
   test('what is unread is counted for who has been there, and told before the message', async () => {
@@ -150,7 +113,7 @@ describe('events', { timeout: 120000 }, () => {
     assert.deepEqual(b.frames.map((frame) => Object.keys(frame)[0]).filter((key) => key !== 'activity'), ['unread', 'message']);
     assert.equal(b.all('unread')[0].count, 1);
     await bob.rest.ok('PUT', `/v1/channels/${general.id}/read`, {});
-    assert.equal((await b.one('unread', (u) => u.count === 0)).lastMessageID, number(message.id));
+    assert.equal((await b.one('unread', (u) => u.count === 0)).lastMessageID, idOf(message.id));
   });
 
   test('an edit; only who bookmarked it sees it bookmarked', async () => {
@@ -169,11 +132,11 @@ describe('events', { timeout: 120000 }, () => {
     b.forget();
     const reply = await ann.rest.ok('POST', `/v1/channels/${general.id}/messages/${root.id}/replies`, { content: 'me' });
     const got = await b.one('message', is(reply));
-    assert.equal(got.replyTo, number(root.id));
+    assert.equal(got.replyTo, idOf(root.id));
     const first = b.all('message', is(root))[0];
     assert.equal(first.replies, 1);
-    assert.deepEqual(first.repliesFrom, [number(ann.id)]);
-    assert.equal(b.all('unread', (u) => u.threadID === number(root.id))[0].count, 1);
+    assert.deepEqual(first.repliesFrom, [idOf(ann.id)]);
+    assert.equal(b.all('unread', (u) => u.threadID === idOf(root.id))[0].count, 1);
     assert.equal(first.unread.count, 1);
     assert.equal(first.canEdit, true);
   });
@@ -190,12 +153,12 @@ describe('events', { timeout: 120000 }, () => {
     const path = `/v1/channels/${general.id}/messages/${message.id}`;
     const emoji = encodeURIComponent('⛵');
     await bob.rest.ok('PUT', `${path}/reactions/${emoji}`);
-    const body = { messageID: number(message.id), userID: number(bob.id), reaction: '⛵' };
+    const body = { messageID: idOf(message.id), userID: idOf(bob.id), reaction: '⛵' };
     assert.deepEqual(await a.one('messageReaction', (r) => r.messageID === body.messageID), body);
     await bob.rest.ok('DELETE', `${path}/reactions/${emoji}`);
     assert.deepEqual(await a.one('messageReactionRemoved', (r) => r.messageID === body.messageID), body);
     await owner.rest.ok('PUT', `${path}/pin`);
-    const pin = { messageID: body.messageID, userID: number(owner.id), channelID: number(general.id) };
+    const pin = { messageID: body.messageID, userID: idOf(owner.id), channelID: idOf(general.id) };
     assert.deepEqual(await a.one('messagePin'), pin);
     await owner.rest.ok('DELETE', `${path}/pin`);
     assert.deepEqual(await a.one('messagePinRemoved'), pin);
@@ -204,7 +167,7 @@ describe('events', { timeout: 120000 }, () => {
   test('channels come with each one\'s own rights, joins and parts', async () => {
     const made = await ann.rest.ok('POST', '/v1/channels', { team_id: team.id, name: 'made', topic: 'why' }).catch(() => null)
       ?? await owner.rest.ok('POST', '/v1/channels', { team_id: team.id, name: 'made', topic: 'why' });
-    const here = (c) => c.channelID === number(made.id);
+    const here = (c) => c.channelID === idOf(made.id);
     const his = await b.one('channel', here);
     for (const key of ['canJoin', 'canPart', 'canObserve', 'canSendMessages', 'canDeleteMessages', 'canChangeMembers',
       'canChangeMembershipPolicy', 'canUpdate', 'canArchive', 'canDelete']) assert.equal(typeof his[key], 'boolean', key);
@@ -213,12 +176,12 @@ describe('events', { timeout: 120000 }, () => {
     assert.equal(his.canUpdate, false);
     b.forget();
     await bob.rest.ok('PUT', `/v1/channels/${made.id}/members/${bob.id}`, {});
-    const bobs = (j) => here(j) && j.userID === number(bob.id);
-    assert.deepEqual(await a.one('channelJoin', bobs), { channelID: number(made.id), userID: number(bob.id) });
-    const joined = await a.one('channel', (c) => here(c) && c.members?.includes(number(bob.id)));
+    const bobs = (j) => here(j) && j.userID === idOf(bob.id);
+    assert.deepEqual(await a.one('channelJoin', bobs), { channelID: idOf(made.id), userID: idOf(bob.id) });
+    const joined = await a.one('channel', (c) => here(c) && c.members?.includes(idOf(bob.id)));
     assert.ok(joined);
     await bob.rest.ok('DELETE', `/v1/channels/${made.id}/members/${bob.id}`);
-    assert.deepEqual(await a.one('channelPart', bobs), { channelID: number(made.id), userID: number(bob.id) });
+    assert.deepEqual(await a.one('channelPart', bobs), { channelID: idOf(made.id), userID: idOf(bob.id) });
     // Parting does not stop its messages: rights alone decide what is seen.
     const message = await post(owner, made, 'still');
     await b.one('message', is(message));
@@ -230,7 +193,7 @@ describe('events', { timeout: 120000 }, () => {
 
   test('a conversation that is opened comes by itself, and only to its people', async () => {
     const talk = await ann.rest.ok('POST', '/v1/direct', { user_ids: [bob.id] });
-    const mine = await b.one('channel', (c) => c.channelID === number(talk.id));
+    const mine = await b.one('channel', (c) => c.channelID === idOf(talk.id));
     assert.equal(mine.type, 'group');
     const message = await post(ann, talk, 'psst');
     await b.one('message', is(message));
@@ -238,28 +201,50 @@ describe('events', { timeout: 120000 }, () => {
     await post(ann, talk, 'again');
     const marker = await post(ann, general, 'for all');
     await third.one('message', is(marker));
-    assert.deepEqual(third.all('message', (m) => m.channelID === number(talk.id)), []);
+    assert.deepEqual(third.all('message', (m) => m.channelID === idOf(talk.id)), []);
   });
 
   test('who comes, goes and types', async () => {
     const cy = await newPerson(rest, 'cy');
     const c = await inside(cy);
-    const of = (kind) => (x) => x.userID === number(cy.id) && x.kind === kind;
+    const of = (kind) => (x) => x.userID === idOf(cy.id) && x.kind === kind;
     assert.equal((await a.one('activity', of('connected'))).present, true);
     const second = await inside(cy, { gateway: 1 });
+    assert.equal((await c.one('activity', of('connected'))).present, true);
     const house = new Socket(`${cluster.ws(0)}`, { token: cy.token });
     await house.opened;
     await house.frame('hello');
     house.send({ op: 'typing', channel_id: general.id, is_typing: true });
-    assert.deepEqual(await a.one('activity', of('typing')), { userID: number(cy.id), kind: 'typing', channelID: number(general.id), present: false });
+    assert.deepEqual(await a.one('activity', of('typing')), { userID: idOf(cy.id), kind: 'typing', channelID: idOf(general.id), present: false });
     c.ws.close();
     house.ws.close();
     await Promise.all([c.closed, house.closed]);
     const marker = await post(bob, general, 'cy is still there by another socket');
     await a.one('message', is(marker));
-    assert.deepEqual(a.all('activity', of('disconnected')), []);
+    assert.deepEqual([...a.all('activity', of('disconnected')), ...second.all('activity', of('disconnected'))], []);
     second.ws.close();
     assert.equal((await a.one('activity', of('disconnected'))).present, false);
+    // Once each, also to himself.
+    for (const [socket, kind, times] of [[a, 'connected', 1], [b, 'connected', 1], [c, 'connected', 1], [second, 'connected', 0], [a, 'disconnected', 1],
+      [b, 'disconnected', 1]]) {
+      if (times > 0) await socket.one('activity', of(kind));
+      assert.equal(socket.all('activity', of(kind)).length, times, kind);
+    }
+  });
+
+  test('from time to time everybody is told of who is there, but for who is invisible', async () => {
+    const [dan, eve] = [await newPerson(rest, 'dan'), await newPerson(rest, 'eve')];
+    await eve.rest.ok('PUT', '/v1/me/presence', { status: 'invisible' });
+    const [d, e] = await Promise.all([inside(dan, { gateway: 1 }), inside(eve)]);
+    const beat = (person) => (x) => x.userID === idOf(person.id) && x.kind === undefined;
+    for (const socket of [a, d, e])
+      for (const person of [ann, bob, dan]) assert.deepEqual(await socket.one('activity', beat(person)), { userID: idOf(person.id), present: true });
+    assert.deepEqual([a, d, e].flatMap((socket) => socket.all('activity', (x) => x.userID === idOf(eve.id))), []);
+    d.ws.close();
+    await a.one('activity', (x) => x.userID === idOf(dan.id) && x.kind === 'disconnected');
+    a.forget();
+    await until('two more beats', () => a.all('activity', beat(bob)).length === 2);
+    assert.deepEqual(a.all('activity', (x) => x.userID === idOf(dan.id)), []);
   });
 
   test('house and crust see the same order', async () => {
@@ -272,7 +257,7 @@ describe('events', { timeout: 120000 }, () => {
       for (let i = 0; i < 15; i++) await post(person, general, `order ${i}`);
     }));
     const order = (frames) => frames.filter((text) => text.startsWith('order ')).length;
-    const seen = () => house.frames.filter((f) => f.type === 'channel_message' && f.data.content.startsWith('order ')).map((f) => number(f.data.message_id));
+    const seen = () => house.frames.filter((f) => f.type === 'channel_message' && f.data.content.startsWith('order ')).map((f) => idOf(f.data.message_id));
     const crust = () => b.all('message', (m) => m.message.startsWith('order ')).map((m) => m.messageID);
     await until('all of them', () => seen().length === 45 && crust().length === 45);
     assert.deepEqual(crust(), seen());
@@ -284,16 +269,14 @@ describe('events', { timeout: 120000 }, () => {
 describe('events of calls by REST', { timeout: 120000 }, () => {
   let a, b, channel;
   async function call(person, method, path, body) {
-    const init = { method, headers: { authorization: `Bearer ${person.token}`, 'content-type': 'application/json' }, signal: AbortSignal.timeout(15000) };
-    if (body) init.body = JSON.stringify(body);
-    const answer = await (await fetch(`${cluster.api}/crust${path}`, init)).json();
+    const answer = (await plain(cluster.api, method, path, { token: person.token, body })).json;
     assert.equal(answer.error, undefined, JSON.stringify(answer));
     return answer.response;
   }
   before(async () => {
     [a, b] = await Promise.all([inside(ann), inside(bob, { gateway: 1 })]);
     const made = await owner.rest.ok('POST', '/v1/channels', { team_id: team.id, name: 'by rest' });
-    channel = await call(owner, 'GET', `/channels/${number(made.id)}`);
+    channel = await call(owner, 'GET', `/channels/${idOf(made.id)}`);
   });
   const here = (x) => x.channelID === channel.channelID;
 
@@ -318,10 +301,10 @@ describe('events of calls by REST', { timeout: 120000 }, () => {
     await call(ann, 'POST', `/channels/${channel.channelID}/messages/command/me/exec`, { input: 'waves', params: ['waves'] });
     const { messageID } = await b.one('message', (m) => here(m) && m.type === 'illeism' && m.message === 'waves');
     await call(bob, 'POST', `/channels/${channel.channelID}/messages/${messageID}/reaction/:+1:`);
-    assert.deepEqual(await a.one('messageReaction', (r) => r.messageID === messageID), { messageID, userID: number(bob.id), reaction: ':+1:' });
+    assert.deepEqual(await a.one('messageReaction', (r) => r.messageID === messageID), { messageID, userID: idOf(bob.id), reaction: ':+1:' });
     await call(ann, 'POST', '/activity/', { channelID: channel.channelID, messageID, kind: 'looking' });
     assert.deepEqual(await b.one('activity', (x) => x.kind === 'looking'),
-      { userID: number(ann.id), kind: 'looking', messageID, channelID: channel.channelID, present: false });
+      { userID: idOf(ann.id), kind: 'looking', messageID, channelID: channel.channelID, present: false });
   });
 
   test('a mark is told on one\'s own sessions with what is unread behind it, and counted on from', async () => {
@@ -341,7 +324,7 @@ describe('events of calls by REST', { timeout: 120000 }, () => {
   });
 
   test('a flag is in the channel that is told next, on the sessions of who set it', async () => {
-    await call(bob, 'PUT', `/channels/${channel.channelID}/members/${number(bob.id)}`);
+    await call(bob, 'PUT', `/channels/${channel.channelID}/members/${idOf(bob.id)}`);
     await call(bob, 'PUT', `/channels/${channel.channelID}/flag`, { flag: 'pinned' });
     await call(owner, 'PUT', `/channels/${channel.channelID}`, { name: 'by rest 2', topic: 'newer' });
     assert.equal((await b.one('channel', (x) => here(x) && x.topic === 'newer')).membershipFlag, 'pinned');
@@ -354,17 +337,17 @@ describe('rights', { timeout: 120000 }, () => {
     const hidden = await owner.rest.ok('POST', '/v1/channels', { team_id: team.id, name: 'hidden', private: true });
     const [a, b] = await Promise.all([inside(ann), inside(bob, { gateway: 1 })]);
     await owner.rest.ok('PUT', `/v1/channels/${hidden.id}/members/${bob.id}`, {});
-    await b.one('channelJoin', (j) => j.channelID === number(hidden.id));
+    await b.one('channelJoin', (j) => j.channelID === idOf(hidden.id));
     const first = await post(owner, hidden, 'for bob');
     await b.one('message', is(first));
-    assert.equal((await b.one('channel', (c) => c.channelID === number(hidden.id))).type, 'private');
+    assert.equal((await b.one('channel', (c) => c.channelID === idOf(hidden.id))).type, 'private');
     await owner.rest.ok('POST', `/v1/channels/${hidden.id}/members/${bob.id}/kick`, {});
-    await b.one('channelPart', (p) => p.channelID === number(hidden.id));
+    await b.one('channelPart', (p) => p.channelID === idOf(hidden.id));
     const second = await post(owner, hidden, 'for nobody');
     const marker = await post(owner, general, 'after that');
     await Promise.all([a.one('message', is(marker)), b.one('message', is(marker))]);
     assert.deepEqual(b.all('message', is(second)), []);
-    for (const key of ['message', 'channel']) assert.deepEqual(a.all(key, (x) => x.channelID === number(hidden.id)), []);
+    for (const key of ['message', 'channel']) assert.deepEqual(a.all(key, (x) => x.channelID === idOf(hidden.id)), []);
   });
 });
 
@@ -375,11 +358,11 @@ describe('what frames ask', { timeout: 120000 }, () => {
   });
 
   test('messages are made, changed and deleted', async () => {
-    a.say({ createMessage: { channelID: number(general.id), message: ' said by frame ' } });
+    a.say({ createMessage: { channelID: idOf(general.id), message: ' said by frame ' } });
     const made = await b.one('message', (m) => m.message === 'said by frame');
     a.say({ updateMessage: { messageID: made.messageID, message: 'changed by frame' } });
     await b.one('message', (m) => m.messageID === made.messageID && m.message === 'changed by frame');
-    a.say({ createMessage: { channelID: number(general.id), replyTo: made.messageID, message: 'answered by frame' } });
+    a.say({ createMessage: { channelID: idOf(general.id), replyTo: made.messageID, message: 'answered by frame' } });
     assert.equal((await b.one('message', (m) => m.message === 'answered by frame')).replyTo, made.messageID);
     a.say({ deleteMessage: { messageID: made.messageID } });
     await b.one('message', (m) => m.messageID === made.messageID && m.deletedAt);
@@ -390,7 +373,7 @@ describe('what frames ask', { timeout: 120000 }, () => {
 
   test('channels are listed, made, changed, joined and parted from', async () => {
     b.say({ channels: {} });
-    const listed = (await b.one('channels')).find((c) => c.channelID === number(general.id));
+    const listed = (await b.one('channels')).find((c) => c.channelID === idOf(general.id));
     assert.deepEqual([listed.name, listed.canObserve, listed.type], ['general', true, 'public']);
     const o = await inside(owner);
     o.say({ createChannel: { name: 'by frame', topic: 'x', type: 'private' } });
@@ -401,10 +384,10 @@ describe('what frames ask', { timeout: 120000 }, () => {
     b.forget();
     b.say({ joinChannel: { id: made.channelID } });
     assert.deepEqual(await b.one('error'), { m: 'messaging.repository.ChannelNotFound' });
-    b.say({ joinChannel: { id: number(general.id) } });
-    await a.one('channelJoin', (j) => j.channelID === number(general.id) && j.userID === number(bob.id));
-    b.say({ partChannel: { id: number(general.id) } });
-    await a.one('channelPart', (j) => j.channelID === number(general.id) && j.userID === number(bob.id));
+    b.say({ joinChannel: { id: idOf(general.id) } });
+    await a.one('channelJoin', (j) => j.channelID === idOf(general.id) && j.userID === idOf(bob.id));
+    b.say({ partChannel: { id: idOf(general.id) } });
+    await a.one('channelPart', (j) => j.channelID === idOf(general.id) && j.userID === idOf(bob.id));
   });
 
   test('what is not understood is told, and the connection stays', async () => {

@@ -9,11 +9,10 @@
 #include "common/dialects/crust/events.h"
 #include "common/http/page.h"
 #include "services/gateway/client.h"
+#include "services/gateway/dialects/crust_beat.h"
 #include "services/gateway/memory.h"
 #include "services/gateway/slots.h"
 #include "services/gateway/subscribe.h"
-
-#define BEAT_MS 60000
 
 /* ---- the door */
 
@@ -79,30 +78,14 @@ static size_t crust_refusal(enum close_reason reason, char *out, size_t size)
 	return handshake_refuse(503, out, size);
 }
 
-static void beat(struct timer *timer, int64_t now_mono_ms)
-{
-	struct crust_session *session = memory_holder(timer, struct crust_session, beat);
-	struct client *client = session->client;
-	struct arena *mem = arena_create();
-	struct texts texts = texts_begin(mem);
-
-	crust_activity_frame(&texts, client->user->id, NULL, 0, 0, true);
-	client_send_text(client, texts.items[0].bytes, texts.items[0].length);
-	arena_destroy(mem);
-	if (client->state == CLIENT_READY)
-		wheel_start(&client->hub->wheel, timer, now_mono_ms + BEAT_MS);
-}
-
 static void marks_are_here(struct client *client, enum status st)
 {
-	struct crust_session *session = client->session;
-
 	if (st != STATUS_OK) {
 		client_close(client, CLOSE_UNAVAILABLE, true);
 		return;
 	}
 	client_admit(client);
-	wheel_start(&client->hub->wheel, &session->beat, client->hub->now_mono_ms + BEAT_MS);
+	crust_beat_join(client);
 }
 
 static void crust_subscribed(struct client *client, struct subscribe *sub)
@@ -177,7 +160,7 @@ static void crust_authenticated(struct client *client)
 	struct mount_question *asked = memory_new(sizeof *asked);
 	pb_MountTeamRequest request = {.dialect = DIALECT_CRUST, .join = true};
 
-	*session = (struct crust_session){.client = client, .beat.fire = beat};
+	*session = (struct crust_session){.client = client};
 	client->session = session;
 	*asked = (struct mount_question){.question.answered = mount_answered, .socket_id = client->socket_id};
 	hub->options.ports->ask_act(
@@ -186,10 +169,8 @@ static void crust_authenticated(struct client *client)
 
 static void crust_left(struct client *client)
 {
-	struct crust_session *session = client->session;
-
-	if (session != NULL)
-		wheel_stop(&client->hub->wheel, &session->beat);
+	if (client->session != NULL)
+		crust_beat_leave(client);
 }
 
 /* ---- events */

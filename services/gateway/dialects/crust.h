@@ -7,7 +7,6 @@
 #pragma once
 
 #include "services/gateway/dialect.h"
-#include "services/gateway/wheel.h"
 
 #define CRUST_POSTS_CHANNELS 8 /* of one client, that its posts are counted in */
 
@@ -15,7 +14,7 @@
 struct crust_session {
 	struct client *client;
 	uint64_t team_id;
-	struct timer beat; /* tells it that its user is there */
+	struct crust_session *beat_next, **beat_link; /* crust_beat.c; beat_link NULL: it is not told yet */
 	/* posts: the channels that it posted in last */
 	struct crust_posts {
 		uint64_t channel_id;

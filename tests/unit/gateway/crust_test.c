@@ -502,20 +502,56 @@ START_TEST(marks_are_kept_once_for_all_clients_of_a_person_and_go_with_the_last)
 }
 END_TEST
 
-START_TEST(a_client_hears_once_a_minute_that_its_user_is_there)
+static void a_minute_passes(struct world *w, struct world_client *const *clients, size_t count)
 {
-	struct world *w = world_create();
-	struct world_client *c = inside(w, 1);
-
 	for (int i = 0; i < 61; i++) {
-		world_read(c);
+		for (size_t c = 0; c < count; c++)
+			world_read(clients[c]);
 		world_pass(w, 1000);
 	}
 	world_settle(w);
-	ck_assert_uint_eq(world_keys(c, "activity"), 1);
-	ck_assert_str_eq(text_of(world_key(c, "activity", 0), "userID"), "1");
-	ck_assert(json_is_true(json_object_get(world_key(c, "activity", 0), "present")));
-	ck_assert_ptr_null(json_object_get(world_key(c, "activity", 0), "kind"));
+}
+
+START_TEST(once_a_minute_everybody_hears_of_everybody_who_is_there)
+{
+	struct world *w = world_create();
+
+	w->hub.options.presence_most = 3;
+	w->online = 3;
+	struct world_client *clients[] = {inside(w, 1), inside(w, 2), inside(w, 2)};
+	a_minute_passes(w, clients, 3);
+	ck_assert_uint_eq(w->online_asked, 1);
+	for (size_t c = 0; c < 3; c++) {
+		ck_assert_uint_eq(world_keys(clients[c], "activity"), 3);
+		ck_assert_str_eq(text_of(world_key(clients[c], "activity", 2), "userID"), "3");
+		ck_assert(json_is_true(json_object_get(world_key(clients[c], "activity", 0), "present")));
+		ck_assert_ptr_null(json_object_get(world_key(clients[c], "activity", 0), "kind"));
+	}
+	a_minute_passes(w, clients, 3);
+	ck_assert_uint_eq(world_keys(clients[0], "activity"), 6);
+	world_destroy(w);
+}
+END_TEST
+
+START_TEST(where_too_many_are_there_or_nobody_knows_each_hears_of_himself)
+{
+	struct world *w = world_create();
+
+	w->hub.options.presence_most = 3;
+	w->online = 4;
+	struct world_client *clients[] = {inside(w, 1), inside(w, 2)};
+	a_minute_passes(w, clients, 2);
+	w->online_answer = STATUS_BUSY;
+	w->online = 1;
+	a_minute_passes(w, clients, 2);
+	w->hub.options.presence_most = 0;
+	a_minute_passes(w, clients, 2);
+	ck_assert_uint_eq(w->online_asked, 2);
+	for (uint64_t c = 0; c < 2; c++) {
+		ck_assert_uint_eq(world_keys(clients[c], "activity"), 3);
+		for (size_t i = 0; i < 3; i++)
+			ck_assert_str_eq(text_of(world_key(clients[c], "activity", i), "userID"), c == 0 ? "1" : "2");
+	}
 	world_destroy(w);
 }
 END_TEST
@@ -660,6 +696,6 @@ TESTS("gateway_crust", the_upgrade_is_answered_when_the_client_is_live_everywher
 	who_may_not_come_in_any_more_is_closed_before_what_comes_next, who_loses_access_while_the_door_is_opened_is_refused,
 	another_team_does_not_exist_here, a_gap_closes_the_socket,
 	marks_are_kept_once_for_all_clients_of_a_person_and_go_with_the_last,
-	a_client_hears_once_a_minute_that_its_user_is_there, the_first_key_of_a_frame_counts, each_frame_becomes_its_call,
+	once_a_minute_everybody_hears_of_everybody_who_is_there, where_too_many_are_there_or_nobody_knows_each_hears_of_himself, the_first_key_of_a_frame_counts, each_frame_becomes_its_call,
 	what_is_refused_is_told_on_this_session_which_stays_open, known_keys_without_an_effect_and_unknown_ones_are_ignored,
 	channels_are_answered_with_the_askers_own, posts_are_counted_as_rest_counts_them)

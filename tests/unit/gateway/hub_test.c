@@ -977,6 +977,55 @@ START_TEST(unsubscribed_topics_bring_nothing_more)
 }
 END_TEST
 
+static struct bus_event *ephemeral_of(struct arena *mem, pb_Event *event, pb_Target target)
+{
+	const uint8_t *bytes = NULL;
+	size_t length = 0;
+
+	ck_assert_int_eq(event_encode(mem, event, &bytes, &length), STATUS_OK);
+	pb_EphemeralEvent ephemeral = {.targets_count = 1,
+		.targets = &target,
+		.kind = event->which_body,
+		.at_ms = 1,
+		.payload = pb_bytes_from(mem, bytes, length)};
+	ck_assert_int_eq(
+		pb_encode_arena(mem, pb_EphemeralEvent_fields, &ephemeral, &bytes, &length), STATUS_OK);
+	struct bus_event *ev = bus_event_create_ephemeral(bytes, length);
+	ck_assert_ptr_nonnull(ev);
+	return ev;
+}
+
+START_TEST(ones_own_presence_comes_by_ones_own_topic_and_else_by_the_teams)
+{
+	struct world *w = world_create();
+	struct arena *mem = arena_create();
+	char query[512], t[64], u[64];
+
+	snprintf(query, sizeof query, "topics=%s,%s", world_topic(u, "user", 1), world_topic(t, "team", TEAM));
+	struct world_client *both = world_connect(w, 1, query);
+	snprintf(query, sizeof query, "topics=%s", world_topic(t, "team", TEAM));
+	struct world_client *team_only = world_connect(w, 1, query), *other = world_connect(w, 2, query);
+	struct world_client *crust = world_connect_crust(w, 1), *other_crust = world_connect_crust(w, 2);
+	world_settle(w);
+	pb_Event event = {.which_body = EVENT_KIND_presence_changed,
+		.body.presence_changed = {.has_user = true, .user = {.id = 1, .username = (char *)"a"}, .shown = PRESENCE_ONLINE}};
+	struct bus_event *ev = ephemeral_of(mem, &event, (pb_Target){.rank = RANK_TEAM, .stream_id = TEAM, .audience = (char *)"team:7"});
+	hub_ephemeral(&w->hub, ev);
+	bus_event_unref(ev);
+	ev = ephemeral_of(mem, &event, (pb_Target){.rank = RANK_USER, .stream_id = 1, .audience = (char *)"user:1"});
+	hub_ephemeral(&w->hub, ev);
+	bus_event_unref(ev);
+	arena_destroy(mem);
+	world_settle(w);
+	ck_assert_uint_eq(world_count(both, "presence_updated"), 1);
+	ck_assert_uint_eq(world_count(team_only, "presence_updated"), 1);
+	ck_assert_uint_eq(world_count(other, "presence_updated"), 1);
+	ck_assert_uint_eq(world_keys(crust, "activity"), 1);
+	ck_assert_uint_eq(world_keys(other_crust, "activity"), 1);
+	world_destroy(w);
+}
+END_TEST
+
 START_TEST(an_ephemeral_event_reaches_key_holders_once_and_not_those_who_lag)
 {
 	struct world *w = world_create();
@@ -998,25 +1047,14 @@ START_TEST(an_ephemeral_event_reaches_key_holders_once_and_not_those_who_lag)
 
 	pb_Event event = {0};
 	struct arena *mem = arena_create();
-	const uint8_t *bytes = NULL;
-	size_t length = 0;
 	event.which_body = EVENT_KIND_typing_changed;
 	event.body.typing_changed = (pb_TypingChanged){.has_channel = true,
 		.channel = {.id = CHANNEL_B, .team_id = TEAM, .name = (char *)"b"},
 		.has_user = true,
 		.user = {.id = 4, .username = (char *)"d"},
 		.is_typing = true};
-	ck_assert_int_eq(event_encode(mem, &event, &bytes, &length), STATUS_OK);
-	pb_Target target = {.rank = RANK_TEAM, .stream_id = TEAM, .audience = (char *)"channel:1002"};
-	pb_EphemeralEvent ephemeral = {.targets_count = 1,
-		.targets = &target,
-		.kind = EVENT_KIND_typing_changed,
-		.at_ms = 1,
-		.payload = pb_bytes_from(mem, bytes, length)};
-	ck_assert_int_eq(
-		pb_encode_arena(mem, pb_EphemeralEvent_fields, &ephemeral, &bytes, &length), STATUS_OK);
-	struct bus_event *ev = bus_event_create_ephemeral(bytes, length);
-	ck_assert_ptr_nonnull(ev);
+	struct bus_event *ev =
+		ephemeral_of(mem, &event, (pb_Target){.rank = RANK_TEAM, .stream_id = TEAM, .audience = (char *)"channel:1002"});
 	hub_ephemeral(&w->hub, ev);
 	ck_assert_uint_eq(w->hub.ephemeral_shed, 1); /* of the one who lags */
 	w->hub.pressed = true; /* now nobody gets it who has anything waiting */
@@ -1060,4 +1098,5 @@ TESTS("hub", hello_comes_first_and_events_of_a_topic_follow,
 	presence_hears_of_clients_that_come_and_go, streams_nobody_is_in_are_let_go_after_a_while,
 	frames_that_are_no_operations_are_answered_or_closed,
 	too_many_operations_are_told_and_then_closed_with_4429, unsubscribed_topics_bring_nothing_more,
+	ones_own_presence_comes_by_ones_own_topic_and_else_by_the_teams,
 	an_ephemeral_event_reaches_key_holders_once_and_not_those_who_lag)

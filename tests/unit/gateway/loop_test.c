@@ -119,6 +119,11 @@ static void port_ask_slots(void *arg, uint64_t question, const uint64_t *channel
 	busy(arg, question);
 }
 
+static void port_ask_online(void *arg, uint64_t question, uint64_t team, uint32_t most)
+{
+	busy(arg, question);
+}
+
 static void port_ask_unread(void *arg, uint64_t question, const struct client *by)
 {
 	busy(arg, question);
@@ -156,6 +161,7 @@ static const struct hub_ports ports = {
 	port_ask_typing,
 	port_ask_presence,
 	port_ask_slots,
+	port_ask_online,
 	port_ask_unread,
 	port_ask_act,
 	port_presence_changed,

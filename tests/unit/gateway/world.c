@@ -136,6 +136,14 @@ static void port_ask_slots(void *arg, uint64_t question, const uint64_t *channel
 	memcpy(asked->users, users, count * sizeof *users);
 }
 
+static void port_ask_online(void *arg, uint64_t question, uint64_t team, uint32_t most)
+{
+	struct asked *asked = ask(arg, ASKED_ONLINE, question);
+
+	((struct world *)arg)->online_asked++;
+	asked->limit = most;
+}
+
 static void port_ask_unread(void *arg, uint64_t question, const struct client *by)
 {
 	((struct world *)arg)->marks_read++;
@@ -194,6 +202,7 @@ static const struct hub_ports ports = {
 	port_ask_typing,
 	port_ask_presence,
 	port_ask_slots,
+	port_ask_online,
 	port_ask_unread,
 	port_ask_act,
 	port_presence_opened,
@@ -656,6 +665,22 @@ static void serve_unread(struct world *w, struct asked *asked)
 	asked->reply = reply;
 }
 
+/* Users 1 to w->online; status of the answer as w->online_answer. */
+static void serve_online(struct world *w, struct asked *asked)
+{
+	pb_ListOnlineReply *reply = ARENA_NEW(asked->mem, pb_ListOnlineReply);
+
+	reply->presences = ARENA_ARRAY(asked->mem, asked->limit, pb_PresenceView);
+	for (uint64_t user = 1; user <= w->online; user++) {
+		if (reply->presences_count == asked->limit)
+			reply->more = true;
+		else
+			reply->presences[reply->presences_count++] = (pb_PresenceView){.user_id = user};
+	}
+	asked->status = w->online_answer;
+	asked->reply = reply;
+}
+
 static void serve_act(struct world *w, struct asked *asked)
 {
 	if (asked->act == ACT_get_mount_team) {
@@ -736,6 +761,9 @@ void world_serve(struct world *w, size_t i)
 		return;
 	case ASKED_SLOTS:
 		serve_slots(w, asked);
+		return;
+	case ASKED_ONLINE:
+		serve_online(w, asked);
 		return;
 	case ASKED_UNREAD:
 		serve_unread(w, asked);

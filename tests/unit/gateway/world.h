@@ -63,6 +63,7 @@ enum asked_kind {
 	ASKED_TYPING,
 	ASKED_PRESENCE,
 	ASKED_SLOTS,
+	ASKED_ONLINE,
 	ASKED_UNREAD,
 	ASKED_ACT
 };
@@ -117,6 +118,9 @@ struct world {
 	unsigned pages_asked; /* how often the log was asked for events */
 	unsigned judged; /* how often moderation was asked about channels */
 	/* crust */
+	uint64_t online; /* that many users are present in the team */
+	enum status online_answer;
+	unsigned online_asked;
 	enum status mount;       /* what the mount's team is to a user: not OK: refused */
 	unsigned acts;           /* calls on behalf of clients but for those of coming in */
 	enum act last_act;
