@@ -137,6 +137,18 @@ static enum status blank_events(struct log_tx *tx, uint64_t id)
 	return count == 0 ? STATUS_OK : log_tx_tombstone(tx, STREAM_USER(id), seqs, count, NULL);
 }
 
+/* All of them, for an event that says it of the account itself. */
+static enum status revoke_sessions(struct log_tx *tx, uint64_t account_id)
+{
+	struct db_params params;
+
+	db_params_begin(&params, log_tx_mem(tx));
+	db_put_id(&params, account_id);
+	db_put_id(&params, 0);
+	db_put_i64(&params, log_tx_now_ms(tx));
+	return log_tx_query(tx, &end_sessions, &params, NULL);
+}
+
 static enum status close_work(struct log_tx *tx, void *arg)
 {
 	const struct close *c = arg;
@@ -163,11 +175,7 @@ static enum status close_work(struct log_tx *tx, void *arg)
 	if (st != STATUS_OK)
 		return st;
 	log_tx_raise_epoch(tx, STREAM_USER(c->id));
-	db_params_begin(&params, log_tx_mem(tx));
-	db_put_id(&params, c->id);
-	db_put_id(&params, 0);
-	db_put_i64(&params, log_tx_now_ms(tx));
-	st = log_tx_query(tx, &end_sessions, &params, NULL);
+	st = revoke_sessions(tx, c->id);
 	if (st == STATUS_OK && c->owner_id == 0)
 		st = jobs_add_bots(tx, c->id);
 	return st == STATUS_OK ? jobs_add_erase(tx, c->id) : st;
@@ -243,6 +251,9 @@ static enum status disable_work(struct log_tx *tx, void *arg)
 	if (d->disabled) {
 		log_tx_raise_epoch(tx, STREAM_USER(d->id));
 		st = account_append_closed(tx, d->id, CLOSE_WHY_DISABLED);
+		/* Who is let in again signs in again: whoever had a token of his has it no more. */
+		if (st == STATUS_OK)
+			st = revoke_sessions(tx, d->id);
 		return st == STATUS_OK ? jobs_add_bots(tx, d->id) : st;
 	}
 	char *changed[] = {(char *)"disabled"};

@@ -263,8 +263,6 @@ static enum status read_row(const struct db_rows *rows, int row, const uint8_t h
 	if (length != TOKEN_HASH_BYTES || sodium_memcmp(stored, hash, TOKEN_HASH_BYTES) != 0)
 		return STATUS_UNAUTHENTICATED;
 	int64_t expires_at_ms = db_i64(rows, row, COLUMN_EXPIRES);
-	if (db_bool(rows, row, COLUMN_REVOKED) || (expires_at_ms != 0 && expires_at_ms <= clock_wall_ms()))
-		return STATUS_UNAUTHENTICATED;
 	*out = (struct token_answer){
 		.session_id = db_id(rows, row, COLUMN_SESSION),
 		.epoch = db_id(rows, row, COLUMN_EPOCH),
@@ -277,11 +275,13 @@ static enum status read_row(const struct db_rows *rows, int row, const uint8_t h
 	accounts_row(rows, row, COLUMN_ACCOUNT, &out->account);
 	if (out->account.erased || db_bool(rows, row, COLUMN_OWNER_ERASED))
 		return STATUS_UNAUTHENTICATED;
+	/* Before its end, which this brings with it: a client may say why. */
 	if (out->account.disabled || db_bool(rows, row, COLUMN_OWNER_DISABLED)) {
 		*out_why = "disabled";
 		return STATUS_UNAUTHENTICATED;
 	}
-	return STATUS_OK;
+	bool over = expires_at_ms != 0 && expires_at_ms <= clock_wall_ms();
+	return db_bool(rows, row, COLUMN_REVOKED) || over ? STATUS_UNAUTHENTICATED : STATUS_OK;
 }
 
 bool tokens_kept(struct tokens *t, struct arena *mem, const char *token, struct token_answer *out)

@@ -233,7 +233,9 @@ test('bots are locked out with their owner, and end with him', async () => {
   await until('the bot is back', async () => (await token.rest.call('GET', '/v1/me')).status === 200);
   const second = new Socket(cluster.ws(), { token: token.token });
   await second.frame('hello');
-  assert.equal((await person.rest.call('DELETE', '/v1/me', { password: person.password })).status, 204);
+  assert.equal((await person.rest.call('GET', '/v1/me')).status, 401, 'the session of the person himself has ended');
+  const again = rest.as((await rest.as(null).ok('POST', '/v1/sessions', { username: person.username, password: person.password })).token);
+  assert.equal((await again.call('DELETE', '/v1/me', { password: person.password })).status, 204);
   assert.equal((await second.closed).code, 4403);
   await problem(token.rest.call('GET', '/v1/me'), 401, 'unauthenticated');
   await until('the bot is erased', async () => (await owner.rest.call('GET', `/v1/users/${bot.id}`)).status === 404);

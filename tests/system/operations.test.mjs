@@ -152,6 +152,8 @@ test('guildhallctl: users, tokens, teams, tail, doctor, migrations down and up',
   assert.doesNotThrow(() => JSON.parse(status));
   cluster.ctl('user', 'disable', 'ctl_user');
   await until('the token of a disabled account is refused', async () => (await rest.as(token.token).call('GET', '/v1/me')).status === 401);
+  assert.match(cluster.ctl('user', 'disable', 'ctl_user', '--enable'), /its sessions and tokens did not come back/);
+  assert.equal((await rest.as(token.token).call('GET', '/v1/me')).status, 401);
 });
 
 function execCtl(args, input) {

@@ -208,7 +208,7 @@ START_TEST(closing_forgets_the_person_and_ends_every_session)
 }
 END_TEST
 
-START_TEST(a_disabled_account_is_told_why_and_comes_back)
+START_TEST(a_disabled_account_is_told_why_and_comes_back_without_its_tokens)
 {
 	struct fixture *fx = fixture_create();
 	char token[TOKEN_TEXT_SIZE];
@@ -232,7 +232,8 @@ START_TEST(a_disabled_account_is_told_why_and_comes_back)
 	ck_assert_int_eq(
 		accounts_set_disabled(&fx->api, fx->mem, &ctx, "alice", false, &account, &fx->outcome),
 		STATUS_OK);
-	ck_assert_int_eq(resolve(fx, token, &answer), STATUS_OK);
+	ck_assert_int_eq(resolve(fx, token, &answer), STATUS_UNAUTHENTICATED); /* it ended then */
+	ck_assert_int_eq(sign_in(fx, "alice", PASSWORD, &session), STATUS_OK);
 	fixture_destroy(fx);
 }
 END_TEST
@@ -300,5 +301,5 @@ TESTS("accounts", registering_makes_account_stream_and_event_in_one_commit,
 	a_profile_change_tells_what_changed_and_leaves_a_job, changing_nothing_says_nothing,
 	a_new_password_ends_the_other_sessions_and_keeps_this_one,
 	a_password_is_not_changed_without_the_present_one, a_change_on_an_old_epoch_is_stale,
-	closing_forgets_the_person_and_ends_every_session, a_disabled_account_is_told_why_and_comes_back,
+	closing_forgets_the_person_and_ends_every_session, a_disabled_account_is_told_why_and_comes_back_without_its_tokens,
 	a_search_is_by_prefix_in_pages_both_ways, many_accounts_come_in_the_order_asked_for)
