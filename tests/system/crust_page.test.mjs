@@ -9,6 +9,7 @@ import { Rest, newPerson } from './lib/client.mjs';
 import { Cluster } from './lib/cluster.mjs';
 import { idOf, plain } from './lib/crust.mjs';
 import { Edge } from './lib/edge.mjs';
+import { png } from './lib/images.mjs';
 import { Channel, Page, User, inOrder, socketURL } from './lib/page.mjs';
 import { until } from './lib/wait.mjs';
 
@@ -323,16 +324,15 @@ describe('a thread', () => {
 });
 
 describe('files', () => {
-  const png = Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAIAAAABCAIAAAB7QOjdAAAADklEQVR4nGP4z8AARAAHAAH/AcR4gAAAAABJRU5ErkJggg==', 'base64');
-
   test('are uploaded by the drop area, and shown by URLs behind the base', async () => {
     const { channelID } = general;
-    const { response: made } = await bob.upload(channelID, 'a boat.png', png, 'image/png', undefined);
+    const boat = png(40, 20);
+    const { response: made } = await bob.upload(channelID, 'a boat.png', boat, 'image/png', undefined);
     for (const page of pages()) {
       const { att, type, message } = await heard(page, 'message', (m) => m.att?.attachmentID === made.attachmentID);
       assert.deepEqual([type, message], ['inlineImage', 'a boat.png']);
       // The size of the picture is reserved before it is there.
-      assert.deepEqual([att.meta.original.image.width, att.meta.preview.image.width], [2, 2]);
+      assert.deepEqual([att.meta.original.image.width, att.meta.preview.image.width], [40, 40]);
       for (const url of [att.url, att.previewUrl]) {
         assert.match(url, /^\/.*\?/); // a base goes before it, "&download=1" behind it
         const picture = await page.file(url);
@@ -340,7 +340,7 @@ describe('files', () => {
       }
       const download = await page.file(`${att.url}&download=1`);
       assert.match(download.headers.get('content-disposition'), /^attachment/);
-      assert.deepEqual(Buffer.from(await download.arrayBuffer()), png);
+      assert.deepEqual(Buffer.from(await download.arrayBuffer()), boat);
     }
   });
 
@@ -390,13 +390,17 @@ describe('making and changing channels', () => {
     await heard(bob, 'channelPart', (p) => p.channelID === channelID && p.userID === bob.user.userID); // only this takes it off his list
   });
 
-  test('archived, it is told to all, comes back, and is deleted', async () => {
+  test('archived or deleted, it is told to all, and can be brought back by who did it', async () => {
     const { channelID } = [...bob.channels.values()].find((c) => c.name === 'pier');
-    for (const [state, fits] of [['archive', (c) => c.archivedAt], ['unarchive', (c) => !c.archivedAt], ['delete', (c) => c.deletedAt]]) {
+    const states = { archive: (c) => c.archivedAt, unarchive: (c) => !c.archivedAt, delete: (c) => c.deletedAt, undelete: (c) => !c.deletedAt };
+    for (const [state, fits] of Object.entries(states)) {
       ann.frames.length = 0;
       const shown = bob.keepChannel(await bob.messaging.channelState({ channelID, state }));
-      assert.equal(shown.isValid(), state === 'unarchive');
-      await heard(ann, 'channel', (c) => c.channelID === channelID && fits(c));
+      assert.equal(shown.isValid(), state.startsWith('un'));
+      assert.ok(shown.canArchive || shown.deletedAt, state); // without it there is no button "unarchive"
+      assert.ok(shown.canDelete, state); // nor "undelete"
+      const told = await heard(ann, 'channel', (c) => c.channelID === channelID && fits(c));
+      assert.equal(told.canJoin || told.canObserve, state !== 'delete'); // the page lists what it can join or observe
     }
   });
 

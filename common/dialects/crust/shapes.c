@@ -176,6 +176,16 @@ static const struct {
 	{"canDelete", PERMISSION_delete_channel},
 };
 
+/* In the state that a permission is for, it is the one for the way back: with the same word clients offer either. */
+static enum permission permission_in_state(enum permission p, const pb_ChannelView *channel)
+{
+	if (p == PERMISSION_archive_channel && channel->archived_at_ms != 0)
+		return PERMISSION_restore_channel;
+	if (p == PERMISSION_delete_channel && channel->deleted_at_ms != 0)
+		return PERMISSION_undelete_channel;
+	return p;
+}
+
 void crust_channel(struct json_writer *w, const pb_ChannelView *channel, const struct crust_channel_own *own)
 {
 	jw_object(w);
@@ -192,7 +202,8 @@ void crust_channel(struct json_writer *w, const pb_ChannelView *channel, const s
 	members_key(w, channel);
 	jw_kv(w, str, "membershipFlag", crust_flag_word(own->flag));
 	for (size_t i = 0; i < sizeof channel_cans / sizeof *channel_cans; i++)
-		jw_kv(w, bool, channel_cans[i].key, bits_has(own->bits, channel_cans[i].permission));
+		jw_kv(w, bool, channel_cans[i].key,
+			bits_has(own->bits, permission_in_state(channel_cans[i].permission, channel)));
 	jw_key(w, "createdAt");
 	crust_time(w, channel->created_at_ms);
 	time_key(w, "updatedAt", channel->updated_at_ms);

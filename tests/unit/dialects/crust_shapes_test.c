@@ -1,5 +1,6 @@
 /* The objects of crust: one input each, tests/golden/crust/object_<name>.json out. With GOLDEN_WRITE=1 in the environment the files
  * are written instead of compared; the reviewer reads the diff. */
+#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -312,6 +313,41 @@ START_TEST(words_of_flags_and_policies_read_back)
 }
 END_TEST
 
+static const struct {
+	enum permission permission;
+	uint64_t archived_at_ms, deleted_at_ms;
+	const char *key;
+	bool can;
+} ways[] = {
+	{PERMISSION_archive_channel, 0, 0, "canArchive", true},
+	{PERMISSION_archive_channel, AT_MS, 0, "canArchive", false},
+	{PERMISSION_restore_channel, AT_MS, 0, "canArchive", true},
+	{PERMISSION_delete_channel, AT_MS, 0, "canDelete", true},
+	{PERMISSION_delete_channel, 0, AT_MS, "canDelete", false},
+	{PERMISSION_undelete_channel, 0, AT_MS, "canDelete", true},
+};
+
+START_TEST(in_a_state_that_can_be_left_the_right_to_leave_it_is_told)
+{
+	struct arena *mem = arena_create();
+	struct crust_channel_own own = {.bits = bits_with((struct bits){0}, ways[_i].permission)};
+	pb_ChannelView channel = public_channel;
+	struct json_writer w;
+	size_t length;
+
+	channel.archived_at_ms = ways[_i].archived_at_ms;
+	channel.deleted_at_ms = ways[_i].deleted_at_ms;
+	crust_begin(&w, mem, 0);
+	crust_channel(&w, &channel, &own);
+	const char *text = jw_end(&w, &length);
+	json_t *o = json_loadb(text, length, 0, NULL);
+	ck_assert(json_is_boolean(json_object_get(o, ways[_i].key)));
+	ck_assert_int_eq(json_is_true(json_object_get(o, ways[_i].key)), ways[_i].can);
+	json_decref(o);
+	arena_destroy(mem);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("crust shapes");
@@ -322,6 +358,7 @@ int main(void)
 	tcase_add_loop_test(tcase, lines_of_the_system_are_told_in_words, 0, (int)(sizeof lines / sizeof *lines));
 	tcase_add_test(tcase, a_message_with_a_file_alone_is_called_by_its_name);
 	tcase_add_test(tcase, words_of_flags_and_policies_read_back);
+	tcase_add_loop_test(tcase, in_a_state_that_can_be_left_the_right_to_leave_it_is_told, 0, (int)(sizeof ways / sizeof *ways));
 	suite_add_tcase(suite, tcase);
 	SRunner *runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
