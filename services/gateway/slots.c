@@ -152,7 +152,8 @@ bool slots_equal(const struct slot *a, const struct slot *b)
 
 bool slot_rights_equal(const struct slot_rights *a, const struct slot_rights *b)
 {
-	return a->bits.low == b->bits.low && a->bits.high == b->bits.high && a->status == b->status && a->role == b->role;
+	return a->bits.low == b->bits.low && a->bits.high == b->bits.high && a->status == b->status && a->role == b->role &&
+	       a->unlisted == b->unlisted;
 }
 
 /* ---- reading them */

@@ -50,7 +50,8 @@ struct slot_rights {
 	uint64_t user_id;
 	struct bits bits;
 	enum status status;
-	uint32_t role; /* enum channel_role */
+	uint32_t role;     /* enum channel_role */
+	uint64_t unlisted; /* himself, when he is in the channel and moderation's list, which is cut, ends before him; else 0 */
 };
 
 /* A person's marks. Kept while he has a client whose dialect shows what is its receiver's own. */

@@ -108,6 +108,18 @@ static const pb_SlotOf *slot_of(const pb_ChannelSlots *got, uint64_t user)
 	return NULL;
 }
 
+static int compare_ids(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+static bool is_listed(const pb_ChannelSlots *got, uint64_t user)
+{
+	return bsearch(&user, got->member_ids, got->member_ids_count, sizeof user, compare_ids) != NULL;
+}
+
 /* False: older than the event, from a copy that lags. */
 static bool take(struct slots_ask *ask, const pb_ChannelSlots *got)
 {
@@ -127,6 +139,8 @@ static bool take(struct slots_ask *ask, const pb_ChannelSlots *got)
 		rights->status = status_from_number(slot->status);
 		rights->bits = slot->has_bits ? (struct bits){slot->bits.low, slot->bits.high} : (struct bits){0};
 		rights->role = slot->role;
+		if (rights->role != CHANNEL_ROLE_NONE && got->member_ids_count > 0 && !is_listed(got, rights->user_id))
+			rights->unlisted = rights->user_id;
 	}
 	ask->answered += ask->asked;
 	arena_reset(ask->mem);

@@ -170,8 +170,19 @@ static const struct db_stmt members_stmt = {"moderation_judged_members",
 	"SELECT c.id, ARRAY(SELECT m.user_id FROM moderation.channel_members m WHERE m.channel_id = c.id"
 	" AND m.left_at_ms IS NULL ORDER BY m.user_id LIMIT $2) FROM unnest($1::int8[]) WITH ORDINALITY c(id, n) ORDER BY c.n"};
 
+/* Of a crowd not all are listed: the person himself is. */
+static void list_oneself(pb_Rights *rights, uint64_t user_id)
+{
+	if (rights->channel_role == CHANNEL_ROLE_NONE || rights->member_ids_count < MEMBERS_MOST)
+		return;
+	for (pb_size_t i = 0; i < rights->member_ids_count; i++)
+		if (rights->member_ids[i] == user_id)
+			return;
+	rights->member_ids[rights->member_ids_count - 1] = user_id;
+}
+
 /* Of those that the person may know of. */
-static enum status fill_members(struct db_conn *conn, struct arena *mem, pb_JudgeManyReply *out)
+static enum status fill_members(struct db_conn *conn, struct arena *mem, uint64_t user_id, pb_JudgeManyReply *out)
 {
 	uint64_t *ids = ARENA_ARRAY(mem, out->rights_count, uint64_t);
 	struct db_params p;
@@ -183,9 +194,11 @@ static enum status fill_members(struct db_conn *conn, struct arena *mem, pb_Judg
 	db_put_ids(&p, ids, out->rights_count);
 	db_put_i64(&p, MEMBERS_MOST);
 	enum status st = db_query(conn, mem, &members_stmt, &p, &rows);
-	for (int i = 0; st == STATUS_OK && i < rows.count && (size_t)i < out->rights_count; i++)
+	for (int i = 0; st == STATUS_OK && i < rows.count && (size_t)i < out->rights_count; i++) {
 		out->rights[i].member_ids_count =
 			(pb_size_t)ids_from_row(&rows, i, 1, mem, &out->rights[i].member_ids);
+		list_oneself(&out->rights[i], user_id);
+	}
 	return st;
 }
 
@@ -254,7 +267,7 @@ void serve_judge_many(void *service, struct rpc_call *call, const void *request,
 	qsort(out->rights, out->rights_count, sizeof *out->rights, compare_rights);
 members:
 	if (rq->members)
-		st = fill_members(conn, call->mem, out);
+		st = fill_members(conn, call->mem, rq->user_id, out);
 out:
 	read_end(call, conn, st);
 }

@@ -404,6 +404,26 @@ describe('making and changing channels', () => {
     }
   });
 
+  test('in a crowd that is not listed whole everybody finds himself', async () => {
+    const { channelID } = await bob.messaging.channelCreate(form({ name: 'market' }));
+    cluster.pg.psql(`INSERT INTO moderation.channel_members (channel_id, user_id, rank, stream_id, team_id, role, joined_at_ms)
+      SELECT channel_id, n, rank, stream_id, team_id, role, joined_at_ms FROM moderation.channel_members, generate_series(1, 600) n
+      WHERE channel_id = ${channelID} AND user_id = ${bob.user.userID}`);
+    // Who does not find himself among the members is shown a button instead of the input line.
+    const read = bob.keepChannel(await bob.messaging.channelRead({ channelID }));
+    assert.deepEqual([read.members.length, read.isMember(bob.user.userID)], [500, true]);
+    for (const page of pages()) page.frames.length = 0;
+    await bob.messaging.channelUpdate(Object.assign(read, { topic: 'fish' }));
+    const [bobs, anns] = await Promise.all(pages().reverse().map((page) => heard(page, 'channel', (c) => c.channelID === channelID)));
+    assert.deepEqual([bobs.members.includes(bob.user.userID), anns.members.includes(bob.user.userID)], [true, false]);
+    await ann.messaging.channelJoin({ channelID, userID: ann.user.userID });
+    await heard(ann, 'channel', (c) => c.channelID === channelID && c.members.includes(ann.user.userID));
+    await heard(bob, 'channelJoin', (j) => j.channelID === channelID && j.userID === ann.user.userID);
+    bob.socket.send(JSON.stringify({ channels: {} })); // what the page never asks
+    const [listed] = await heard(bob, 'channels').then((list) => list.filter((c) => c.channelID === channelID));
+    assert.ok(listed.members.includes(bob.user.userID));
+  });
+
   test('a click on somebody opens the conversation with him, old or new', async () => {
     const opened = await bob.messaging.channelCreate({ type: 'group', members: [ann.user.userID] });
     const channel = ann.keepChannel(await heard(ann, 'channel', (c) => c.channelID === opened.channelID));

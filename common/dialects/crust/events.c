@@ -116,7 +116,7 @@ static void draw_channel(struct drawing *d, const pb_ChannelView *channel)
 {
 	const struct crust_reader *r = d->reader;
 	pb_ChannelView view = channel != NULL ? *channel : r->channel != NULL ? *r->channel : (pb_ChannelView){0};
-	struct crust_channel_own own = {.bits = r->bits, .flag = r->flag};
+	struct crust_channel_own own = {.bits = r->bits, .flag = r->flag, .unlisted_id = r->unlisted ? r->user_id : 0};
 
 	if (view.id == 0)
 		return; /* the event has no more than its name, and it is gone meanwhile */
@@ -170,7 +170,9 @@ static void render_member_joined(struct drawing *d)
 	const pb_ChannelMemberJoined *e = &d->body->body.channel_member_joined;
 
 	draw_pair(d, "channelJoin", "channelID", d->channel_id, e->user.id);
-	draw_channel(d, view_of(d->body));
+	/* In a crowd each of those who are not listed would have a list of his own, with nothing in it that is new. */
+	if (!d->reader->unlisted || e->user.id == d->reader->user_id)
+		draw_channel(d, view_of(d->body));
 }
 
 static void render_member_left(struct drawing *d)

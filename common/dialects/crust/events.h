@@ -25,6 +25,7 @@ struct crust_reader {
 	const pb_ChannelView *channel; /* for an event that has no more than its name */
 	const uint64_t *member_ids;
 	size_t member_count;
+	bool unlisted;                 /* he is in the channel, and not among those */
 	/* his own marks */
 	bool recorded; /* counts are shown to him: he is a member, or has posted or marked */
 	uint32_t flag; /* enum channel_flag */

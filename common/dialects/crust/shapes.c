@@ -145,17 +145,21 @@ bool crust_policy_from_word(const char *word, uint32_t *out_policy)
 	return false;
 }
 
-/* Who has a membership of the channel; of a conversation everybody in it. */
-static void members_key(struct json_writer *w, const pb_ChannelView *channel)
+/* Who has a membership of the channel; of a conversation everybody in it. Clients look for themselves in it. */
+static void members_key(struct json_writer *w, const pb_ChannelView *channel, uint64_t unlisted_id)
 {
-	if (channel->member_ids_count > 0 || channel->users_count == 0) {
-		ids_key(w, "members", channel->member_ids, channel->member_ids_count);
+	bool listed = channel->member_ids_count > 0;
+
+	if (!listed && channel->users_count == 0 && unlisted_id == 0)
 		return;
-	}
 	jw_key(w, "members");
 	jw_array(w);
-	for (size_t i = 0; i < channel->users_count; i++)
+	for (size_t i = 0; i < channel->member_ids_count; i++)
+		crust_id(w, channel->member_ids[i]);
+	for (size_t i = 0; !listed && i < channel->users_count; i++)
 		crust_id(w, channel->users[i].id);
+	if (unlisted_id != 0)
+		crust_id(w, unlisted_id);
 	jw_array_end(w);
 }
 
@@ -199,7 +203,7 @@ void crust_channel(struct json_writer *w, const pb_ChannelView *channel, const s
 		jw_key(w, "unread");
 		crust_unread(w, &own->unread);
 	}
-	members_key(w, channel);
+	members_key(w, channel, own->unlisted_id);
 	jw_kv(w, str, "membershipFlag", crust_flag_word(own->flag));
 	for (size_t i = 0; i < sizeof channel_cans / sizeof *channel_cans; i++)
 		jw_kv(w, bool, channel_cans[i].key,

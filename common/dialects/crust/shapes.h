@@ -35,6 +35,7 @@ struct crust_channel_own {
 	struct bits bits;           /* his rights there */
 	uint32_t flag;              /* enum channel_flag, 0: none */
 	struct crust_unread unread; /* without ids but the last one; left out when both counts are 0 */
+	uint64_t unlisted_id;       /* the reader, when he is a member but not in the view's list, which is cut; 0: he is not or is in it */
 };
 void crust_channel(struct json_writer *w, const pb_ChannelView *channel, const struct crust_channel_own *own);
 /* "public", "private" or "group". */

@@ -214,6 +214,7 @@ static struct crust_reader reader_of(const struct receiver *r, const pb_Event *b
 		reader.bits = r->rights->bits;
 		reader.channel = slots_channel(r->asked);
 		reader.member_ids = slots_members(r->asked, &reader.member_count);
+		reader.unlisted = r->rights->unlisted != 0;
 	}
 	if (r->slot != NULL) {
 		reader.recorded = r->slot->recorded;

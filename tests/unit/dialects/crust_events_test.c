@@ -475,6 +475,31 @@ START_TEST(channels_of_other_kinds_do_not_exist)
 }
 END_TEST
 
+static const struct {
+	uint64_t reader;
+	size_t frames; /* alice joins: channelJoin, and the channel */
+} crowd[] = {{ALICE, 2}, {BOB, 1}, {DAVE, 1}};
+
+START_TEST(who_is_not_listed_in_a_crowd_gets_no_list_of_his_own_when_others_join)
+{
+	struct arena *mem = arena_create();
+	struct sample s = {.kind = EVENT_KIND_channel_member_joined, .fill = channel_member_joined, .reader = crowd[_i].reader};
+	struct texts texts = texts_begin(mem);
+	pb_Event joined = event_of(&s);
+	struct crust_reader reader = reader_of(&s, &joined);
+	char oneself[64];
+
+	reader.unlisted = true;
+	reader.member_count = 0;
+	crust_event_own(&texts, &joined, &reader);
+	ck_assert_uint_eq(texts.count, crowd[_i].frames);
+	snprintf(oneself, sizeof oneself, "\"members\":[\"%llu\"]", (unsigned long long)s.reader);
+	if (texts.count > 1)
+		ck_assert_ptr_nonnull(memmem(texts.items[1].bytes, texts.items[1].length, oneself, strlen(oneself)));
+	arena_destroy(mem);
+}
+END_TEST
+
 START_TEST(a_tombstone_and_an_empty_body_show_nothing)
 {
 	struct arena *mem = arena_create();
@@ -506,6 +531,8 @@ int main(void)
 	tcase_add_test(tcase, only_the_author_may_edit_and_only_who_bookmarked_it_has_it_bookmarked);
 	tcase_add_test(tcase, who_may_not_see_a_channel_any_more_is_told_of_its_deletion_only);
 	tcase_add_test(tcase, channels_of_other_kinds_do_not_exist);
+	tcase_add_loop_test(tcase, who_is_not_listed_in_a_crowd_gets_no_list_of_his_own_when_others_join, 0,
+		(int)(sizeof crowd / sizeof *crowd));
 	tcase_add_test(tcase, a_tombstone_and_an_empty_body_show_nothing);
 	suite_add_tcase(suite, tcase);
 	SRunner *runner = srunner_create(suite);
