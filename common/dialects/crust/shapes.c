@@ -337,7 +337,22 @@ static bool is_written(const pb_MessageView *message)
 	return message->kind == MESSAGE_TEXT;
 }
 
-static void reactions_key(struct json_writer *w, const pb_MessageView *message)
+/* Not all are listed of many, the reader is: clients take back what they find themselves in, and add to the rest. */
+static void reaction_users(struct json_writer *w, const pb_ReactionView *r, uint64_t reader_id)
+{
+	bool missing = r->me;
+
+	jw_array(w);
+	for (size_t i = 0; i < r->user_ids_count; i++) {
+		crust_id(w, r->user_ids[i]);
+		missing = missing && r->user_ids[i] != reader_id;
+	}
+	if (missing)
+		crust_id(w, reader_id);
+	jw_array_end(w);
+}
+
+static void reactions_key(struct json_writer *w, const pb_MessageView *message, uint64_t reader_id)
 {
 	if (message->reactions_count == 0)
 		return;
@@ -347,7 +362,7 @@ static void reactions_key(struct json_writer *w, const pb_MessageView *message)
 		const pb_ReactionView *r = &message->reactions[i];
 		jw_object(w);
 		jw_key(w, "userIDs");
-		crust_ids(w, r->user_ids, r->user_ids_count);
+		reaction_users(w, r, reader_id);
 		jw_kv(w, str, "reaction", r->emoji);
 		jw_kv(w, u64, "count", r->count);
 		jw_object_end(w);
@@ -408,7 +423,7 @@ void crust_message(struct json_writer *w, const pb_MessageView *message, const s
 	}
 	if (message->has_mentions)
 		ids_key(w, "mentions", message->mentions.user_ids, message->mentions.user_ids_count);
-	reactions_key(w, message);
+	reactions_key(w, message, own->reader_id);
 	jw_kv(w, bool, "isBookmarked", own->bookmarked);
 	jw_kv(w, bool, "isPinned", message->pinned_at_ms != 0);
 	jw_kv(w, bool, "canReply", is_written(message) && message->root_id == 0);

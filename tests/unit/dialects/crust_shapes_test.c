@@ -314,6 +314,43 @@ START_TEST(words_of_flags_and_policies_read_back)
 END_TEST
 
 static const struct {
+	bool me;
+	uint64_t reader;
+	const char *users;
+} reacted[] = {
+	{true, ALICE, "[\"28772997619311\"]"},
+	{true, BOB, "[\"28772997619311\",\"46365183663727\"]"},
+	{false, BOB, "[\"28772997619311\"]"},
+};
+
+START_TEST(who_reacted_finds_himself_where_not_all_are_listed)
+{
+	struct arena *mem = arena_create();
+	pb_ReactionView reaction = {.emoji = (char *)":+1:",
+		.count = 30,
+		.me = reacted[_i].me,
+		.user_ids_count = 1,
+		.user_ids = (uint64_t[]){ALICE}};
+	pb_MessageView view = reply;
+	struct json_writer w;
+	size_t length;
+
+	view.reactions = &reaction;
+	view.reactions_count = 1;
+	crust_begin(&w, mem, 0);
+	crust_message(&w, &view, &(struct crust_message_own){.reader_id = reacted[_i].reader});
+	const char *json = jw_end(&w, &length);
+	json_t *o = json_loadb(json, length, 0, NULL);
+	json_t *users = json_object_get(json_array_get(json_object_get(o, "reactions"), 0), "userIDs");
+	char *text = json_dumps(users, JSON_COMPACT);
+	ck_assert_str_eq(text, reacted[_i].users);
+	free(text);
+	json_decref(o);
+	arena_destroy(mem);
+}
+END_TEST
+
+static const struct {
 	enum permission permission;
 	uint64_t archived_at_ms, deleted_at_ms;
 	const char *key;
@@ -359,6 +396,7 @@ int main(void)
 	tcase_add_test(tcase, a_message_with_a_file_alone_is_called_by_its_name);
 	tcase_add_test(tcase, words_of_flags_and_policies_read_back);
 	tcase_add_loop_test(tcase, in_a_state_that_can_be_left_the_right_to_leave_it_is_told, 0, (int)(sizeof ways / sizeof *ways));
+	tcase_add_loop_test(tcase, who_reacted_finds_himself_where_not_all_are_listed, 0, (int)(sizeof reacted / sizeof *reacted));
 	suite_add_tcase(suite, tcase);
 	SRunner *runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
