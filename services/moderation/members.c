@@ -318,7 +318,8 @@ void serve_get_member(void *service, struct rpc_call *call, const void *request,
 	" m.muted, m.deafened, ARRAY(SELECT mr.role_id FROM moderation.member_roles mr"                       \
 	"   WHERE mr.team_id = m.team_id AND mr.user_id = m.user_id ORDER BY mr.role_id)"                     \
 	" FROM moderation.members m LEFT JOIN moderation.people p ON p.id = m.user_id"                        \
-	" WHERE m.team_id = $1 AND m.left_at_ms IS NULL"
+	" WHERE m.team_id = $1 AND m.left_at_ms IS NULL"                                                      \
+	" AND ($4 = '' OR strpos(lower(p.username), lower($4)) > 0 OR strpos(lower(p.display_name), lower($4)) > 0)"
 static const struct db_stmt list_after_stmt = {"moderation_members_after",
 	LIST_MEMBERS " AND m.user_id > $2 ORDER BY m.user_id LIMIT $3"};
 static const struct db_stmt list_before_stmt = {"moderation_members_before",
@@ -355,6 +356,7 @@ void serve_list_members(void *service, struct rpc_call *call, const void *reques
 	db_put_id(&p, rq->team_id);
 	db_put_id(&p, back ? rq->before : rq->after);
 	db_put_i64(&p, limit + 1);
+	db_put_text(&p, rq->named != NULL ? rq->named : "");
 	st = db_query(conn, call->mem, back ? &list_before_stmt : &list_after_stmt, &p, &rows);
 	if (st != STATUS_OK)
 		goto out;

@@ -22,7 +22,7 @@ const pages = () => [ann, bob];
 before(async () => {
   await cluster.start();
   const rest = new Rest([cluster.api]);
-  for (const name of ['ann', 'bob', 'cat']) people[name] = await newPerson(rest, name);
+  for (const name of ['ann', 'bob', 'cat', 'dan']) people[name] = await newPerson(rest, name);
   cluster.ctl('team', 'create', 'harbour', '--owner', people.ann.username, '--template', 'crust');
   mkdirSync(join(edge.page, 'messaging/js'), { recursive: true });
   writeFileSync(join(edge.page, 'messaging/index.html'), '<script src="/messaging/config.js"></script>');
@@ -168,7 +168,10 @@ describe('starting', () => {
     // On activity of somebody unknown the page hands over one id where a list is meant: each of its digits is asked for.
     assert.deepEqual((await bob.system.userList({ userID: [...new Set(ann.user.userID)] })).set, []);
     assert.deepEqual((await bob.system.userList({ query: people.ann.username.slice(0, 4), perPage: 10 })).set.map((u) => u.userID), [ann.user.userID]);
-    assert.deepEqual((await bob.system.userList({ query: 'nobody', limit: 15 })).set, []);
+    // People are known by the names that they are shown by, and only those of the team can be added to anything.
+    await people.ann.rest.ok('PATCH', '/v1/me', { display_name: 'Ann of the Harbour' });
+    await until('she is found by it', async () => (await bob.system.userList({ query: 'harbour', limit: 15 })).set[0]?.name === 'Ann of the Harbour');
+    assert.deepEqual((await bob.system.userList({ query: people.dan.username, limit: 15 })).set, []);
   });
 });
 

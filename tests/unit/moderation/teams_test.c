@@ -405,6 +405,11 @@ START_TEST(members_are_listed_in_pages_by_id_both_ways)
 	ck_assert_uint_eq(page.members[0].user.id, ids[2]);
 	ck_assert_uint_eq(page.members[1].user.id, ids[3]);
 	ck_assert_str_eq(page.members[0].user.username, page.members[0].user.id == ann->id ? "ann" : "u");
+	OK(h, ann, list_members, &page, .team_id = team, .limit = 10, .named = (char *)"NN");
+	ck_assert_uint_eq(page.members_count, 1);
+	ck_assert_uint_eq(page.members[0].user.id, ann->id);
+	OK(h, ann, list_members, &page, .team_id = team, .limit = 10, .named = (char *)"%");
+	ck_assert_uint_eq(page.members_count, 0);
 	REFUSED(h, STATUS_FIELD_INVALID, NULL, ann, list_members, &page, .team_id = team, .limit = 101);
 	house_close(h);
 }

@@ -260,31 +260,18 @@ static enum status write_by_id(struct exchange *x, struct json_writer *w, const 
 	return STATUS_OK;
 }
 
-static enum status write_found(struct exchange *x, struct json_writer *w, const struct asked *a)
-{
-	pb_UserView *users = NULL;
-	size_t count = 0;
-	bool more = false;
-	enum status st = accounts_search(x->api, x->mem, a->query, 0, 0, a->limit < PAGE ? a->limit : PAGE, x->deadline_mono_ms,
-		&users, &count, &more);
-
-	if (st != STATUS_OK)
-		return exchange_fail(x, st, NULL, NULL, NULL);
-	write_users(w, users, count);
-	return STATUS_OK;
-}
-
 static enum status write_members(struct exchange *x, struct json_writer *w, const struct asked *a)
 {
-	pb_ListMembersRequest request = {.team_id = x->team_id, .limit = PAGE};
+	pb_ListMembersRequest request = {.team_id = x->team_id, .named = (char *)a->query};
 	pb_ListMembersReply reply = {.more = true};
 	uint32_t written = 0;
 
 	while (reply.more && written < a->limit) {
+		request.limit = a->limit - written < PAGE ? a->limit - written : PAGE;
 		enum status st = ASK(x, moderation, list_members, x->team_id, &request, &reply);
 		if (st != STATUS_OK)
 			return st;
-		for (size_t i = 0; i < reply.members_count && written < a->limit; i++, written++) {
+		for (size_t i = 0; i < reply.members_count; i++, written++) {
 			jw_object(w);
 			write_user(w, &reply.members[i].user, NULL);
 			jw_object_end(w);
@@ -296,7 +283,7 @@ static enum status write_members(struct exchange *x, struct json_writer *w, cons
 	return STATUS_OK;
 }
 
-/* Those asked for by id, those whose names begin so, or who is in the team. */
+/* Those asked for by id, or who is in the team: all, or those with that in their name. */
 static enum status users_list(struct exchange *x)
 {
 	struct crust_params p;
@@ -327,9 +314,7 @@ static enum status users_list(struct exchange *x)
 	jw_object_end(&w);
 	jw_key(&w, "set");
 	jw_array(&w);
-	st = a.by_id               ? write_by_id(x, &w, &a)
-	     : a.query[0] != '\0' ? write_found(x, &w, &a)
-				  : write_members(x, &w, &a);
+	st = a.by_id ? write_by_id(x, &w, &a) : write_members(x, &w, &a);
 	if (st != STATUS_OK)
 		return st;
 	jw_array_end(&w);
