@@ -325,7 +325,7 @@ static bool plan_png(struct work *w)
 
 /* ---- GIF */
 
-enum { GIF_HEAD = 13, GIF_IMAGE = 10, GIF_LABEL = 3, GIF_IMAGE_MARK = 0x2C, GIF_EXTENSION = 0x21, GIF_END = 0x3B, GIF_TABLE = 0x80 };
+enum { GIF_HEAD = 13, GIF_IMAGE = 10, GIF_LABEL = 2, GIF_IMAGE_MARK = 0x2C, GIF_EXTENSION = 0x21, GIF_END = 0x3B, GIF_TABLE = 0x80 };
 
 static size_t colours(uint8_t flags)
 {
@@ -367,7 +367,7 @@ static bool plan_gif(struct work *w)
 			name = block + 1;
 			end = behind_data(w, at + 2);
 		}
-		if (deed_of(GIF, name, 1, block + 3, left - 3) == KEEP)
+		if (deed_of(GIF, name, 1, block + 2, left - 2) == KEEP)
 			keep(w, at, end - at);
 		at = end;
 	}

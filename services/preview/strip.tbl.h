@@ -2,7 +2,7 @@
  * words about it, small pictures of it, and what nobody knows. Order and numbers mean nothing.
  *
  * A part is named as its format names it: JPEG by the byte of its marker, PNG and WebP by the four characters of a chunk, GIF by the byte that
- * introduces a block, and an extension by its label (and an application's by its eleven characters, which are where it begins).
+ * introduces a block, an extension by its label, and that of an application by its eleven characters too, which are its first piece of data.
  * PART(format, first name, last name, how its content begins, what becomes of it, what it is)
  *   KEEP    stays as it is
  *   JFIF    stays without the small picture in it
@@ -39,9 +39,9 @@ PART(PNG,  "eXIf", "eXIf", "",               TURN,  "EXIF")
 
 PART(GIF,  "\x2C", "\x2C", "",               KEEP,  "a picture")
 PART(GIF,  "\xF9", "\xF9", "",               KEEP,  "how long it stays, and transparency")
-PART(GIF,  "\xFF", "\xFF", "NETSCAPE2.0",    KEEP,  "how often it is repeated")
-PART(GIF,  "\xFF", "\xFF", "ANIMEXTS1.0",    KEEP,  "how often it is repeated")
-PART(GIF,  "\xFF", "\xFF", "ICCRGBG1012",    KEEP,  "what its colours are")
+PART(GIF,  "\xFF", "\xFF", "\x0BNETSCAPE2.0", KEEP,  "how often it is repeated")
+PART(GIF,  "\xFF", "\xFF", "\x0B" "ANIMEXTS1.0", KEEP,  "how often it is repeated")
+PART(GIF,  "\xFF", "\xFF", "\x0BICCRGBG1012", KEEP,  "what its colours are")
 
 PART(WEBP, "VP8X", "VP8X", "",               FLAGS, "size, and what there is")
 PART(WEBP, "VP8 ", "VP8 ", "",               KEEP,  "pixels")

@@ -262,6 +262,8 @@ START_TEST(a_gif_keeps_its_frames_and_how_often_they_are_shown_and_no_words)
 	ASSERT_STRIPS(GIF_BEGIN GIF_LOOP GIF_FRAME GIF_FRAME ";", GIF_BEGIN GIF_LOOP GIF_FRAME GIF_FRAME ";");
 	ASSERT_STRIPS(GIF_BEGIN "\x21\xFE\2hi\2hi\0" GIF_LOOP "\x21\xFF\x0BXMP DataXMP\5<xmp>\0" GIF_FRAME "\0\x21\1\1x\0" GIF_FRAME "\x21\xFE\1x\0;more",
 		GIF_BEGIN GIF_LOOP GIF_FRAME GIF_FRAME ";");
+	/* What an application is called has to be in its own block. */
+	ASSERT_STRIPS(GIF_BEGIN GIF_FRAME "\x21\xFF\0NETSCAPE2.0", GIF_BEGIN GIF_FRAME);
 }
 END_TEST
 
