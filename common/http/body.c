@@ -105,9 +105,10 @@ void body_read(struct mg_connection *conn, long long content_length, size_t most
 
 /* ---- a body that its handler reads */
 
-void body_stream_begin(struct http_stream *stream, struct mg_connection *conn, long long content_length, const struct http_request *rq)
+void body_stream_begin(struct http_stream *stream, struct mg_connection *conn, struct patience *patience, long long content_length,
+	const struct http_request *rq)
 {
-	*stream = (struct http_stream){.conn = conn, .most = UINT64_MAX, .deadline_mono_ms = INT64_MAX};
+	*stream = (struct http_stream){.conn = conn, .patience = patience, .most = UINT64_MAX, .deadline_mono_ms = INT64_MAX};
 	if (!framing_is_plain(rq))
 		stream->status = STATUS_MALFORMED;
 	else if (content_length > 0)
@@ -117,8 +118,15 @@ void body_stream_begin(struct http_stream *stream, struct mg_connection *conn, l
 	stream->ended = stream->status == STATUS_OK && !stream->chunked && stream->left == 0;
 }
 
+void body_stream_end(struct http_stream *stream)
+{
+	patience_end(stream->patience, &stream->wait);
+}
+
 void http_body_bound(const struct http_request *rq, uint64_t most_bytes, int64_t deadline_mono_ms)
 {
+	body_stream_end(rq->stream);
+	patience_begin(rq->stream->patience, &rq->stream->wait, rq->stream->conn, deadline_mono_ms);
 	rq->stream->most = most_bytes;
 	rq->stream->deadline_mono_ms = deadline_mono_ms;
 	if (rq->stream->status == STATUS_OK && rq->stream->left > most_bytes)
@@ -140,6 +148,8 @@ enum status http_body_read(const struct http_request *rq, void *bytes, size_t mo
 	if (!stream->chunked && most > stream->left)
 		most = (size_t)stream->left;
 	int n = mg_read(stream->conn, bytes, most);
+	if (n <= 0 && clock_mono_ms() >= stream->deadline_mono_ms)
+		return stream->status = STATUS_LATE;
 	if (n < 0 || (n == 0 && !stream->chunked))
 		return stream->status = STATUS_MALFORMED;
 	if ((uint64_t)n > stream->most)

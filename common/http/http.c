@@ -32,6 +32,7 @@ struct http_server {
 	struct arena *mem; /* what lives as long as the server */
 	struct network *trusted;
 	size_t trusted_count;
+	struct patience *patience;
 	struct sockaddr_in address; /* what we really listen on */
 	uint16_t port;
 	_Atomic unsigned busy;
@@ -116,7 +117,7 @@ static int handle_request(struct http_server *server, struct mg_connection *conn
 	} else {
 		rq.remote = client_address(server, &rq, ri->remote_addr);
 		if (server->options.streams != NULL && server->options.streams(server->options.arg, &rq)) {
-			body_stream_begin(&stream, conn, ri->content_length, &rq);
+			body_stream_begin(&stream, conn, server->patience, ri->content_length, &rq);
 			rq.stream = &stream;
 		} else {
 			body_read(conn, ri->content_length, server->options.max_body_bytes, &rq);
@@ -136,6 +137,8 @@ static int handle_request(struct http_server *server, struct mg_connection *conn
 	bool began = rq.stream != NULL && stream.begun;
 	if (unread && (began || http_request_header(&rq, "Expect") == NULL))
 		body_drain(conn);
+	if (rq.stream != NULL)
+		body_stream_end(&stream);
 	return rs.code >= 200 && rs.code <= 599 ? rs.code : 500;
 }
 
@@ -391,9 +394,11 @@ enum status http_server_start(const struct http_options *options, struct http_se
 	if (st != STATUS_OK)
 		log_error("trusted_proxies_invalid", LOG_STR("entry", bad),
 			LOG_STR("do", "write addresses or networks such as 10.0.0.0/8, separated by commas"));
-	else
-		st = start_civetweb(server, address);
+	server->patience = patience_create();
+	if (st == STATUS_OK)
+		st = server->patience != NULL ? start_civetweb(server, address) : STATUS_INTERNAL;
 	if (st != STATUS_OK) {
+		patience_destroy(server->patience);
 		arena_destroy(mem);
 		return st;
 	}
@@ -441,5 +446,6 @@ void http_server_stop(struct http_server *server)
 	mg_stop(server->civetweb);
 	if (knocking)
 		pthread_join(knocker, NULL);
+	patience_destroy(server->patience);
 	arena_destroy(server->mem);
 }

@@ -8,11 +8,27 @@
 
 #include "common/http/http.h"
 
+/* ---- patience.c: however slowly a client sends, civetweb reads on until all bytes are there that it was asked for; so the end is made at
+ * the connection itself, by a thread of its own. */
+struct patience;
+struct patience_wait { /* link NULL: none; zeroed at first */
+	struct patience_wait *next, **link;
+	int fd;
+	int64_t until_mono_ms;
+};
+struct patience *patience_create(void); /* NULL: no memory or no thread */
+void patience_destroy(struct patience *patience); /* NULL is fine; nothing waits any more */
+/* When patience_end was not called until then, reading from the connection comes to its end. The connection's own thread, as patience_end. */
+void patience_begin(struct patience *patience, struct patience_wait *wait, struct mg_connection *conn, int64_t until_mono_ms);
+void patience_end(struct patience *patience, struct patience_wait *wait);
+
 /* ---- body.c */
 
 /* A body that its handler reads. */
 struct http_stream {
 	struct mg_connection *conn;
+	struct patience *patience;
+	struct patience_wait wait;
 	uint64_t left, most; /* left: of a body whose length was said */
 	int64_t deadline_mono_ms;
 	enum status status; /* of all further reads */
@@ -21,7 +37,9 @@ struct http_stream {
 
 /* The whole body into rq, at most `most` bytes of it; or body_too_large, or body_broken. content_length is civetweb's, -1 for none. */
 void body_read(struct mg_connection *conn, long long content_length, size_t most, struct http_request *rq);
-void body_stream_begin(struct http_stream *stream, struct mg_connection *conn, long long content_length, const struct http_request *rq);
+void body_stream_begin(struct http_stream *stream, struct mg_connection *conn, struct patience *patience, long long content_length,
+	const struct http_request *rq);
+void body_stream_end(struct http_stream *stream);
 /* Drops what still comes of a body that nobody wants, within bounds: closing with bytes unread resets the connection, and the client
  * might lose the answer (RFC 9112, 9.6). */
 void body_drain(struct mg_connection *conn);

@@ -267,6 +267,8 @@ enum status upload_receive(struct exchange *x, struct upload **up)
 		next_deadline(x, SERVE_DEADLINE_MS);
 		metric_add(uploads_done, 1);
 	} else if (st != STATUS_STALE) {
+		if ((*up)->received)
+			drop(x, *up);
 		metric_add(uploads_failed, 1);
 	}
 	return st;

@@ -4,9 +4,11 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
@@ -19,7 +21,7 @@ static bool streams(void *arg, const struct http_request *rq)
 	return strncmp(rq->path, "/up", 3) == 0;
 }
 
-/* Counts what comes; "/up/some" reads only the first bytes, "/up/late" may not read at all. */
+/* Counts what comes; "/up/some" reads only the first bytes, "/up/late" may not read at all, "/up/soon" not for long. */
 static void receive(const struct http_request *rq, struct http_response *rs)
 {
 	char part[1000];
@@ -27,7 +29,7 @@ static void receive(const struct http_request *rq, struct http_response *rs)
 	size_t n = 0;
 	enum status st;
 
-	http_body_bound(rq, 200000, strcmp(rq->path, "/up/late") == 0 ? 0 : clock_mono_ms() + 60000);
+	http_body_bound(rq, 200000, strcmp(rq->path, "/up/late") == 0 ? 0 : clock_mono_ms() + (strcmp(rq->path, "/up/soon") == 0 ? 200 : 60000));
 	while ((st = http_body_read(rq, part, sizeof part, &n)) == STATUS_OK && n > 0) {
 		for (size_t i = 0; i < n; i++)
 			sum += (unsigned char)part[i];
@@ -221,6 +223,43 @@ START_TEST(past_the_deadline_nothing_is_read)
 }
 END_TEST
 
+/* A byte whenever a moment has passed, so that it is never waited for long. */
+static void *drips(void *arg)
+{
+	const struct timespec moment = {.tv_nsec = 10000000};
+
+	while (send(*(int *)arg, "x", 1, MSG_NOSIGNAL) == 1)
+		nanosleep(&moment, NULL);
+	return NULL;
+}
+
+START_TEST(who_sends_a_byte_now_and_then_has_no_more_time_than_others)
+{
+	struct http_server *server = serving();
+	int fd = connected(server);
+	pthread_t thread;
+
+	say_text(fd, "POST /up/soon HTTP/1.1\r\nContent-Length: 100000\r\n\r\n");
+	pthread_create(&thread, NULL, drips, &fd);
+	const char *head = heard(fd, body, &length);
+	ck_assert_ptr_nonnull(strstr(head, "Connection: close"));
+	ck_assert_int_eq(strncmp((char *)body, "late ", 5), 0);
+	pthread_join(thread, NULL); /* the connection is closed */
+	close(fd);
+	/* Whoever is in time is not cut off later. */
+	fd = connected(server);
+	say_text(fd, "POST /up/soon HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc");
+	heard(fd, body, &length);
+	ck_assert_str_eq((char *)body, "ok 3 294");
+	nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL);
+	say_text(fd, "POST /up HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc");
+	heard(fd, body, &length);
+	ck_assert_str_eq((char *)body, "ok 3 294");
+	close(fd);
+	http_server_stop(server);
+}
+END_TEST
+
 START_TEST(what_the_handler_left_unread_closes_the_connection_behind_the_answer)
 {
 	struct http_server *server = serving();
@@ -279,5 +318,5 @@ END_TEST
 
 TESTS("http stream", a_long_body_comes_in_pieces_and_the_connection_stays, other_requests_keep_their_bound,
 	more_than_the_bound_is_refused_whether_announced_or_not, a_client_that_goes_away_or_lies_about_the_end_is_noticed,
-	past_the_deadline_nothing_is_read, what_the_handler_left_unread_closes_the_connection_behind_the_answer,
+	past_the_deadline_nothing_is_read, who_sends_a_byte_now_and_then_has_no_more_time_than_others, what_the_handler_left_unread_closes_the_connection_behind_the_answer,
 	a_file_is_written_whole_in_part_or_as_its_head_alone, a_file_that_cannot_be_read_to_its_end_ends_the_connection)

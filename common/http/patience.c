@@ -1,0 +1,127 @@
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/base/clock.h"
+#include "common/http/parts.h"
+
+struct patience {
+	pthread_mutex_t lock;
+	pthread_cond_t changed;
+	pthread_t thread;
+	struct patience_wait *first; /* in no order: uploads are few */
+	bool stopping;
+};
+
+/* Under the lock. Ends those whose time is over; when the next one's is. */
+static int64_t end_late(struct patience *p)
+{
+	int64_t now_ms = clock_mono_ms(), next_ms = INT64_MAX;
+
+	for (struct patience_wait *w = p->first; w != NULL; w = w->next) {
+		if (w->until_mono_ms <= now_ms) {
+			shutdown(w->fd, SHUT_RD); /* who reads hears the end */
+			w->until_mono_ms = INT64_MAX;
+		}
+		next_ms = w->until_mono_ms < next_ms ? w->until_mono_ms : next_ms;
+	}
+	return next_ms;
+}
+
+static void *patience_thread(void *arg)
+{
+	struct patience *p = arg;
+
+	pthread_mutex_lock(&p->lock);
+	while (!p->stopping) {
+		int64_t next_ms = end_late(p);
+		const struct timespec until = {.tv_sec = next_ms / 1000, .tv_nsec = next_ms % 1000 * 1000000};
+		if (next_ms == INT64_MAX)
+			pthread_cond_wait(&p->changed, &p->lock);
+		else
+			pthread_cond_timedwait(&p->changed, &p->lock, &until);
+	}
+	pthread_mutex_unlock(&p->lock);
+	return NULL;
+}
+
+struct patience *patience_create(void)
+{
+	struct patience *p = calloc(1, sizeof *p);
+
+	if (p == NULL)
+		return NULL;
+	pthread_mutex_init(&p->lock, NULL);
+	clock_cond_init(&p->changed);
+	if (pthread_create(&p->thread, NULL, patience_thread, p) != 0) {
+		pthread_cond_destroy(&p->changed);
+		pthread_mutex_destroy(&p->lock);
+		free(p);
+		return NULL;
+	}
+	return p;
+}
+
+void patience_destroy(struct patience *p)
+{
+	if (p == NULL)
+		return;
+	pthread_mutex_lock(&p->lock);
+	p->stopping = true;
+	pthread_cond_signal(&p->changed);
+	pthread_mutex_unlock(&p->lock);
+	pthread_join(p->thread, NULL);
+	pthread_cond_destroy(&p->changed);
+	pthread_mutex_destroy(&p->lock);
+	free(p);
+}
+
+/* civetweb does not say which file a connection is, only who is at its other end. -1: it cannot be found. */
+static int file_of(const struct mg_request_info *ri)
+{
+	struct in_addr address;
+	long most = sysconf(_SC_OPEN_MAX);
+
+	if (inet_pton(AF_INET, ri->remote_addr, &address) != 1)
+		return -1;
+	for (int fd = 0; fd < most; fd++) {
+		struct sockaddr_in peer, own;
+		socklen_t peer_length = sizeof peer, own_length = sizeof own;
+		if (getpeername(fd, (struct sockaddr *)(void *)&peer, &peer_length) == 0 && peer.sin_family == AF_INET &&
+			peer.sin_addr.s_addr == address.s_addr && ntohs(peer.sin_port) == ri->remote_port &&
+			getsockname(fd, (struct sockaddr *)(void *)&own, &own_length) == 0 && ntohs(own.sin_port) == ri->server_port)
+			return fd;
+	}
+	return -1;
+}
+
+void patience_begin(struct patience *p, struct patience_wait *w, struct mg_connection *conn, int64_t until_mono_ms)
+{
+	int fd = file_of(mg_get_request_info(conn));
+
+	if (fd < 0)
+		return;
+	pthread_mutex_lock(&p->lock);
+	*w = (struct patience_wait){.next = p->first, .link = &p->first, .fd = fd, .until_mono_ms = until_mono_ms};
+	if (w->next != NULL)
+		w->next->link = &w->next;
+	p->first = w;
+	pthread_cond_signal(&p->changed);
+	pthread_mutex_unlock(&p->lock);
+}
+
+void patience_end(struct patience *p, struct patience_wait *w)
+{
+	if (w->link == NULL)
+		return;
+	pthread_mutex_lock(&p->lock);
+	*w->link = w->next;
+	if (w->next != NULL)
+		w->next->link = w->link;
+	pthread_mutex_unlock(&p->lock);
+	*w = (struct patience_wait){0};
+}
