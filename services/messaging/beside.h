@@ -27,7 +27,7 @@
 	"  WHERE d.user_id IS NOT NULL AND (SELECT t.read_count FROM messaging.thread_read t WHERE t.user_id = d.user_id" \
 	"   AND t.channel_id = m.channel_id AND t.root_id = m.id) IS NULL) f"                                        \
 	" CROSS JOIN LATERAL unnest(ARRAY[f.user_id, -1, 0]) AS x(n)) END, "                                        \
-	MESSAGE_COLUMNS ", " MESSAGE_MARKS("0") ", " MESSAGE_BOOKMARKERS
+	MESSAGE_COLUMNS ", " MESSAGE_MARKS_OF_EVENT ", " MESSAGE_BOOKMARKERS
 #define BESIDE_JOINS(when, root)                                                                                     \
 	" LEFT JOIN LATERAL (SELECT m.* FROM messaging.messages m WHERE " when " AND m.id = " root " OFFSET 0) m"    \
 	" ON m.deleted_at_ms IS NULL"                                                                                \

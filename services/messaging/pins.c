@@ -24,8 +24,7 @@ static enum status pinning_allowed(struct change *c)
 static const struct db_stmt look_stmt = {
 	"messaging_pin_look",
 	"SELECT (SELECT count(*) FROM messaging.pins q WHERE q.channel_id = $2), "
-	"cardinality(m.pin_seqs), " MESSAGE_COLUMNS ", " MESSAGE_MARKS(
-		"0") ", " MESSAGE_BOOKMARKERS " FROM messaging.messages m LEFT JOIN messaging.people p ON p.id = m.author_id"
+	"cardinality(m.pin_seqs), " MESSAGE_COLUMNS ", " MESSAGE_MARKS_OF_EVENT ", " MESSAGE_BOOKMARKERS " FROM messaging.messages m LEFT JOIN messaging.people p ON p.id = m.author_id"
 		     " WHERE m.id = $1 AND m.channel_id = $2 AND m.deleted_at_ms IS NULL",
 };
 static const struct db_stmt pin_stmt = {

@@ -173,8 +173,12 @@ pb_MessageView message_for_all(struct arena *mem, const pb_MessageView *view)
 	all.bookmarked = false;
 	if (all.reactions_count > 0)
 		all.reactions = arena_memdup(mem, view->reactions, view->reactions_count * sizeof *view->reactions);
-	for (pb_size_t i = 0; i < all.reactions_count; i++)
-		all.reactions[i].me = false;
+	for (pb_size_t i = 0; i < all.reactions_count; i++) {
+		pb_ReactionView *reaction = &all.reactions[i];
+		reaction->me = false;
+		if (reaction->user_ids_count > REACTION_PEOPLE_TOLD)
+			reaction->user_ids_count = REACTION_PEOPLE_TOLD;
+	}
 	return all;
 }
 

@@ -28,14 +28,18 @@ void channel_from_row(struct arena *mem, const struct db_rows *rows, int row, in
 /* clang-format on */
 void message_from_row(struct arena *mem, const struct db_rows *rows, int row, int first, pb_MessageView *out);
 
-/* What is put on a message: reactions, bookmark, pin, for the reader whose id the SQL text `reader` gives ("0": for everybody, as
- * events have it). m: messaging.messages. One probe of each table a message. */
+/* What is put on a message: reactions with the people that are listed with each, bookmark, pin, for the reader whose id the SQL text
+ * `reader` gives; of events for everybody, with fewer people. m: messaging.messages. One probe of each table a message. */
+#define REACTION_PEOPLE_LISTED 100
+#define REACTION_PEOPLE_TOLD   20
+#define MESSAGE_MARKS(reader)  MESSAGE_MARKS_LISTING(reader, "100")
+#define MESSAGE_MARKS_OF_EVENT MESSAGE_MARKS_LISTING("0", "20")
 /* clang-format off */
-#define MESSAGE_MARKS(reader)                                                                                        \
+#define MESSAGE_MARKS_LISTING(reader, people)                                                                        \
 	"(SELECT string_agg(k.emoji || ' ' || k.count || ' ' || (EXISTS (SELECT FROM messaging.reactions r"           \
 	" WHERE r.message_id = k.message_id AND r.emoji = k.emoji AND r.user_id = " reader "))::int || ' ' ||"        \
 	" (SELECT coalesce(string_agg(w.user_id::text, ','), '') FROM (SELECT r.user_id FROM messaging.reactions r"   \
-	"  WHERE r.message_id = k.message_id AND r.emoji = k.emoji ORDER BY r.user_id LIMIT 20) w), chr(10)"          \
+	"  WHERE r.message_id = k.message_id AND r.emoji = k.emoji ORDER BY r.user_id LIMIT " people ") w), chr(10)"  \
 	" ORDER BY k.first_at_ms, k.emoji) FROM messaging.reaction_counts k WHERE k.message_id = m.id),"              \
 	" EXISTS (SELECT FROM messaging.bookmarks b WHERE b.user_id = " reader " AND b.message_id = m.id), m.pinned_by"
 #define MESSAGE_MARKS_COUNT 3
@@ -43,12 +47,12 @@ void message_from_row(struct arena *mem, const struct db_rows *rows, int row, in
 /* Into the view of the same row. */
 void message_marks_from_row(
 	struct arena *mem, const struct db_rows *rows, int row, int first, pb_MessageView *out);
-/* Beside MESSAGE_MARKS("0") where an event is made: who bookmarked it. */
+/* Beside MESSAGE_MARKS_OF_EVENT where an event is made: who bookmarked it. */
 #define MESSAGE_BOOKMARKERS                                                                                          \
 	"ARRAY(SELECT b.user_id FROM messaging.bookmarks b WHERE b.message_id = m.id LIMIT 64)"
 void message_bookmarkers_from_row(
 	struct arena *mem, const struct db_rows *rows, int row, int column, pb_MessageView *out);
-/* The view as everybody may have it: without what is its reader's own. */
+/* The view as events carry it: without what is its reader's own. */
 pb_MessageView message_for_all(struct arena *mem, const pb_MessageView *view);
 
 /* p: messaging.people. */

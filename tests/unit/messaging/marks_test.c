@@ -369,19 +369,29 @@ START_TEST(who_reacted_is_listed_in_pages)
 }
 END_TEST
 
-START_TEST(at_most_twenty_people_are_named_where_the_message_is_shown)
+START_TEST(a_hundred_people_are_named_where_the_message_is_shown_and_twenty_in_what_is_told)
 {
 	struct fixture fx;
+	char audience[AUDIENCE_SIZE];
 
 	fixture_create(&fx);
 	pb_MessageView m = posted(&fx, made_channel(&fx, false), "m", 0);
 	ck_assert_int_eq(react(&fx, &m, BOAT), STATUS_OK);
 	pg_exec(fx.url,
 		"INSERT INTO messaging.reactions SELECT message_id, emoji, g, 1 FROM messaging.reactions,"
-		" generate_series(100, 130) g; UPDATE messaging.reaction_counts SET count = 32");
+		" generate_series(100, 200) g; UPDATE messaging.reaction_counts SET count = 102");
 	const pb_MessageView *view = got(&fx, &m);
-	reacted(view, 0, BOAT, 32, true);
-	ck_assert_uint_eq(view->reactions[0].user_ids_count, 20);
+	reacted(view, 0, BOAT, 102, true);
+	ck_assert_uint_eq(view->reactions[0].user_ids_count, REACTION_PEOPLE_LISTED);
+	ck_assert_int_eq(DO(&fx, true, update_message, pb_UpdateMessageRequest, &one, .channel_id = m.channel_id,
+				 .message_id = m.id, .content = (char *)"edited"),
+		STATUS_OK);
+	ck_assert_uint_eq(one.message.reactions[0].user_ids_count, REACTION_PEOPLE_LISTED);
+	pb_Event edited = event_back(&fx, STREAM_TEAM(TEAM), 0, audience);
+	ck_assert_uint_eq(edited.body.message_updated.message.reactions[0].user_ids_count, REACTION_PEOPLE_TOLD);
+	ck_assert_int_eq(pin(&fx, &m, true), STATUS_OK);
+	pb_Event pinned = event_back(&fx, STREAM_TEAM(TEAM), 0, audience);
+	ck_assert_uint_eq(pinned.body.message_pinned.message.reactions[0].user_ids_count, REACTION_PEOPLE_TOLD);
 	fixture_destroy(&fx);
 }
 END_TEST
@@ -828,7 +838,7 @@ TESTS("marks", a_reaction_is_told_and_shown_wherever_the_message_is,
 	an_archived_channel_takes_nothing_from_its_messages,
 	of_those_who_bring_the_twentieth_kind_at_once_one_gets_in,
 	the_same_reaction_sent_many_times_at_once_counts_each_person_once, who_reacted_is_listed_in_pages,
-	at_most_twenty_people_are_named_where_the_message_is_shown,
+	a_hundred_people_are_named_where_the_message_is_shown_and_twenty_in_what_is_told,
 	a_pinned_message_is_told_with_its_content_shown_as_pinned_and_listed,
 	pinning_what_is_pinned_says_nothing, of_those_who_pin_the_last_place_at_once_one_gets_it,
 	a_message_is_pinned_a_hundred_times_and_can_always_be_taken_down, pins_are_paged_both_ways,
