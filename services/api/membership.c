@@ -10,7 +10,7 @@ static enum status person(struct exchange *x, uint64_t user_id, pb_UserView *out
 {
 	enum status st = accounts_get(x->api, x->mem, user_id, x->deadline_mono_ms, out);
 
-	return st == STATUS_OK ? st : exchange_fail(x, st, NULL, NULL, NULL);
+	return st == STATUS_OK ? st : exchange_fail(x, st, NULL, st == STATUS_NOT_FOUND ? "user" : NULL, NULL);
 }
 
 enum status team_member_put(struct exchange *x, uint64_t team_id, uint64_t user_id, pb_MemberReply *out)
@@ -26,10 +26,13 @@ enum status team_member_put(struct exchange *x, uint64_t team_id, uint64_t user_
 }
 
 enum status channel_member_put(
-	struct exchange *x, uint64_t channel_id, uint64_t user_id, pb_ChannelMemberReply *out)
+	struct exchange *x, uint64_t channel_id, uint64_t user_id, bool team_only, pb_ChannelMemberReply *out)
 {
-	pb_ChannelMemberRequest request = {
-		.channel_id = channel_id, .user_id = user_id, .role = CHANNEL_ROLE_MEMBER, .has_user = true};
+	pb_ChannelMemberRequest request = {.channel_id = channel_id,
+		.user_id = user_id,
+		.role = CHANNEL_ROLE_MEMBER,
+		.has_user = true,
+		.team_only = team_only};
 
 	if (user_id == x->actor.id) {
 		request.user = *x->actor.account;

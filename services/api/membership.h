@@ -12,8 +12,9 @@
 
 /* The actor joins, or adds somebody else. STATUS_NOT_FOUND with field user: no such account. */
 enum status team_member_put(struct exchange *x, uint64_t team_id, uint64_t user_id, pb_MemberReply *out);
+/* team_only: STATUS_FORBIDDEN with why "conversation" for the people of one. */
 enum status channel_member_put(
-	struct exchange *x, uint64_t channel_id, uint64_t user_id, pb_ChannelMemberReply *out);
+	struct exchange *x, uint64_t channel_id, uint64_t user_id, bool team_only, pb_ChannelMemberReply *out);
 
 /* What a ban tells the owner about somebody who may never have been a member. scope: a team or a channel. */
 enum status ban_request(struct exchange *x, uint64_t scope_id, uint64_t user_id, const char *motive,

@@ -98,6 +98,21 @@ static enum status work_invite(struct change *c, struct log_tx *tx)
 	return st;
 }
 
+/* Nobody comes into a conversation by an invitation, whoever asks. */
+static enum status actor_refused(const struct facts *f, const char **out_why)
+{
+	struct eval_answer answer;
+
+	if (f->eval.team == NULL) {
+		*out_why = "conversation";
+		return STATUS_FORBIDDEN;
+	}
+	enum status st = eval_need(&f->eval, PERMISSION_manage_channel_members, &answer);
+	if (st == STATUS_FORBIDDEN)
+		*out_why = permission_name(PERMISSION_manage_channel_members);
+	return st;
+}
+
 /* Before the first commit, so that nobody is invited when one of them cannot be. Anything but STATUS_OK is answered. */
 static enum status all_may_come(struct moderation *service, struct rpc_call *call, uint64_t channel_id,
 	const pb_UserView *const *users, size_t count)
@@ -106,18 +121,18 @@ static enum status all_may_come(struct moderation *service, struct rpc_call *cal
 	uint64_t *ids = ARENA_ARRAY(call->mem, count, uint64_t);
 	struct db_conn *conn = NULL;
 
-	enum status st = read_begin(service, call, 0, channel_id, PERMISSION_manage_channel_members, &conn, &f[count]);
-	if (st != STATUS_OK || count == 0) {
-		db_release(conn);
+	const char *why = NULL;
+	enum status st = read_begin(service, call, 0, channel_id, READ_VISIBLE, &conn, &f[count]);
+	if (st != STATUS_OK)
 		return st;
-	}
 	for (size_t i = 0; i < count; i++)
 		ids[i] = users[i]->id;
 	struct facts_query query = {.channel_id = channel_id, .user_ids = ids, .user_count = count, .now_ms = clock_wall_ms()};
-	st = facts_load(conn, call->mem, &query, f);
+	st = actor_refused(&f[count], &why);
+	if (st == STATUS_OK && count > 0)
+		st = facts_load(conn, call->mem, &query, f);
 	db_release(conn);
-	const char *why = NULL;
-	for (size_t i = 0; st == STATUS_OK && why == NULL && f[count].eval.team != NULL && i < count; i++)
+	for (size_t i = 0; st == STATUS_OK && why == NULL && i < count; i++)
 		why = not_to_invite(&f[i]);
 	if (st == STATUS_OK)
 		st = target_refused(why);

@@ -11,15 +11,15 @@
 
 /* ---- shared */
 
-/* A conversation's turn is the caller's to take (change_in_conversation). */
-static enum status load_place(struct change *c, uint64_t channel_id, uint64_t user_id)
+/* A conversation's turn is the caller's to take (change_in_conversation), unless the request is for channels of teams alone. */
+static enum status load_place(struct change *c, const pb_ChannelMemberRequest *rq, uint64_t user_id)
 {
 	if (user_id == 0)
 		return change_field(c, "user_id");
-	enum status st = change_load(c, 0, channel_id, &user_id, 1);
+	enum status st = change_load(c, 0, rq->channel_id, &user_id, 1);
 	if (st == STATUS_OK)
 		st = change_visible(c);
-	return st == STATUS_OK && !change_in_conversation(c) ? channel_place_refused(c) : st;
+	return st == STATUS_OK && (rq->team_only || !change_in_conversation(c)) ? channel_place_refused(c) : st;
 }
 
 enum status channel_place_refused(struct change *c)
@@ -113,7 +113,7 @@ static enum status prepare_join_channel(struct change *c)
 
 	if (!change_by_system(c) && user != change_actor_id(c))
 		return change_refuse(c, STATUS_FORBIDDEN, "self", NULL);
-	enum status st = load_place(c, rq->channel_id, user);
+	enum status st = load_place(c, rq, user);
 	if (st != STATUS_OK)
 		return st;
 	if (change_in_conversation(c))
@@ -133,7 +133,7 @@ static enum status prepare_add_channel_member(struct change *c)
 
 	if (rq->role != CHANNEL_ROLE_NONE && rq->role != CHANNEL_ROLE_MEMBER && rq->role != CHANNEL_ROLE_INVITEE)
 		return change_field(c, "role");
-	enum status st = load_place(c, rq->channel_id, rq->user_id);
+	enum status st = load_place(c, rq, rq->user_id);
 	if (st == STATUS_OK && change_in_conversation(c))
 		return conversation_prepare_add(c);
 	if (st == STATUS_OK)
@@ -200,7 +200,7 @@ static enum status prepare_leave_channel(struct change *c)
 	uint64_t user = rq->user_id != 0 ? rq->user_id : change_actor_id(c);
 	bool leaves = change_by_system(c) || user == change_actor_id(c);
 
-	enum status st = load_place(c, rq->channel_id, user);
+	enum status st = load_place(c, rq, user);
 	if (st == STATUS_OK && change_in_conversation(c))
 		return conversation_prepare_remove(c);
 	if (st == STATUS_OK && !leaves)
@@ -218,7 +218,7 @@ static enum status prepare_kick_channel_member(struct change *c)
 {
 	const pb_ChannelMemberRequest *rq = c->request;
 
-	enum status st = load_place(c, rq->channel_id, rq->user_id);
+	enum status st = load_place(c, rq, rq->user_id);
 	if (st == STATUS_OK && change_in_conversation(c))
 		return rq->user_id == change_actor_id(c) ? change_refuse(c, STATUS_FORBIDDEN, "rank", NULL)
 							 : conversation_prepare_remove(c);
@@ -294,7 +294,7 @@ static enum status prepare_set_channel_role(struct change *c)
 
 	if (rq->role != CHANNEL_ROLE_OWNER && rq->role != CHANNEL_ROLE_MODERATOR && rq->role != CHANNEL_ROLE_MEMBER)
 		return change_field(c, "role");
-	enum status st = load_place(c, rq->channel_id, rq->user_id);
+	enum status st = load_place(c, rq, rq->user_id);
 	if (st == STATUS_OK)
 		st = channel_place_refused(c);
 	if (st == STATUS_OK)

@@ -119,7 +119,8 @@ START_TEST(a_conversation_has_no_invitees)
 	sql(h, "INSERT INTO messaging.channels (id, rank, stream_id, kind, name, created_at_ms, created_by)"
 	       " VALUES (%ld, 1, %ld, 13, '', 1, %ld)",
 		(long)claimed.channel_id, (long)claimed.channel_id, (long)s.ann->id);
-	REFUSES(h, STATUS_FORBIDDEN, "conversation", s.ann, claimed.channel_id, s.bob, NULL);
+	for (int i = 0; i < 2; i++) /* neither by who made it nor by who did not */
+		REFUSES(h, STATUS_FORBIDDEN, "conversation", i == 0 ? s.ann : s.bob, claimed.channel_id, s.bob, NULL);
 	house_close(h);
 }
 END_TEST

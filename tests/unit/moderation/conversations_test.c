@@ -437,6 +437,24 @@ START_TEST(a_direct_conversation_keeps_its_two_people)
 }
 END_TEST
 
+START_TEST(who_asks_for_channels_of_teams_alone_leaves_the_people_of_a_group_as_they_are)
+{
+	struct house *h = house_open();
+	pb_UserView *ann = person(h, "ann"), *bob = person(h, "bob"), *cid = person(h, "cid"), *zoe = person(h, "zoe");
+	uint64_t group = conversation_of(h, ann, PEOPLE(bob, cid));
+
+	REFUSED(h, STATUS_FORBIDDEN, "conversation", ann, add_channel_member, NEVERMIND(add_channel_member), .channel_id = group,
+		.user_id = zoe->id, .team_only = true);
+	REFUSED(h, STATUS_FORBIDDEN, "conversation", bob, join_channel, NEVERMIND(join_channel), .channel_id = group, .team_only = true);
+	REFUSED(h, STATUS_FORBIDDEN, "conversation", bob, leave_channel, NEVERMIND(leave_channel), .channel_id = group, .team_only = true);
+	REFUSED(h, STATUS_FORBIDDEN, "conversation", ann, leave_channel, NEVERMIND(leave_channel), .channel_id = group,
+		.user_id = bob->id, .team_only = true);
+	REFUSED(h, STATUS_NOT_FOUND, NULL, zoe, join_channel, NEVERMIND(join_channel), .channel_id = group, .team_only = true);
+	ck_assert(in_it(h, bob, group) && !in_it(h, zoe, group));
+	house_close(h);
+}
+END_TEST
+
 START_TEST(an_erased_account_leaves_its_groups_and_its_directs_stay_readable)
 {
 	struct house *h = house_open();
@@ -483,5 +501,6 @@ TESTS("moderation conversations", two_people_have_one_direct_conversation_whoeve
 	anybody_in_a_group_adds_people_who_see_it_from_then_on, a_group_holds_fifty, who_leaves_a_group_loses_its_key_first,
 	only_the_owner_takes_others_out_and_it_is_told_as_a_kick, when_the_owner_leaves_the_oldest_member_is_owner,
 	the_key_follows_the_set_of_a_group, a_direct_conversation_keeps_its_two_people,
+	who_asks_for_channels_of_teams_alone_leaves_the_people_of_a_group_as_they_are,
 	an_erased_account_leaves_its_groups_and_its_directs_stay_readable,
 	a_key_depends_on_who_and_not_on_order_or_kind_of_count)

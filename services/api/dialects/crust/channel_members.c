@@ -1,4 +1,5 @@
-/* Who is in a channel: the list, joining and adding, leaving and removing, inviting. */
+/* Who is in a channel: the list, joining and adding, leaving and removing, inviting. The people of a group are those it was made of:
+ * this API changes them in no way. */
 #include <string.h>
 
 #include "services/api/accounts.h"
@@ -48,7 +49,7 @@ enum status crust_members_put(struct exchange *x)
 	enum status st = path_pair(x, &channel, &user);
 
 	if (st == STATUS_OK)
-		st = channel_member_put(x, channel, user, &reply);
+		st = channel_member_put(x, channel, user, true, &reply);
 	if (st != STATUS_OK)
 		return st;
 	crust_response(x, &w);
@@ -60,7 +61,7 @@ enum status crust_members_put(struct exchange *x)
 
 enum status crust_members_delete(struct exchange *x)
 {
-	pb_ChannelMemberRequest request = {0};
+	pb_ChannelMemberRequest request = {.team_only = true};
 	pb_Empty nothing;
 	enum status st = path_pair(x, &request.channel_id, &request.user_id);
 

@@ -149,7 +149,7 @@ enum status house_channel_members_put(struct exchange *x)
 	house_body(x, &r);
 	st = house_body_end(x, &r);
 	if (st == STATUS_OK)
-		st = channel_member_put(x, channel, user, &reply);
+		st = channel_member_put(x, channel, user, false, &reply);
 	if (st != STATUS_OK)
 		return st;
 	if (reply.created)
