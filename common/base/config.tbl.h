@@ -35,6 +35,7 @@ INT(crust_session_days, "GUILDHALL_CRUST_SESSION_DAYS", 30, 0, 3650, "api: life 
 STR(crust_jwt_secret, "GUILDHALL_CRUST_JWT_SECRET", "", SECRET, "api: tokens for crust are JSON web tokens (HS256) under this secret of 32 bytes or more; empty: opaque tokens")
 INT(crust_beat_ms, "GUILDHALL_CRUST_BEAT_MS", 60000, 1000, 3600000, "gateway: how often sockets of crust are told who is there")
 INT(crust_presence_most, "GUILDHALL_CRUST_PRESENCE_MOST", 500, 0, 1000, "gateway: people present in the team of whom everybody is told so; with more, and with 0, each is told of himself alone")
+INT(crust_strict, "GUILDHALL_CRUST_STRICT", 0, 0, 1, "api, gateway: 1: names and topics of channels written through crust are no longer than its original let them be (40 and 200 bytes)")
 STR(host_crust, "GUILDHALL_HOST_CRUST", "", PLAIN, "api: the host name at whose root crust lives, as its original does; empty: below /crust only")
 /* -- limits, 0: off */
 INT(limit_requests_per_s, "GUILDHALL_LIMIT_REQUESTS_PER_S", 50, 0, 1000000, "requests per token and second, and the burst")

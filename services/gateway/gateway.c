@@ -115,6 +115,7 @@ static enum status loops_create(struct gateway *gateway)
 				.posts_per_5s = (uint32_t)config->limit_posts_per_5s,
 				.beat_ms = (uint32_t)config->crust_beat_ms,
 				.presence_most = (uint32_t)config->crust_presence_most,
+				.crust_strict = config->crust_strict != 0,
 				.max_frame_bytes = (uint32_t)config->ws_max_frame_bytes,
 				.ring_stream_bytes = (uint32_t)config->ws_ring_stream_bytes,
 				.ring_bytes = (uint32_t)((size_t)config->ws_ring_bytes / gateway->loop_count),

@@ -99,6 +99,7 @@ struct hub_options {
 	uint32_t posts_per_5s; /* of one client in one channel; 0: any */
 	uint32_t beat_ms;       /* between words of who is there, of dialects that have them; a minute when 0 */
 	uint32_t presence_most; /* people of a team of whom everybody is told so; where there are more, each of himself */
+	bool crust_strict;     /* common/dialects/crust/bounds.h */
 	uint32_t max_frame_bytes;
 	struct socket_limits *limits; /* NULL: none */
 	int deflate_level;      /* 0: frames are not compressed */

@@ -99,6 +99,8 @@ static enum status update_write(
 /* A conversation has a name, which may be empty, and a topic, and nothing else that could be set. */
 static const char *update_unfit(const pb_UpdateChannelRequest *rq, const pb_ChannelView *view)
 {
+	if (view->team_id != 0 && rq->conversation)
+		return "private";
 	if (view->team_id != 0)
 		return rq->name != NULL && *rq->name == '\0' ? "name" : NULL;
 	return rq->has_private ? "private" : rq->has_slow_mode_s ? "slow_mode_s" : rq->has_position ? "position" :

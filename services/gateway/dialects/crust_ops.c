@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "common/base/log.h"
+#include "common/dialects/crust/bounds.h"
 #include "common/dialects/crust/events.h"
 #include "common/dialects/crust/markup.h"
 #include "common/dialects/crust/shapes.h"
@@ -218,7 +219,8 @@ static void op_delete_message(struct op *op)
 static void op_join_channel(struct op *op)
 {
 	const pb_UserView *view = client_view(op->client, op->mem);
-	pb_ChannelMemberRequest request = {.user_id = op->client->user->id, .role = CHANNEL_ROLE_MEMBER, .has_user = view != NULL};
+	pb_ChannelMemberRequest request = {
+		.user_id = op->client->user->id, .role = CHANNEL_ROLE_MEMBER, .has_user = view != NULL, .team_only = true};
 
 	if (view != NULL)
 		request.user = *view;
@@ -228,7 +230,7 @@ static void op_join_channel(struct op *op)
 
 static void op_part_channel(struct op *op)
 {
-	pb_ChannelMemberRequest request = {.user_id = op->client->user->id};
+	pb_ChannelMemberRequest request = {.user_id = op->client->user->id, .team_only = true};
 
 	if (id_needed(op, "id", &request.channel_id))
 		ask(op->client, ACT_leave_channel, &request, NO_CHANNEL, answered);
@@ -254,6 +256,15 @@ static void made(struct hub *hub, struct question *question, enum status st, con
 	free(asked);
 }
 
+static bool too_long(const struct op *op, const char *name, const char *topic)
+{
+	const char *text = crust_channel_too_long(op->mem, name, topic, op->client->hub->options.crust_strict);
+
+	if (text != NULL)
+		crust_send_error(op->client, text);
+	return text != NULL;
+}
+
 static void op_create_channel(struct op *op)
 {
 	const struct crust_session *session = op->client->session;
@@ -270,7 +281,7 @@ static void op_create_channel(struct op *op)
 	/* A frame cannot name the people of a group. */
 	else if (type != NULL && *type != '\0' && !request.private && strcmp(type, "public") != 0)
 		crust_send_error(op->client, "invalid channel type");
-	else
+	else if (!too_long(op, request.name, request.topic))
 		ask(op->client, ACT_create_channel, &request, NO_CHANNEL, made);
 }
 
@@ -288,9 +299,10 @@ static void op_update_channel(struct op *op)
 		request.topic = NULL;
 	request.private = type != NULL && strcmp(type, "private") == 0;
 	request.has_private = type != NULL && (request.private || strcmp(type, "public") == 0);
-	if (type != NULL && *type != '\0' && !request.has_private && strcmp(type, "group") != 0)
+	request.conversation = type != NULL && strcmp(type, "group") == 0;
+	if (type != NULL && *type != '\0' && !request.has_private && !request.conversation)
 		crust_send_error(op->client, "invalid channel type");
-	else
+	else if (!too_long(op, request.name, request.topic))
 		ask(op->client, ACT_update_channel, &request, NO_CHANNEL, answered);
 }
 

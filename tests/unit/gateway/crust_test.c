@@ -616,9 +616,13 @@ START_TEST(what_is_refused_is_told_on_this_session_which_stays_open)
 		{"{\"createChannel\":{}}", "channel name not provided"},
 		{"{\"createChannel\":{\"name\":\"x\",\"type\":\"group\"}}", "invalid channel type"},
 		{"{\"updateChannel\":{\"id\":\"1001\",\"type\":\"odd\"}}", "invalid channel type"},
+		{"{\"createChannel\":{\"name\":\"01234567890123456789012345678901234567890\"}}", "channel name (41 characters) too long (max: 40)"},
+		{"{\"updateChannel\":{\"id\":\"1001\",\"name\":\"01234567890123456789012345678901234567890\"}}",
+			"channel name (41 characters) too long (max: 40)"},
 		{"{\"joinChannel\":{\"id\":\"1001\"}}", "messaging.service.NoPermissions"},
 	};
 	struct world *w = world_create();
+	w->hub.options.crust_strict = true;
 	struct world_client *c = inside(w, 1);
 
 	w->act_answer = STATUS_FORBIDDEN;

@@ -199,6 +199,10 @@ START_TEST(an_update_names_exactly_what_changed)
 				 .cleared_count = 1, .cleared = cleared),
 		STATUS_OK);
 	ck_assert_ptr_null(reply.channel.topic);
+	ck_assert_int_eq(DO(&fx, true, update_channel, pb_UpdateChannelRequest, &reply, .channel_id = channel,
+				 .topic = (char *)"of people", .conversation = true),
+		STATUS_FIELD_INVALID);
+	ck_assert_str_eq(fx.outcome.field, "private");
 	fixture_destroy(&fx);
 }
 END_TEST

@@ -3,12 +3,10 @@
 #include <string.h>
 #include <strings.h>
 
-#include "common/base/text.h"
+#include "common/dialects/crust/bounds.h"
 #include "services/api/dialects/crust/crust.h"
 #include "services/api/membership.h"
 
-#define NAME_MOST  100
-#define TOPIC_MOST 1000
 #define OWN_AT_ONCE ((size_t)200) /* channels in one question to the owners */
 
 /* ---- what is the reader's own */
@@ -163,15 +161,6 @@ static enum status wrong(struct exchange *x, const char *text)
 	return exchange_fail(x, STATUS_FIELD_INVALID, NULL, NULL, text);
 }
 
-static enum status check_length(struct exchange *x, const char *what, const char *text, size_t most)
-{
-	size_t length = text_code_points(text, strlen(text));
-
-	if (length <= most)
-		return STATUS_OK;
-	return wrong(x, arena_printf(x->mem, "channel %s (%zu characters) too long (max: %zu)", what, length, most));
-}
-
 /* What a client says of a channel; "" where it says nothing. */
 struct said {
 	const char *name, *topic, *type, *policy;
@@ -189,9 +178,8 @@ static enum status read_said(struct exchange *x, struct crust_params *p, struct 
 	enum status st = crust_params_done(x, p);
 	if (st == STATUS_OK && out->has_policy && !crust_policy_from_word(out->policy, &out->policy_number))
 		st = wrong(x, "invalid membership policy");
-	if (st == STATUS_OK)
-		st = check_length(x, "name", out->name, NAME_MOST);
-	return st == STATUS_OK ? check_length(x, "topic", out->topic, TOPIC_MOST) : st;
+	const char *too_long = crust_channel_too_long(x->mem, out->name, out->topic, x->api->config->crust_strict != 0);
+	return st == STATUS_OK && too_long != NULL ? wrong(x, too_long) : st;
 }
 
 static bool is_type(const struct said *said, const char *type)
@@ -268,6 +256,7 @@ enum status crust_channels_update(struct exchange *x)
 		request.topic = (char *)said.topic;
 	request.has_private = is_type(&said, "public") || is_type(&said, "private");
 	request.private = is_type(&said, "private");
+	request.conversation = is_type(&said, "group");
 	request.type_needs_right = true;
 	request.has_policy = said.has_policy;
 	request.policy = said.policy_number;
