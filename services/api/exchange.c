@@ -61,6 +61,12 @@ enum status exchange_limit(struct exchange *x, enum limit_class class_, uint64_t
 	return STATUS_OK;
 }
 
+enum status exchange_limit_posts(struct exchange *x, uint64_t channel_id)
+{
+	return exchange_limit(
+		x, LIMIT_POSTS, x->actor.session_id, channel_id, x->api->config->limit_posts_per_5s, 5000);
+}
+
 enum status exchange_guess(struct exchange *x)
 {
 	return exchange_limit(

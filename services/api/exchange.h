@@ -102,6 +102,8 @@ enum status exchange_fail(
  */
 enum status exchange_limit(struct exchange *x, enum limit_class class_, uint64_t key_a, uint64_t key_b,
 	int64_t burst, int64_t period_ms);
+/* One post more of this session in the channel. */
+enum status exchange_limit_posts(struct exchange *x, uint64_t channel_id);
 /* The refusal by a bucket that was found empty. Returns STATUS_RATE_LIMITED. */
 enum status exchange_limited(struct exchange *x, enum limit_class class_, const struct limit_state *state);
 /* Counts an attempt at the password of the actor's own account, so that a stolen token is no way to guess it.

@@ -152,8 +152,7 @@ static enum status check_limits(struct exchange *x)
 		uint64_t id = 0;
 		/* A path that names no channel is refused by the handler soon enough. */
 		if (channel != NULL && x->mount->path_id(channel, strlen(channel), &id))
-			st = exchange_limit(
-				x, LIMIT_POSTS, x->actor.session_id, id, config->limit_posts_per_5s, 5000);
+			st = exchange_limit_posts(x, id);
 	}
 	return st;
 }

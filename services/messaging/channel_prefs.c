@@ -12,7 +12,7 @@ static enum status setting_allowed(struct change *c)
 {
 	const struct setting *s = (const struct setting *)c;
 
-	if (!s->rq->members_only || c->rights.channel_role != CHANNEL_ROLE_NONE || c->rights.team_id == 0)
+	if (!s->rq->members_only || rights_is_member(&c->rights))
 		return STATUS_OK;
 	c->no.why = "member";
 	return STATUS_FORBIDDEN;

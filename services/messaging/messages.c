@@ -94,6 +94,8 @@ static enum status edit_work(struct log_tx *tx, void *arg)
 	enum status st = touch_load(tx, t);
 	if (st != STATUS_OK)
 		return st;
+	if (t->message.kind == MESSAGE_SYSTEM) /* its text is made of a template */
+		return guard_refuse(tx, STATUS_FORBIDDEN, "kind", NULL);
 	bool same = strcmp(t->message.content, t->content) == 0;
 	if (!same) {
 		t->message.content = (char *)t->content;
@@ -198,12 +200,15 @@ static enum status get_read(struct db_conn *conn, struct rpc_call *call, const s
 
 void get_message(void *service, struct rpc_call *call, const void *request, void *reply)
 {
+	pb_MessageRequest *rq = (pb_MessageRequest *)request;
 	struct service *s = service;
-	struct reading g = {request, reply};
+	struct reading g = {rq, reply};
 	struct refusal no;
 
+	if (!message_settle(s, call, rq->message_id, &rq->channel_id))
+		return;
 	enum status st =
-		guard_read(s, call, s->reads, g.rq->channel_id, PERMISSION_read_history, get_read, &g, &no);
+		guard_read(s, call, s->reads, rq->channel_id, PERMISSION_read_history, get_read, &g, &no);
 	guard_answer(call, st, &no);
 }
 

@@ -159,7 +159,7 @@ static enum status post_find_root(struct post *p, const char **out_detail)
 		return STATUS_CONFLICT;
 	}
 	p->row.root_id = db_id(&rows, 0, 0);
-	p->row.joined = p->rights.channel_role != CHANNEL_ROLE_NONE || p->rights.team_id == 0;
+	p->row.joined = rights_is_member(&p->rights);
 	p->row.joined_mains = db_i64(&rows, 0, 3);
 	p->replied_to = db_id(&rows, 0, 1);
 	return STATUS_OK;

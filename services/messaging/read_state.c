@@ -42,20 +42,21 @@ static const struct db_stmt mark_look_stmt = {
 	"  WHERE m.id <> c.last_message_id AND l.channel_id = $4 AND l.seq > m.seq AND l.deleted_at_ms IS NULL AND l.kind <> 3) a ON true"
 	THREADS_JOIN,
 };
-/* $7 the root. Its newest reply counts as where the mark stands when no message is named, before there is one the root itself. */
+/* $7 the root, $8 where he joined. Its newest reply counts as where the mark stands when no message is named, before there is one the root itself. */
 static const struct db_stmt thread_look_stmt = {
 	"messaging_mark_thread_look",
 	"WITH e AS (" EPOCHS_SQL ") SELECT " EPOCHS_COLUMNS ", c.id, c.counted, c.replies_counted, c.last_message_id, t.unread, t.threads,"
 	" x.id, x.reply_count, f.read_count, m.id, m.channel_id, m.root_id, m.seq,"
 	" (SELECT count(*) FROM messaging.messages l WHERE m.id IS NOT NULL AND l.root_id = $7 AND l.seq > m.seq AND l.deleted_at_ms IS NULL),"
-	" coalesce(r.main_read_id, r.last_read_id), r.counted, r.replies_counted,"
-	" CASE WHEN r.last_read_id = c.last_message_id THEN 0 ELSE " MENTIONS_SINCE_SQL("$4", "r.last_read_seq", "$3", "$6::int8[]") " END"
+	" coalesce(r.main_read_id, r.last_read_id), coalesce(r.counted, b.place), coalesce(r.replies_counted, b.replies_place), r.counted IS NOT NULL,"
+	" CASE WHEN r.last_read_id = c.last_message_id THEN 0 ELSE " MENTIONS_SINCE_SQL("$4", "coalesce(r.last_read_seq, $8)", "$3", "$6::int8[]") " END"
 	" FROM e LEFT JOIN messaging.channels c ON c.id = $4 AND c.deleted_at_ms IS NULL"
 	" LEFT JOIN messaging.messages x ON x.id = $7 AND x.channel_id = $4 AND x.deleted_at_ms IS NULL AND x.root_id IS NULL"
 	" LEFT JOIN messaging.thread_read f ON f.user_id = $3 AND f.channel_id = $4 AND f.root_id = $7"
 	" LEFT JOIN messaging.messages m ON m.id = coalesce(nullif($5, 0), (SELECT l.id FROM messaging.messages l WHERE l.root_id = $7"
 	"  AND l.deleted_at_ms IS NULL ORDER BY l.seq DESC LIMIT 1), $7)"
 	" LEFT JOIN messaging.read_state r ON r.user_id = $3 AND r.channel_id = $4"
+	UNREAD_BASE_JOIN("$4", "$8")
 	THREADS_JOIN,
 };
 
@@ -71,9 +72,18 @@ static enum status look(struct db_conn *conn, struct rpc_call *call, const struc
 	db_put_id(&params, mark->rq->message_id);
 	size_t subject_count = mentions_subjects(call->mem, call->header->actor_id, r, &subjects);
 	db_put_ids(&params, subjects, subject_count);
-	if (stmt == &thread_look_stmt)
+	if (stmt == &thread_look_stmt) {
 		db_put_id(&params, mark->rq->root_id);
+		db_put_id(&params, r->joined_seq);
+	}
 	return db_query(conn, call->mem, stmt, &params, rows);
+}
+
+static enum status channel_wrong(const struct mark *mark, const struct rights *r, const struct db_rows *rows)
+{
+	if (db_is_null(rows, 0, EPOCHS_COUNT))
+		return STATUS_NOT_FOUND;
+	return mark->rq->open_only && r->channel_archived ? STATUS_ARCHIVED : STATUS_OK;
 }
 
 /* The columns that both have. */
@@ -99,8 +109,9 @@ static enum status mark_look(struct db_conn *conn, struct rpc_call *call, const 
 	if (st != STATUS_OK || rows.count == 0) /* no row: judged again */
 		return st;
 	*out_found = guard_epochs(&rows, 0);
-	if (db_is_null(&rows, 0, EPOCHS_COUNT))
-		return STATUS_NOT_FOUND;
+	st = channel_wrong(mark, r, &rows);
+	if (st != STATUS_OK)
+		return st;
 	if (mark->rq->message_id != 0 && db_is_null(&rows, 0, first)) {
 		*out_no = (struct refusal){.field = "message_id", .why = "channel"};
 		return STATUS_NOT_FOUND;
@@ -155,9 +166,9 @@ static enum status thread_look(struct db_conn *conn, struct rpc_call *call, cons
 	if (st != STATUS_OK || rows.count == 0) /* no row: judged again */
 		return st;
 	*out_found = guard_epochs(&rows, 0);
-	if (db_is_null(&rows, 0, EPOCHS_COUNT))
-		return STATUS_NOT_FOUND;
-	st = thread_wrong(mark, &rows, out_no);
+	st = channel_wrong(mark, r, &rows);
+	if (st == STATUS_OK)
+		st = thread_wrong(mark, &rows, out_no);
 	if (st != STATUS_OK)
 		return st;
 	uint64_t counted = db_id(&rows, 0, EPOCHS_COUNT + 1), mains = unread_of(counted, db_id(&rows, 0, EPOCHS_COUNT + 2));
@@ -167,15 +178,14 @@ static enum status thread_look(struct db_conn *conn, struct rpc_call *call, cons
 	mark->old_read = mark->followed ? db_id(&rows, 0, first + 2) : mark->replies;
 	mark->message_id = db_id(&rows, 0, first + 3);
 	mark->after = db_id(&rows, 0, first + 7);
-	/* His mark in the channel stays where it is; who has none has nothing unread there that anybody counts. */
-	bool marked = !db_is_null(&rows, 0, first + 9);
-	mark->view.recorded = marked || r->channel_role != CHANNEL_ROLE_NONE;
+	/* His mark in the channel stays where it is. */
+	mark->view.recorded = db_bool(&rows, 0, first + 11) || rights_is_member(r);
 	mark->view.main_last_read_id = db_id(&rows, 0, first + 8);
-	mark->view.counted_mark = marked ? db_id(&rows, 0, first + 9) : counted;
-	mark->view.replies_mark = marked ? db_id(&rows, 0, first + 10) : counted - mains;
+	mark->view.counted_mark = db_id(&rows, 0, first + 9);
+	mark->view.replies_mark = db_id(&rows, 0, first + 10);
 	mark->view.unread = unread_of(counted, mark->view.counted_mark);
 	mark->view.main_unread = unread_of(mains, unread_of(mark->view.counted_mark, mark->view.replies_mark));
-	mark->view.mentions = marked ? db_id(&rows, 0, first + 11) : 0;
+	mark->view.mentions = db_id(&rows, 0, first + 12);
 	uint64_t old = unread_of(mark->replies, mark->old_read);
 	mark->view.root_id = mark->rq->root_id;
 	mark->view.last_read_id = mark->message_id;

@@ -73,6 +73,11 @@ enum status rights_need(const struct rights *r, enum permission needed, const ch
 bool rights_deleted(const struct rights *r);
 /* The same for a post: thread kinds ask 63, replies 50 besides 49. */
 enum status rights_need_post(const struct rights *r, bool reply, const char **out_why);
+/* Of the channel or conversation: what he has unread is recorded for him. */
+static inline bool rights_is_member(const struct rights *r)
+{
+	return r->channel_role != CHANNEL_ROLE_NONE || r->team_id == 0;
+}
 /* Slow mode does not hold for this person: 19, what implies it, or a bot that may update the channel. */
 bool rights_slow_exempt(const struct rights *r, bool bot);
 

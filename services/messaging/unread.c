@@ -22,8 +22,7 @@ static const struct db_stmt unread_stmt = {
 	" LEFT JOIN LATERAL (SELECT r.counted, r.replies_counted, r.last_read_id, r.last_read_seq,"
 	"  coalesce(r.main_read_id, r.last_read_id) AS main_id FROM messaging.read_state r"
 	"  WHERE r.user_id = $1 AND r.channel_id = v.channel_id OFFSET 0) r ON true"
-	" LEFT JOIN LATERAL (SELECT m.place, m.replies_place FROM messaging.messages m WHERE r.counted IS NULL AND m.channel_id = v.channel_id"
-	"  AND m.seq <= v.joined_seq AND m.place IS NOT NULL ORDER BY m.seq DESC LIMIT 1) b ON true"
+	UNREAD_BASE_JOIN("v.channel_id", "v.joined_seq")
 	" LEFT JOIN LATERAL (SELECT w.flag, w.notify FROM messaging.channel_prefs w"
 	"  WHERE w.user_id = $1 AND w.channel_id = v.channel_id OFFSET 0) w ON true"
 	UNREAD_THREADS_JOIN("$1", "v.channel_id")
@@ -98,7 +97,7 @@ static void unread_from_row(struct arena *mem, const struct db_rows *rows, int r
 	out->counted_mark = db_id(rows, row, c++);
 	out->replies_mark = db_id(rows, row, c++);
 	const struct rights *r = visible_of(v, out->channel_id);
-	out->recorded = db_bool(rows, row, c++) || (r != NULL && (r->channel_role != CHANNEL_ROLE_NONE || r->team_id == 0));
+	out->recorded = db_bool(rows, row, c++) || (r != NULL && rights_is_member(r));
 	out->last_read_id = db_id(rows, row, c++);
 	out->main_last_read_id = db_id(rows, row, c++);
 	out->flag = (uint32_t)db_i64(rows, row, c++);

@@ -10,6 +10,14 @@ rpc_handler list_unread;
 
 #define UNREAD_CHANNELS_MOST 1000 /* named in one question */
 
+/* Joins b: place and replies_place, where the marks of a person who has none (r.counted is null) stand: at the last message until he joined.
+ * Both arguments are SQL. */
+/* clang-format off */
+#define UNREAD_BASE_JOIN(channel, joined_seq)                                                                        \
+	" LEFT JOIN LATERAL (SELECT m.place, m.replies_place FROM messaging.messages m WHERE r.counted IS NULL"     \
+	"  AND m.channel_id = " channel " AND m.seq <= " joined_seq " AND m.place IS NOT NULL ORDER BY m.seq DESC LIMIT 1) b ON true"
+/* clang-format on */
+
 /* Joins t: unread, threads (with anything unread) and marks ("root read there-are last " for each of these), of the newest threads that
  * the person follows in the channel; both are SQL. */
 /* clang-format off */

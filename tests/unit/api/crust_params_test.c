@@ -128,11 +128,15 @@ END_TEST
 
 START_TEST(an_empty_body_says_nothing_and_a_wrong_one_is_an_error)
 {
-	static const char *const bad[] = {"{", "[]", "{\"a\":1}x", "\xff"};
+	static const char *const bad[] = {"{", "[]", "{\"a\":1}x", "\xff", "nul", "null null"};
 
-	read_as(JSON, "", "", CRUST_BODY);
-	ck_assert_ptr_null(crust_param(&p, "a"));
-	ck_assert_int_eq(crust_params_end(&p), STATUS_OK);
+	static const char *const nothing[] = {"", " \r\n", "null", "\tnull ", "{}"};
+
+	for (size_t i = 0; i < sizeof nothing / sizeof *nothing; i++) {
+		read_as(JSON, nothing[i], "", CRUST_BODY);
+		ck_assert_ptr_null(crust_param(&p, "a"));
+		ck_assert_int_eq(crust_params_end(&p), STATUS_OK);
+	}
 	read_as(JSON, "{\"a\":null}", "", CRUST_BODY);
 	ck_assert_ptr_null(crust_param(&p, "a"));
 	ck_assert_int_eq(crust_params_end(&p), STATUS_OK);

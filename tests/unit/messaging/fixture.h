@@ -64,6 +64,7 @@ struct fixture {
 	size_t conversation_count;
 	uint64_t role_of[8];     /* the one that the user holds; 0: none */
 	uint64_t joined_seq[8];  /* where the user joined */
+	uint32_t channel_role[8]; /* of the user in every channel */
 	int stale_mentions;      /* so many answers about mentions have a stream's epoch that is too old */
 	_Atomic int asked_mentions; /* how often it was asked who may be mentioned */
 	uint64_t kicked;         /* once it has been asked, this user loses his place: his epoch is raised, he is hidden */
@@ -129,6 +130,7 @@ static inline void fake_answer(struct fixture *fx, struct rpc_call *call, uint64
 	out->member = true;
 	if (user < 8) {
 		out->joined_seq = fx->joined_seq[user];
+		out->channel_role = fx->channel_role[user];
 		out->role_ids_count = fx->role_of[user] != 0;
 		out->role_ids = arena_memdup(call->mem, &fx->role_of[user], sizeof fx->role_of[user]);
 	}

@@ -53,7 +53,12 @@ START_TEST(what_happens_to_a_channel_is_told_in_it_once)
 				 .change = CHANNEL_RESTORE),
 		STATUS_OK);
 	await_lines(&fx, 5);
+	pb_MessageReply edited;
 	listed(&fx, channel, true);
+	ck_assert_int_eq(DO(&fx, true, update_message, pb_UpdateMessageRequest, &edited, .message_id = page.messages[0].id,
+				 .content = (char *)"as if"),
+		STATUS_FORBIDDEN);
+	ck_assert_str_eq(fx.outcome.why, "kind");
 	ck_assert_uint_eq(page.messages_count, 6);
 	ck_assert_str_eq(line(&fx, 0), "unarchived 5");
 	ck_assert_str_eq(line(&fx, 1), "archived 5");

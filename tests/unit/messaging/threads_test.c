@@ -89,6 +89,80 @@ START_TEST(who_replies_has_read_the_thread_and_no_more_of_the_main_stream_than_b
 }
 END_TEST
 
+/* A member has unread what came since he joined, also before he has ever marked or posted anything. */
+START_TEST(a_members_first_reply_or_mark_in_a_thread_leaves_the_main_stream_unread)
+{
+	struct fixture fx;
+
+	fixture_create(&fx);
+	TELL(&fx, channel_role[6] = CHANNEL_ROLE_MEMBER);
+	TELL(&fx, channel_role[7] = CHANNEL_ROLE_MEMBER);
+	uint64_t channel = made_channel(&fx, false);
+	pb_MessageView root = says(&fx, 5, channel, "root", 0);
+	uint64_t joined = root.seq;
+	TELL(&fx, joined_seq[6] = joined);
+	TELL(&fx, joined_seq[7] = joined);
+	says(&fx, 5, channel, "news", 0);
+	says(&fx, 6, channel, "reply", root.id);
+	pb_UnreadView replied = unread_in(&fx, 6, channel);
+	ck_assert_uint_eq(replied.main_unread, 1);
+	ck_assert_uint_eq(replied.unread, 0);
+	ck_assert_uint_eq(replied.main_last_read_id, 0);
+	pb_UnreadView read = marked(&fx, 7, channel, 0, root.id, false);
+	ck_assert_uint_eq(read.main_unread, 1);
+	ck_assert_uint_eq(unread_in(&fx, 7, channel).main_unread, 1);
+	says(&fx, 6, channel, "seen", 0);
+	ck_assert_uint_eq(unread_in(&fx, 6, channel).main_unread, 0);
+	fixture_destroy(&fx);
+}
+END_TEST
+
+START_TEST(where_somebody_was_last_in_the_main_stream_is_no_reply)
+{
+	struct fixture fx;
+
+	fixture_create(&fx);
+	uint64_t channel = made_channel(&fx, false);
+	pb_MessageView first = says(&fx, 5, channel, "first", 0), root = says(&fx, 6, channel, "root", 0);
+	pb_MessageView reply = says(&fx, 5, channel, "reply", root.id);
+	pb_UnreadView replied = unread_in(&fx, 5, channel);
+	ck_assert_uint_eq(replied.last_read_id, reply.id);
+	ck_assert_uint_eq(replied.main_last_read_id, first.id);
+	pb_UnreadView all = marked(&fx, 5, channel, 0, 0, true);
+	ck_assert_uint_eq(all.last_read_id, reply.id);
+	ck_assert_uint_eq(all.main_last_read_id, root.id);
+	ck_assert_uint_eq(unread_in(&fx, 5, channel).main_last_read_id, root.id);
+	ck_assert_uint_eq(marked(&fx, 5, channel, first.id, 0, false).main_last_read_id, first.id);
+	pb_MessageView last = says(&fx, 5, channel, "last", 0);
+	ck_assert_uint_eq(unread_in(&fx, 5, channel).main_last_read_id, last.id);
+	fixture_destroy(&fx);
+}
+END_TEST
+
+START_TEST(an_archived_channel_can_be_left_unmarked)
+{
+	struct fixture fx;
+	pb_UnreadReply reply;
+	pb_ChannelReply archived;
+
+	fixture_create(&fx);
+	uint64_t channel = made_channel(&fx, false);
+	pb_MessageView root = says(&fx, 5, channel, "root", 0);
+	ck_assert_int_eq(DO(&fx, true, set_channel_state, pb_SetChannelStateRequest, &archived, .channel_id = channel,
+				 .change = CHANNEL_ARCHIVE),
+		STATUS_OK);
+	for (uint64_t thread = 0; thread <= root.id; thread += root.id) {
+		ck_assert_int_eq(DO(&fx, true, mark_read, pb_MarkReadRequest, &reply, .channel_id = channel,
+					 .root_id = thread, .open_only = true),
+			STATUS_ARCHIVED);
+		ck_assert_int_eq(DO(&fx, true, mark_read, pb_MarkReadRequest, &reply, .channel_id = channel,
+					 .root_id = thread),
+			STATUS_OK);
+	}
+	fixture_destroy(&fx);
+}
+END_TEST
+
 START_TEST(a_mark_in_a_thread_is_of_that_thread_alone)
 {
 	struct fixture fx;
@@ -337,7 +411,10 @@ START_TEST(what_is_set_for_a_channel_is_ones_own_and_kept)
 END_TEST
 
 TESTS("threads", replies_are_unread_for_who_follows_the_thread_and_no_part_of_the_main_stream,
-	who_replies_has_read_the_thread_and_no_more_of_the_main_stream_than_before, a_mark_in_a_thread_is_of_that_thread_alone,
+	who_replies_has_read_the_thread_and_no_more_of_the_main_stream_than_before,
+	a_members_first_reply_or_mark_in_a_thread_leaves_the_main_stream_unread,
+	where_somebody_was_last_in_the_main_stream_is_no_reply, an_archived_channel_can_be_left_unmarked,
+	a_mark_in_a_thread_is_of_that_thread_alone,
 	a_mark_says_what_it_does_not_find, a_deleted_reply_is_unread_for_nobody,
 	posts_at_once_leave_every_counter_and_mark_where_it_belongs,
 	beside_a_fetched_reply_stand_its_root_the_counters_and_who_follows, what_is_done_and_what_the_system_says_is_not_answered,

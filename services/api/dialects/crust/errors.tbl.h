@@ -6,6 +6,7 @@ ERROR(UNAUTHENTICATED,   SESSION,     NULL,          NULL,          "not authent
 ERROR(UNAUTHENTICATED,   ANY,         NULL,          NULL,          "Unauthorized")
 ERROR(WRONG_CREDENTIALS, ANY,         NULL,          NULL,          "invalid username and password combination")
 ERROR(NOT_FOUND,         ANY,         "id",          NULL,          "messaging.service.InvalidID")
+ERROR(NOT_FOUND,         MARK,        "thread",      "message_id",  "last read message not in the same thread")
 ERROR(NOT_FOUND,         MARK,        NULL,          "message_id",  "last read message not in the same channel")
 ERROR(NOT_FOUND,         MARK,        NULL,          "root_id",     "invalid thread")
 ERROR(NOT_FOUND,         MARK,        NULL,          NULL,          "invalid channel")

@@ -3,11 +3,10 @@
 
 #include "services/api/dialects/crust/crust.h"
 
+/* The message decides, whatever channel the path names: its owner knows where it is. */
 static enum status path_message(struct exchange *x, pb_MessageRequest *out)
 {
-	enum status st = crust_path_id(x, "channel", &out->channel_id);
-
-	return st == STATUS_OK ? crust_path_id(x, "message", &out->message_id) : st;
+	return crust_path_id(x, "message", &out->message_id);
 }
 
 static enum status done(struct exchange *x, enum status st)
@@ -22,7 +21,7 @@ enum status crust_pins_create(struct exchange *x)
 	enum status st = path_message(x, &request);
 
 	if (st == STATUS_OK)
-		st = CALL(x, messaging, pin_message, request.channel_id, &request, &nothing);
+		st = CALL(x, messaging, pin_message, request.message_id, &request, &nothing);
 	return done(x, st);
 }
 
@@ -33,7 +32,7 @@ enum status crust_pins_delete(struct exchange *x)
 	enum status st = path_message(x, &request);
 
 	if (st == STATUS_OK)
-		st = CALL(x, messaging, unpin_message, request.channel_id, &request, &nothing);
+		st = CALL(x, messaging, unpin_message, request.message_id, &request, &nothing);
 	return done(x, st);
 }
 
@@ -44,8 +43,8 @@ static enum status set_bookmark(struct exchange *x, bool set)
 	enum status st = path_message(x, &of);
 
 	if (st == STATUS_OK)
-		st = CALL(x, messaging, set_bookmark, of.channel_id,
-			&((pb_SetBookmarkRequest){of.channel_id, of.message_id, set}), &nothing);
+		st = CALL(x, messaging, set_bookmark, of.message_id,
+			&((pb_SetBookmarkRequest){.message_id = of.message_id, .set = set}), &nothing);
 	return done(x, st);
 }
 
@@ -70,9 +69,7 @@ static enum status path_reaction(struct exchange *x, pb_ReactionRequest *out)
 		return st;
 	if (reaction[0] == '\0' || strcmp(reaction, "pin") == 0 || strcmp(reaction, "bookmark") == 0)
 		return exchange_fail(x, STATUS_FIELD_INVALID, NULL, "emoji", NULL);
-	*out = (pb_ReactionRequest){.channel_id = message.channel_id,
-		.message_id = message.message_id,
-		.emoji = (char *)reaction};
+	*out = (pb_ReactionRequest){.message_id = message.message_id, .emoji = (char *)reaction};
 	return STATUS_OK;
 }
 
@@ -83,7 +80,7 @@ enum status crust_reactions_create(struct exchange *x)
 	enum status st = path_reaction(x, &request);
 
 	if (st == STATUS_OK)
-		st = CALL(x, messaging, add_reaction, request.channel_id, &request, &reply);
+		st = CALL(x, messaging, add_reaction, request.message_id, &request, &reply);
 	return done(x, st);
 }
 
@@ -94,6 +91,6 @@ enum status crust_reactions_delete(struct exchange *x)
 	enum status st = path_reaction(x, &request);
 
 	if (st == STATUS_OK)
-		st = CALL(x, messaging, remove_reaction, request.channel_id, &request, &nothing);
+		st = CALL(x, messaging, remove_reaction, request.message_id, &request, &nothing);
 	return done(x, st);
 }

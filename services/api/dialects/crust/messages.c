@@ -6,6 +6,7 @@
 #include "services/api/dialects/crust/crust.h"
 
 #define CONTENT_MOST 4000
+#define NO_CONTENTS  "refusing to create message without contents"
 
 static enum status path_message(struct exchange *x, pb_MessageRequest *out)
 {
@@ -42,51 +43,73 @@ static enum status read_text(struct exchange *x, const char *without, const char
 	return STATUS_OK;
 }
 
-static enum status create(struct exchange *x, pb_PostMessageRequest *request)
-{
-	const char *text = NULL;
-	pb_MessageReply reply;
-	enum status st = read_text(x, "refusing to create message without contents", &text);
-
-	if (st != STATUS_OK)
-		return st;
-	request->content = (char *)text;
-	st = CALL(x, messaging, post_message, request->channel_id, request, &reply);
-	return st == STATUS_OK ? answer(x, &reply.message) : st;
-}
-
 enum status crust_messages_create(struct exchange *x)
 {
 	pb_PostMessageRequest request = {0};
+	const char *text = NULL;
+	pb_MessageReply reply;
 	enum status st = crust_path_id(x, "channel", &request.channel_id);
 
-	return st == STATUS_OK ? create(x, &request) : st;
+	if (st == STATUS_OK)
+		st = read_text(x, NO_CONTENTS, &text);
+	if (st != STATUS_OK)
+		return st;
+	request.content = (char *)text;
+	st = CALL(x, messaging, post_message, request.channel_id, &request, &reply);
+	return st == STATUS_OK ? answer(x, &reply.message) : st;
 }
 
-/* Only what people wrote can be answered here; other dialects answer the rest as well, so it is not for the owner to refuse. */
-static enum status check_parent(struct exchange *x, const pb_MessageRequest *parent)
+/* The message decides in which channel it is answered, and a path may name another, which refused. Posts are limited by channel, and the
+ * path's was counted. */
+static enum status reply_at_home(
+	struct exchange *x, enum status refused, pb_PostMessageRequest *request, pb_MessageReply *out)
 {
-	pb_MessageReply reply;
-	enum status st = ASK(x, messaging, get_message, parent->channel_id, parent, &reply);
+	struct rpc_outcome because = x->outcome;
+	pb_MessageReply parent;
+	enum status st = ASK(x, messaging, get_message, request->parent_id,
+		&((pb_MessageRequest){.message_id = request->parent_id}), &parent);
 
-	if (st != STATUS_OK || reply.message.kind == MESSAGE_TEXT)
+	if (st != STATUS_OK)
 		return st;
-	return exchange_fail(x, STATUS_FIELD_INVALID, NULL, NULL,
+	if (parent.message.channel_id == request->channel_id) {
+		x->outcome = because;
+		return refused;
+	}
+	request->channel_id = parent.message.channel_id;
+	st = exchange_limit_posts(x, request->channel_id);
+	return st == STATUS_OK ? CALL(x, messaging, post_message, request->channel_id, request, out) : st;
+}
+
+/* Only what people wrote is answered. */
+static enum status reply_refused(struct exchange *x, enum status st)
+{
+	const struct rpc_outcome *o = &x->outcome;
+
+	if (st != STATUS_CONFLICT || o->why == NULL || strcmp(o->why, "kind") != 0 || o->detail == NULL)
+		return st;
+	bool me = strcmp(o->detail, message_kind_word(MESSAGE_ME)) == 0;
+	return exchange_fail(x, st, NULL, NULL,
 		arena_printf(x->mem, "unable to reply on this message (type = %s)",
-			crust_message_type(&reply.message)));
+			crust_message_type(&(pb_MessageView){.kind = me ? MESSAGE_ME : MESSAGE_SYSTEM})));
 }
 
 enum status crust_replies_create(struct exchange *x)
 {
-	pb_MessageRequest parent = {0};
-	enum status st = path_message(x, &parent);
+	const char *channel = route_param(&x->match, "channel"), *text = NULL;
+	pb_PostMessageRequest request = {.channel_id = channel == NULL ? 0 : crust_id_of(channel)};
+	pb_MessageReply reply;
+	enum status st = crust_path_id(x, "message", &request.parent_id);
 
 	if (st == STATUS_OK)
-		st = check_parent(x, &parent);
+		st = read_text(x, NO_CONTENTS, &text);
 	if (st != STATUS_OK)
 		return st;
-	return create(x,
-		&(pb_PostMessageRequest){.channel_id = parent.channel_id, .parent_id = parent.message_id});
+	request.content = (char *)text;
+	st = request.channel_id == 0 ? STATUS_NOT_FOUND
+				     : CALL(x, messaging, post_message, request.channel_id, &request, &reply);
+	if (st == STATUS_NOT_FOUND || st == STATUS_FORBIDDEN || st == STATUS_ARCHIVED)
+		st = reply_at_home(x, st, &request, &reply);
+	return st == STATUS_OK ? answer(x, &reply.message) : reply_refused(x, st);
 }
 
 enum status crust_messages_edit(struct exchange *x)
@@ -131,6 +154,7 @@ enum status crust_messages_mark(struct exchange *x)
 	request.root_id = crust_param_id(&p, "threadID");
 	request.message_id = crust_param_id(&p, "lastReadMessageID");
 	request.clear_all = request.root_id == 0;
+	request.open_only = true;
 	st = crust_params_done(x, &p);
 	if (st == STATUS_OK)
 		st = CALL(x, messaging, mark_read, request.channel_id, &request, &reply);

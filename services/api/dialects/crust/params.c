@@ -97,11 +97,25 @@ static void read_parts(struct crust_params *p, const struct http_request *rq)
 		fail(p, "the multipart body is broken");
 }
 
+/* Some clients send a body of nothing but blanks, or null. */
+static bool says_nothing(const char *body, size_t length)
+{
+	static const char blanks[] = " \t\r\n";
+
+	while (length > 0 && strchr(blanks, *body) != NULL && *body != '\0') {
+		body++;
+		length--;
+	}
+	while (length > 0 && body[length - 1] != '\0' && strchr(blanks, body[length - 1]) != NULL)
+		length--;
+	return length == 0 || (length == 4 && memcmp(body, "null", 4) == 0);
+}
+
 static void read_json(struct crust_params *p, const struct http_request *rq)
 {
 	struct json_reader r;
 
-	if (rq->body_length == 0)
+	if (says_nothing(rq->body, rq->body_length))
 		return;
 	json_reader_begin(&r, rq->mem, rq->body, rq->body_length);
 	p->object = r.object;
