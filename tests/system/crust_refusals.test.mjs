@@ -123,16 +123,34 @@ describe('who calls', () => {
   }
 });
 
-test('what needs no login asks for its own key', async () => {
-  const s = await scene();
-  const text = async (method, path, options) => (await plain(cluster.api, method, path, options)).json.error?.message ?? '';
-  assert.equal(await text('POST', `/webhooks/${s.webhookID}/${'x'.repeat(43)}?content=x`), 'Invalid Webhook Token');
-  assert.equal(await text('DELETE', `/webhooks/${s.webhookID}/${'x'.repeat(43)}`), 'Invalid Webhook Token');
-  assert.equal(await text('POST', `/webhooks/${s.webhookID}/${s.token}?content=x`), '');
-  assert.equal(await text('DELETE', `/webhooks/${s.webhookID}/${s.token}`), '');
-  for (const path of ['/attachment/1/original/x', '/attachment/1/preview.jpg']) {
-    assert.equal(await text('GET', path), 'Unauthorized');
-    assert.equal(await text('GET', `${path}?sign=x&userID=u`), 'missing or invalid user ID');
+/** The rows whose key is in the URL: who shows it is asked nothing else, and who does not is refused, whoever he is. */
+const keyed = ['GET /attachment/{attachmentID}/original/{name}', 'GET /attachment/{attachmentID}/preview.{ext}',
+  'POST /webhooks/{webhookID}/{webhookToken}', 'DELETE /webhooks/{webhookID}/{webhookToken}'];
+/* A picture of 2 by 1 pixels. */
+const png = Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAIAAAABCAIAAAB7QOjdAAAADklEQVR4nGP4z8AARAAHAAH/AcR4gAAAAABJRU5ErkJggg==', 'base64');
+
+describe('who shows a key', () => {
+  for (const name of ['anonymous', 'outsider', 'banned', 'denied', 'member', 'owner']) {
+    test(name, async () => {
+      const s = await scene(), body = new FormData();
+      body.append('upload', new Blob([png], { type: 'image/png' }), 'x.png');
+      const file = (await people.owner.call('POST', `/channels/${s.channelID}/attach`, { body })).json.response;
+      const say = async (method, path) => {
+        const answer = await plain(cluster.api, method, path, { token: people[name]?.token });
+        return answer.json?.error?.message ?? answer.status;
+      };
+      const wrong = (url) => url.replace(/.(?=&userID)/, (c) => (c === '0' ? '1' : '0'));
+      for (const url of [file.url, file.previewUrl]) {
+        assert.equal(await say('GET', url.split('?')[0]), 'Unauthorized');
+        assert.equal(await say('GET', `${url.split('?')[0]}?sign=x&userID=u`), 'missing or invalid user ID');
+        assert.equal(await say('GET', wrong(url)), 'missing or invalid signature');
+        assert.equal(await say('GET', url), 200);
+      }
+      for (const method of ['POST', 'DELETE']) {
+        assert.equal(await say(method, `/webhooks/${s.webhookID}/${'x'.repeat(43)}?content=x`), 'Invalid Webhook Token');
+        assert.equal(await say(method, `/webhooks/${s.webhookID}/${s.token}?content=x`), 200);
+      }
+    });
   }
 });
 
@@ -150,7 +168,5 @@ test('who may not come in by a rule is told so, and comes in again when it is ta
 
 test('every row of the reference is here', () => {
   const here = new Set(calls.map(([row]) => rowOf(row.split(' ')[0], row.split(' ')[1].replace('shrug', 'x'))));
-  const keyed = ['GET /attachment/{attachmentID}/original/{name}', 'GET /attachment/{attachmentID}/preview.{ext}',
-    'POST /webhooks/{webhookID}/{webhookToken}', 'DELETE /webhooks/{webhookID}/{webhookToken}'];
   assert.deepEqual(rows.filter((row) => !here.has(row) && !keyed.includes(row)), []);
 });
