@@ -157,6 +157,17 @@ static void tell_positions(struct client *client)
 	arena_reset(hub->scratch);
 }
 
+/* Its token may end before the next beat. */
+static void beat_in(struct client *client, int64_t after_ms)
+{
+	struct hub *hub = client->hub;
+	int64_t left_ms = client->expires_at_ms - hub->now_wall_ms;
+
+	if (client->expires_at_ms != 0 && left_ms < after_ms)
+		after_ms = left_ms > 0 ? left_ms : 1;
+	wheel_start(&hub->wheel, &client->timer, hub->now_mono_ms + after_ms);
+}
+
 static void heartbeat(struct timer *timer, int64_t now_mono_ms)
 {
 	struct client *client = memory_holder(timer, struct client, timer);
@@ -170,7 +181,7 @@ static void heartbeat(struct timer *timer, int64_t now_mono_ms)
 		client_close(client, CLOSE_BAD_TOKEN, true);
 		return;
 	}
-	wheel_start(&hub->wheel, timer, now_mono_ms + hub->options.heartbeat_ms);
+	beat_in(client, hub->options.heartbeat_ms);
 	client_send(client, frame_make(FRAME_PING, NULL, 0));
 	if ((client->flags & CLIENT_RESUME) != 0 && client->state == CLIENT_READY)
 		tell_positions(client);
@@ -379,7 +390,7 @@ static void own_stream_settled(struct client *client, struct stream s, struct me
 	/* Spread, so that those who connected together are not all served in one turn. */
 	uint32_t first = hub->options.heartbeat_ms / 2 +
 			 hub->options.ports->random(hub->options.arg, hub->options.heartbeat_ms / 2 + 1);
-	wheel_start(&hub->wheel, &client->timer, hub->now_mono_ms + first);
+	beat_in(client, first);
 	metric_add(ws_unauthenticated, -1);
 	metric_add(ws_sockets, 1);
 	whereabouts_want(client);

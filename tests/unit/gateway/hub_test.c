@@ -426,6 +426,29 @@ START_TEST(a_revoked_session_is_closed_and_its_queue_thrown_away)
 }
 END_TEST
 
+START_TEST(a_socket_ends_with_its_token_and_not_a_heartbeat_later)
+{
+	struct world *w = world_create();
+
+	w->token_expires_at_ms = (uint64_t)w->hub.now_wall_ms + 3000;
+	struct world_client *c = world_connect(w, 1, "");
+	world_settle(w);
+	w->token_expires_at_ms = 0;
+	struct world_client *other = world_connect(w, 2, "");
+	world_settle(w);
+	ck_assert_int_gt(w->hub.options.heartbeat_ms, 6100);
+	world_pass(w, 2000);
+	world_read(c);
+	ck_assert_uint_eq(c->close_code, 0);
+	world_pass(w, 1100); /* a tick of the wheel later */
+	world_read(c);
+	world_read(other);
+	ck_assert_uint_eq(c->close_code, 4401);
+	ck_assert_uint_eq(other->close_code, 0);
+	world_destroy(w);
+}
+END_TEST
+
 START_TEST(another_sessions_end_is_news_and_not_the_end)
 {
 	struct world *w = world_create();
@@ -1083,6 +1106,7 @@ TESTS("hub", hello_comes_first_and_events_of_a_topic_follow,
 	a_stream_under_recheck_stands_still_until_moderation_answers,
 	a_right_given_by_a_recheck_begins_with_it, what_nobody_can_know_is_neither_sent_nor_lost_in_silence,
 	doubt_without_an_event_ends_with_the_answer, a_revoked_session_is_closed_and_its_queue_thrown_away,
+	a_socket_ends_with_its_token_and_not_a_heartbeat_later,
 	another_sessions_end_is_news_and_not_the_end,
 	a_revocation_between_the_token_and_the_stream_is_not_missed,
 	what_was_missed_is_replayed_once_and_then_it_is_live, what_cannot_be_recovered_is_said_plainly,

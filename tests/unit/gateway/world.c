@@ -505,6 +505,7 @@ static void serve_token(struct world *w, struct asked *asked)
 		.epoch = 1,
 		.session_id = 100 + user,
 		.generation = w->token_generation,
+		.expires_at_ms = w->token_expires_at_ms,
 		.user_stream_seq = w->users[user].head};
 	asked->reply = reply;
 }

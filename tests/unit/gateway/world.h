@@ -131,6 +131,7 @@ struct world {
 	unsigned slots_asked, marks_read;
 	bool token_disabled;
 	uint64_t token_generation; /* told with the next tokens, 0: not */
+	uint64_t token_expires_at_ms; /* likewise */
 };
 
 struct world *world_create(void);
