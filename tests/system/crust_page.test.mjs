@@ -247,7 +247,8 @@ describe('marks of a message', () => {
   test('reactions are shown when their frame comes; pins and bookmarks when the call succeeds', async () => {
     const message = await say(ann, general.channelID, 'mark me');
     const shown = await heard(bob, 'message', is(message));
-    for (const reaction of [':+1:', ':wave::skin-tone-3:']) {
+    const reactions = [':+1:', ':wave::skin-tone-3:', '😀'];
+    for (const reaction of reactions) {
       await bob.messaging.messageReactionCreate({ ...shown, reaction }); // colons and plus as they are
       for (const page of pages()) {
         const frame = await heard(page, 'messageReaction', (r) => is(message)(r) && r.reaction === reaction);
@@ -255,7 +256,7 @@ describe('marks of a message', () => {
       }
     }
     const [read] = await ann.messaging.searchMessages({ channelID: general.channelID, limit: 1 });
-    assert.deepEqual(read.reactions, [':+1:', ':wave::skin-tone-3:'].map((reaction) => ({ userIDs: [bob.user.userID], reaction, count: 1 })));
+    assert.deepEqual(read.reactions, reactions.map((reaction) => ({ userIDs: [bob.user.userID], reaction, count: 1 })));
     await bob.messaging.messageReactionRemove({ ...shown, reaction: ':+1:' });
     await heard(ann, 'messageReactionRemoved', (r) => is(message)(r) && r.reaction === ':+1:');
     await bob.messaging.messagePinCreate(shown);
