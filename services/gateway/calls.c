@@ -28,7 +28,8 @@ static void answered(
 {
 	struct call *call = arg;
 
-	loop_answer(call->loop, call->question, st, mem, reply, outcome != NULL ? outcome->why : NULL);
+	loop_answer(call->loop, call->question, st, mem, reply, outcome != NULL ? outcome->why : NULL,
+		outcome != NULL ? outcome->detail : NULL);
 	free(call);
 }
 
@@ -165,7 +166,7 @@ static void log_answered(
 		log_ask(call);
 		return;
 	}
-	loop_answer(call->calls->loop, call->question, st, mem, reply, NULL);
+	loop_answer(call->calls->loop, call->question, st, mem, reply, NULL, NULL);
 	free(call);
 }
 

@@ -66,7 +66,7 @@ void hub_finish(struct hub *hub)
 
 	/* Nobody waits for these answers any more; each is freed by being refused. */
 	while ((question = table_next(&hub->questions, &cursor)) != NULL) {
-		hub_answer(hub, question->id, STATUS_BUSY, NULL, NULL);
+		hub_answer(hub, question->id, STATUS_BUSY, NULL, NULL, NULL);
 		cursor = 0;
 	}
 	hub_flush_questions(hub);
@@ -106,12 +106,15 @@ uint64_t hub_ask(struct hub *hub, struct question *question)
 	return question->id;
 }
 
-void hub_answer(struct hub *hub, uint64_t question, enum status st, const void *reply, const char *why)
+void hub_answer(
+	struct hub *hub, uint64_t question, enum status st, const void *reply, const char *why, const char *detail)
 {
 	struct question *asked = table_remove(&hub->questions, question);
 
-	if (asked != NULL)
-		asked->answered(hub, asked, st, reply, why);
+	if (asked == NULL)
+		return;
+	asked->detail = detail;
+	asked->answered(hub, asked, st, reply, why);
 }
 
 void hub_event(struct hub *hub, struct bus_event *ev)

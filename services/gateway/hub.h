@@ -36,6 +36,7 @@ struct socket_limits;
  */
 struct question {
 	uint64_t id;
+	const char *detail; /* of a refusal, while `answered` runs; NULL: none */
 	/* reply: the owner's reply struct, only with STATUS_OK, lives until the return. why may be NULL. */
 	void (*answered)(struct hub *hub, struct question *question, enum status st, const void *reply,
 		const char *why);
@@ -183,7 +184,8 @@ void hub_finish(struct hub *hub);
 /* Registers the question and gives it its id. */
 uint64_t hub_ask(struct hub *hub, struct question *question);
 /* The answer of a port. */
-void hub_answer(struct hub *hub, uint64_t question, enum status st, const void *reply, const char *why);
+void hub_answer(
+	struct hub *hub, uint64_t question, enum status st, const void *reply, const char *why, const char *detail);
 
 /* From the order, in its order. ev is borrowed. */
 void hub_event(struct hub *hub, struct bus_event *ev);

@@ -34,7 +34,7 @@ struct mail {
 	struct bus_event *ev;
 	struct arena *mem;
 	const void *reply;
-	const char *why;
+	const char *why, *detail;
 };
 
 struct mailbox {
@@ -102,14 +102,15 @@ void loop_generation(struct loop *loop)
 }
 
 void loop_answer(struct loop *loop, uint64_t question, enum status st, struct arena *mem, const void *reply,
-	const char *why)
+	const char *why, const char *detail)
 {
 	put(loop, (struct mail){.kind = MAIL_ANSWER,
 			  .status = st,
 			  .number = question,
 			  .mem = mem,
 			  .reply = reply,
-			  .why = why});
+			  .why = why,
+			  .detail = detail});
 }
 
 static void open_mail(struct loop *loop, struct mail *mail)
@@ -133,7 +134,7 @@ static void open_mail(struct loop *loop, struct mail *mail)
 		hub_generation_changed(&loop->hub);
 		return;
 	case MAIL_ANSWER:
-		hub_answer(&loop->hub, mail->number, mail->status, mail->reply, mail->why);
+		hub_answer(&loop->hub, mail->number, mail->status, mail->reply, mail->why, mail->detail);
 		arena_destroy(mail->mem);
 		return;
 	}

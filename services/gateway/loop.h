@@ -40,6 +40,6 @@ void loop_ephemeral(struct loop *loop, struct bus_event *ev);
 void loop_followed(struct loop *loop, struct stream s, uint64_t applied, uint64_t follow);
 void loop_refetch(struct loop *loop, struct stream s);
 void loop_generation(struct loop *loop);
-/* mem is taken; reply and why live in it. */
+/* mem is taken; reply, why and detail live in it. */
 void loop_answer(struct loop *loop, uint64_t question, enum status st, struct arena *mem, const void *reply,
-	const char *why);
+	const char *why, const char *detail);

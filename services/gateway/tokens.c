@@ -79,7 +79,7 @@ static void answer_one(const struct token_wait *wait, enum status st, const pb_T
 			st = STATUS_BUSY;
 	}
 	const char *why = answer != NULL && answer->why != NULL ? arena_strdup(mem, answer->why) : NULL;
-	loop_answer(wait->loop, wait->question, st, mem, reply, why);
+	loop_answer(wait->loop, wait->question, st, mem, reply, why, NULL);
 }
 
 static void send_more(struct token_lane *lane);

@@ -369,6 +369,18 @@ describe('what frames ask', { timeout: 120000 }, () => {
     b.say({ updateMessage: { messageID: made.messageID, message: 'not there' } });
     assert.deepEqual(await b.one('error'), { m: 'messaging.repository.MessageNotFound' });
     assert.deepEqual(a.all('error'), []);
+    const waved = await plain(cluster.api, 'POST', `/channels/${idOf(general.id)}/messages/command/me/exec`, { token: ann.token, body: { input: 'waves' } });
+    const { messageID } = waved.json.response;
+    for (const [frame, text] of [[{ createMessage: { replyTo: messageID, message: 'x' } }, 'unable to reply on this message (type = illeism)'],
+      [{ createMessage: { channelID: idOf(general.id), message: 'x'.repeat(4001) } }, 'message too long (max: 4000)'],
+      [{ createChannel: { name: 'x'.repeat(101) } }, 'channel name (101 characters) too long (max: 100)']]) {
+      a.forget();
+      a.say(frame);
+      assert.deepEqual(await a.one('error'), { m: text });
+    }
+    a.forget();
+    a.say(Buffer.from(JSON.stringify({ createmessage: { channelid: idOf(general.id), message: 'in a binary frame' } })));
+    await a.one('message', (m) => m.message === 'in a binary frame');
   });
 
   test('channels are listed, made, changed, joined and parted from', async () => {

@@ -30,6 +30,8 @@ struct crust_unread {
 };
 void crust_unread(struct json_writer *w, const struct crust_unread *unread);
 
+#define CRUST_CONTENT_MOST 4000 /* code points of a message that a client writes */
+
 /* What a channel is to its reader. */
 struct crust_channel_own {
 	struct bits bits;           /* his rights there */

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "services/gateway/dialect.h"
+#include "services/gateway/hub.h"
 
 #define CRUST_POSTS_CHANNELS 8 /* of one client, that its posts are counted in */
 
@@ -25,6 +26,21 @@ struct crust_session {
 
 extern const struct dialect_table dialect_crust;
 
+#define CRUST_NO_CHANNEL "messaging.repository.ChannelNotFound"
+
+/* What was asked for a client, which may have gone when the answer comes. */
+struct crust_asked {
+	struct question question;
+	uint64_t socket_id;
+	const char *missing; /* what to say of something that is not there */
+};
+
 /* crust_ops.c: one frame of a client. */
 void crust_message_came(struct client *client, bool text, const char *bytes, size_t length);
 void crust_send_error(struct client *client, const char *text);
+/* NULL: gone. */
+struct client *crust_who_asked(struct hub *hub, const struct crust_asked *asked);
+/* Tells him why, in REST's words. */
+void crust_refused(struct client *client, const struct crust_asked *asked, enum status st, const char *why);
+/* crust_list.c: answers `channels`. */
+void crust_list_channels(struct client *client);

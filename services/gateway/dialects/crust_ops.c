@@ -6,8 +6,9 @@
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
-#include "common/base/log.h"
+#include "common/base/text.h"
 #include "common/dialects/crust/bounds.h"
 #include "common/dialects/crust/events.h"
 #include "common/dialects/crust/markup.h"
@@ -16,11 +17,13 @@
 #include "services/gateway/client.h"
 #include "services/gateway/dialects/crust.h"
 #include "services/gateway/memory.h"
-#include "services/gateway/slots.h"
 
 #define POSTS_MS 5000 /* in which hub_options.posts_per_5s are counted */
 
+
 #define NO_PERMISSIONS "messaging.service.NoPermissions"
+#define TOO_MANY       "too many requests, try again later"
+#define MALFORMED      "Session.incoming: payload malformed: "
 
 /* One frame being handled. */
 struct op {
@@ -41,16 +44,20 @@ void crust_send_error(struct client *client, const char *text)
 
 /* ---- asking the owners */
 
-/* What was asked for a client, which may have gone when the answer comes. */
-struct asked {
-	struct question question;
-	uint64_t socket_id;
-	const char *missing; /* what to say of something that is not there */
-};
+/* What a message that cannot be answered is called here. */
+static const char *type_of(const char *kind)
+{
+	return kind != NULL && strcmp(kind, message_kind_word(MESSAGE_SYSTEM)) == 0 ? "channelEvent" : "illeism";
+}
 
 /* The texts are REST's. */
-static const char *refusal_text(enum status st, const char *missing)
+static const char *refusal_text(struct arena *mem, const struct question *question, enum status st, const char *missing, const char *why)
 {
+	if (st == STATUS_CONFLICT && why != NULL && strcmp(why, "kind") == 0)
+		return arena_printf(mem, "unable to reply on this message (type = %s)", type_of(question->detail));
+	if (why != NULL && ((st == STATUS_FORBIDDEN && strcmp(why, "conversation") == 0) ||
+				   (st == STATUS_CONFLICT && strcmp(why, "direct") == 0)))
+		return "adding members to a group is not currently supported";
 	switch ((int)st) {
 	case STATUS_NOT_FOUND:
 		return missing;
@@ -64,7 +71,7 @@ static const char *refusal_text(enum status st, const char *missing)
 	case STATUS_STALE:
 		return "Unauthorized";
 	case STATUS_RATE_LIMITED:
-		return "too many requests, try again later";
+		return TOO_MANY;
 	case STATUS_SLOW_MODE:
 		return "too many messages in this channel, try again later";
 	case STATUS_BUSY:
@@ -76,20 +83,28 @@ static const char *refusal_text(enum status st, const char *missing)
 	}
 }
 
-static struct client *who_asked(struct hub *hub, const struct asked *asked)
+struct client *crust_who_asked(struct hub *hub, const struct crust_asked *asked)
 {
 	struct client *client = table_get(&hub->sockets, asked->socket_id);
 
 	return client != NULL && client->state == CLIENT_READY ? client : NULL;
 }
 
+void crust_refused(struct client *client, const struct crust_asked *asked, enum status st, const char *why)
+{
+	struct arena *mem = arena_create();
+
+	crust_send_error(client, refusal_text(mem, &asked->question, st, asked->missing, why));
+	arena_destroy(mem);
+}
+
 static void answered(struct hub *hub, struct question *question, enum status st, const void *reply, const char *why)
 {
-	struct asked *asked = (struct asked *)question;
-	struct client *client = who_asked(hub, asked);
+	struct crust_asked *asked = (struct crust_asked *)question;
+	struct client *client = crust_who_asked(hub, asked);
 
 	if (client != NULL && st != STATUS_OK)
-		crust_send_error(client, refusal_text(st, asked->missing));
+		crust_refused(client, asked, st, why);
 	free(asked);
 }
 
@@ -97,22 +112,36 @@ static void ask(struct client *client, enum act act, const void *request, const 
 	void (*then)(struct hub *, struct question *, enum status, const void *, const char *))
 {
 	struct hub *hub = client->hub;
-	struct asked *asked = memory_new(sizeof *asked);
+	struct crust_asked *asked = memory_new(sizeof *asked);
 
-	*asked = (struct asked){
+	*asked = (struct crust_asked){
 		.question.answered = then, .socket_id = client->socket_id, .missing = missing};
 	hub->options.ports->ask_act(hub->options.arg, hub_ask(hub, &asked->question), client, act, request);
 }
 
-#define NO_CHANNEL "messaging.repository.ChannelNotFound"
 #define NO_MESSAGE "messaging.repository.MessageNotFound"
 
 /* ---- what frames say */
 
+/* Keys are found whatever their case; as they should be first. */
+static json_t *member(const json_t *object, const char *key)
+{
+	json_t *exact = json_object_get(object, key);
+	const char *name;
+	json_t *value;
+
+	if (exact != NULL)
+		return exact;
+	json_object_foreach((json_t *)object, name, value)
+		if (strcasecmp(name, key) == 0)
+			return value;
+	return NULL;
+}
+
 /* Of the ids this API's clients write most are strings. 0: absent, or none. */
 static uint64_t id_of(const struct op *op, const char *key)
 {
-	const json_t *value = json_object_get(op->body, key);
+	const json_t *value = member(op->body, key);
 	const char *text = json_string_value(value);
 	char *end = NULL;
 
@@ -125,18 +154,50 @@ static uint64_t id_of(const struct op *op, const char *key)
 	return errno == 0 && *end == '\0' ? id : 0;
 }
 
-/* Without the blanks around it; NULL: absent, or no text. */
+/* Without the blanks around it; NULL: absent. */
 static char *text_of(const struct op *op, const char *key)
 {
-	const char *text = json_string_value(json_object_get(op->body, key));
+	const char *text = json_string_value(member(op->body, key));
 
 	if (text == NULL)
 		return NULL;
-	text += strspn(text, " \t\r\n");
+	text += strspn(text, " \t\r\n\v\f");
 	size_t length = strlen(text);
-	while (length > 0 && strchr(" \t\r\n", text[length - 1]) != NULL)
+	while (length > 0 && strchr(" \t\r\n\v\f", text[length - 1]) != NULL)
 		length--;
 	return arena_strndup(op->mem, text, length);
+}
+
+/* NULL: every key that means something is of its kind; else the first that is not. */
+static const char *wrong_kind(const struct op *op)
+{
+	static const struct {
+		const char *key;
+		bool is_id;
+	} keys[] = {{"channelID", true}, {"replyTo", true}, {"messageID", true}, {"id", true}, {"message", false}, {"name", false},
+		{"topic", false}, {"type", false}};
+
+	for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+		const json_t *value = member(op->body, keys[i].key);
+		if (value != NULL && !json_is_string(value) && json_typeof(value) != JSON_NULL && !(keys[i].is_id && json_is_integer(value)))
+			return keys[i].key;
+	}
+	return NULL;
+}
+
+/* As it is kept; NULL: it is told why not. */
+static char *content_of(const struct op *op, const char *without)
+{
+	const char *text = text_of(op, "message");
+	char *content = text != NULL && *text != '\0' ? (char *)crust_markup_read(op->mem, text) : NULL;
+
+	if (content == NULL) {
+		crust_send_error(op->client, without);
+	} else if (text_code_points(content, strlen(content)) > CRUST_CONTENT_MOST) {
+		crust_send_error(op->client, "message too long (max: 4000)");
+		content = NULL;
+	}
+	return content;
 }
 
 static bool id_needed(const struct op *op, const char *key, uint64_t *out)
@@ -174,35 +235,30 @@ static bool posts_too_much(struct client *client, uint64_t channel_id)
 
 static void op_create_message(struct op *op)
 {
-	pb_PostMessageRequest request = {.parent_id = id_of(op, "replyTo")};
-	char *text = text_of(op, "message");
+	pb_PostMessageRequest request = {.channel_id = id_of(op, "channelID"), .parent_id = id_of(op, "replyTo")};
 
-	request.channel_id = id_of(op, "channelID");
 	if (request.channel_id == 0 && request.parent_id == 0) {
 		crust_send_error(op->client, "messaging.service.InvalidID");
-	} else if (text == NULL || *text == '\0') {
-		crust_send_error(op->client, "refusing to create message without contents");
-	} else if (posts_too_much(op->client, request.channel_id)) {
-		crust_send_error(op->client, refusal_text(STATUS_RATE_LIMITED, NULL));
-	} else {
-		request.content = (char *)crust_markup_read(op->mem, text);
-		ask(op->client, ACT_post_message, &request, request.parent_id != 0 ? NO_MESSAGE : NO_CHANNEL, answered);
+		return;
 	}
+	request.content = content_of(op, "refusing to create message without contents");
+	if (request.content == NULL)
+		return;
+	if (posts_too_much(op->client, request.channel_id))
+		crust_send_error(op->client, TOO_MANY);
+	else
+		ask(op->client, ACT_post_message, &request, request.parent_id != 0 ? NO_MESSAGE : CRUST_NO_CHANNEL, answered);
 }
 
 static void op_update_message(struct op *op)
 {
 	pb_UpdateMessageRequest request = {0};
-	char *text = text_of(op, "message");
 
 	if (!id_needed(op, "messageID", &request.message_id))
 		return;
-	if (text == NULL || *text == '\0') {
-		crust_send_error(op->client, "refusing to update message without contents");
-		return;
-	}
-	request.content = (char *)crust_markup_read(op->mem, text);
-	ask(op->client, ACT_update_message, &request, NO_MESSAGE, answered);
+	request.content = content_of(op, "refusing to update message without contents");
+	if (request.content != NULL)
+		ask(op->client, ACT_update_message, &request, NO_MESSAGE, answered);
 }
 
 static void op_delete_message(struct op *op)
@@ -225,7 +281,7 @@ static void op_join_channel(struct op *op)
 	if (view != NULL)
 		request.user = *view;
 	if (id_needed(op, "id", &request.channel_id))
-		ask(op->client, ACT_join_channel, &request, NO_CHANNEL, answered);
+		ask(op->client, ACT_join_channel, &request, CRUST_NO_CHANNEL, answered);
 }
 
 static void op_part_channel(struct op *op)
@@ -233,14 +289,14 @@ static void op_part_channel(struct op *op)
 	pb_ChannelMemberRequest request = {.user_id = op->client->user->id, .team_only = true};
 
 	if (id_needed(op, "id", &request.channel_id))
-		ask(op->client, ACT_leave_channel, &request, NO_CHANNEL, answered);
+		ask(op->client, ACT_leave_channel, &request, CRUST_NO_CHANNEL, answered);
 }
 
 /* What somebody makes he is a member of. */
 static void made(struct hub *hub, struct question *question, enum status st, const void *reply, const char *why)
 {
-	struct asked *asked = (struct asked *)question;
-	struct client *client = who_asked(hub, asked);
+	struct crust_asked *asked = (struct crust_asked *)question;
+	struct client *client = crust_who_asked(hub, asked);
 	const pb_ChannelReply *got = reply;
 
 	if (client != NULL && st == STATUS_OK) {
@@ -248,10 +304,10 @@ static void made(struct hub *hub, struct question *question, enum status st, con
 		const pb_UserView *view = client_view(client, mem);
 		pb_SeedChannelRequest request = {
 			.channel_id = got->channel.id, .users_count = view != NULL, .users = (pb_UserView *)view};
-		ask(client, ACT_seed_channel, &request, NO_CHANNEL, answered);
+		ask(client, ACT_seed_channel, &request, CRUST_NO_CHANNEL, answered);
 		arena_destroy(mem);
 	} else if (client != NULL) {
-		crust_send_error(client, refusal_text(st, NO_CHANNEL));
+		crust_refused(client, asked, st, why);
 	}
 	free(asked);
 }
@@ -282,7 +338,7 @@ static void op_create_channel(struct op *op)
 	else if (type != NULL && *type != '\0' && !request.private && strcmp(type, "public") != 0)
 		crust_send_error(op->client, "invalid channel type");
 	else if (!too_long(op, request.name, request.topic))
-		ask(op->client, ACT_create_channel, &request, NO_CHANNEL, made);
+		ask(op->client, ACT_create_channel, &request, CRUST_NO_CHANNEL, made);
 }
 
 /* What is absent or empty stays as it is. */
@@ -303,130 +359,12 @@ static void op_update_channel(struct op *op)
 	if (type != NULL && *type != '\0' && !request.has_private && !request.conversation)
 		crust_send_error(op->client, "invalid channel type");
 	else if (!too_long(op, request.name, request.topic))
-		ask(op->client, ACT_update_channel, &request, NO_CHANNEL, answered);
-}
-
-/* ---- the list of channels: those of the team, then his conversations */
-
-struct listing {
-	struct asked asked; /* first */
-	struct arena *mem;
-	const pb_Rights **rights;
-	size_t count, capacity;
-	bool conversations; /* they are being asked for */
-};
-
-static void listed(struct hub *hub, struct question *question, enum status st, const void *reply, const char *why);
-
-static void listing_ask(struct client *client, struct listing *listing)
-{
-	const struct crust_session *session = client->session;
-	struct hub *hub = client->hub;
-	pb_JudgeManyRequest request = {.user_id = client->user->id,
-		.team_id = listing->conversations ? 0 : session->team_id,
-		.conversations = listing->conversations,
-		.members = true};
-
-	hub->options.ports->ask_act(
-		hub->options.arg, hub_ask(hub, &listing->asked.question), client, ACT_judge_many, &request);
-}
-
-static bool is_listed(const pb_Rights *rights)
-{
-	const pb_ChannelView *channel = &rights->channel;
-
-	return rights->has_channel && rights->status == STATUS_OK && channel->archived_at_ms == 0 &&
-	       channel->deleted_at_ms == 0 &&
-	       (channel->kind == CHANNEL_TEXT || channel->kind == CHANNEL_DIRECT || channel->kind == CHANNEL_GROUP);
-}
-
-/* A copy that outlives the answer. */
-static void listing_take(struct listing *listing, const pb_JudgeManyReply *got)
-{
-	for (pb_size_t i = 0; i < got->rights_count; i++) {
-		const uint8_t *bytes = NULL;
-		size_t length = 0;
-		pb_Rights *copy = ARENA_NEW(listing->mem, pb_Rights);
-		if (!is_listed(&got->rights[i]) ||
-			pb_encode_arena(listing->mem, pb_Rights_fields, &got->rights[i], &bytes, &length) != STATUS_OK ||
-			pb_decode_arena(listing->mem, pb_Rights_fields, copy, bytes, length) != STATUS_OK)
-			continue;
-		if (listing->count == listing->capacity) {
-			size_t capacity = listing->capacity == 0 ? 64 : listing->capacity * 2;
-			listing->rights = arena_grow(listing->mem, listing->rights,
-				listing->count * sizeof(const pb_Rights *), capacity * sizeof(const pb_Rights *));
-			listing->capacity = capacity;
-		}
-		listing->rights[listing->count++] = copy;
-	}
-}
-
-static int by_name(const void *a, const void *b)
-{
-	const pb_ChannelView *x = &(*(const pb_Rights *const *)a)->channel, *y = &(*(const pb_Rights *const *)b)->channel;
-	int order = strcmp(x->name != NULL ? x->name : "", y->name != NULL ? y->name : "");
-
-	return order != 0 ? order : x->id < y->id ? -1 : x->id > y->id;
-}
-
-static void listing_send(struct client *client, struct listing *listing)
-{
-	struct json_writer w;
-	size_t length = 0;
-
-	qsort(listing->rights, listing->count, sizeof *listing->rights, by_name);
-	crust_begin(&w, listing->mem, 1024);
-	jw_object(&w);
-	jw_key(&w, "channels");
-	jw_array(&w);
-	for (size_t i = 0; i < listing->count; i++) {
-		const pb_Rights *rights = listing->rights[i];
-		const struct slot *slot = slots_find(client->user, rights->channel_id);
-		struct crust_channel_own own = {.bits = {rights->bits.low, rights->bits.high}};
-		pb_ChannelView channel = rights->channel;
-		channel.member_ids = rights->member_ids;
-		channel.member_ids_count = rights->member_ids_count;
-		if (slot != NULL) {
-			own.flag = slot->flag;
-			own.unread = (struct crust_unread){.last_message_id = slot->last_read_id,
-				.count = slot_unread(slot),
-				.thread_count = slot->thread_count,
-				.thread_total = slot->thread_total};
-		}
-		crust_channel(&w, &channel, &own);
-	}
-	jw_array_end(&w);
-	jw_object_end(&w);
-	const char *text = jw_end(&w, &length);
-	client_send_text(client, text, length);
-}
-
-static void listed(struct hub *hub, struct question *question, enum status st, const void *reply, const char *why)
-{
-	struct listing *listing = (struct listing *)question;
-	struct client *client = who_asked(hub, &listing->asked);
-
-	if (client != NULL && st == STATUS_OK) {
-		listing_take(listing, reply);
-		if (!listing->conversations) {
-			listing->conversations = true;
-			listing_ask(client, listing);
-			return;
-		}
-		listing_send(client, listing);
-	} else if (client != NULL) {
-		crust_send_error(client, refusal_text(st, NO_CHANNEL));
-	}
-	arena_destroy(listing->mem);
-	free(listing);
+		ask(op->client, ACT_update_channel, &request, CRUST_NO_CHANNEL, answered);
 }
 
 static void op_channels(struct op *op)
 {
-	struct listing *listing = memory_new(sizeof *listing);
-
-	*listing = (struct listing){.asked = {.question.answered = listed, .socket_id = op->client->socket_id}, .mem = arena_create()};
-	listing_ask(op->client, listing);
+	crust_list_channels(op->client);
 }
 
 /* Known, and without an effect in the first server as well. */
@@ -452,16 +390,19 @@ static void handle(struct op *op, json_t *frame)
 	case CLIENT_OPS_FINE:
 		break;
 	case CLIENT_OPS_TOO_MANY:
-		crust_send_error(op->client, refusal_text(STATUS_RATE_LIMITED, NULL));
+		crust_send_error(op->client, TOO_MANY);
 		return;
 	case CLIENT_OPS_CLOSED:
 		return;
 	}
 	for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
-		op->body = json_object_get(frame, ops[i].key);
+		op->body = member(frame, ops[i].key);
 		if (op->body == NULL || json_typeof(op->body) == JSON_NULL)
 			continue;
-		if (ops[i].writes && !op->client->may_write)
+		const char *wrong = json_is_object(op->body) ? wrong_kind(op) : ops[i].key;
+		if (wrong != NULL)
+			crust_send_error(op->client, arena_printf(op->mem, MALFORMED "%s", wrong));
+		else if (ops[i].writes && !op->client->may_write)
 			crust_send_error(op->client, NO_PERMISSIONS);
 		else
 			ops[i].handle(op);
@@ -479,7 +420,7 @@ void crust_message_came(struct client *client, bool text, const char *bytes, siz
 	if (length > 0 && json_reader_begin(&frame, op.mem, bytes, length) == STATUS_OK) {
 		handle(&op, frame.object);
 	} else if (client_count_op(client) != CLIENT_OPS_CLOSED) {
-		crust_send_error(client, "Session.incoming: payload malformed: not a JSON object");
+		crust_send_error(client, MALFORMED "not a JSON object");
 	}
 	arena_destroy(op.mem);
 }

@@ -581,6 +581,8 @@ START_TEST(each_frame_becomes_its_call)
 		unsigned acts;
 	} frames[] = {
 		{"{\"createMessage\":{\"channelID\":\"1001\",\"replyTo\":\"5\",\"message\":\"x\"}}", ACT_post_message, 1},
+		{"{\"createmessage\":{\"channelId\":1001,\"Message\":\"x\",\"else\":[]}}", ACT_post_message, 1},
+		{"{\"createMessage\":null,\"deleteMessage\":{\"messageID\":5}}", ACT_delete_message, 1},
 		{"{\"updateMessage\":{\"messageID\":\"5\",\"message\":\"x\"}}", ACT_update_message, 1},
 		{"{\"deleteMessage\":{\"messageID\":\"5\"}}", ACT_delete_message, 1},
 		{"{\"joinChannel\":{\"id\":\"1001\"}}", ACT_join_channel, 1},
@@ -611,6 +613,11 @@ START_TEST(what_is_refused_is_told_on_this_session_which_stays_open)
 		{"[]", "Session.incoming: payload malformed: not a JSON object"},
 		{"{\"createMessage\":{\"channelID\":\"1001\",\"message\":\"  \"}}", "refusing to create message without contents"},
 		{"{\"createMessage\":{\"message\":\"x\"}}", "messaging.service.InvalidID"},
+		{"{\"createMessage\":\"x\"}", "Session.incoming: payload malformed: createMessage"},
+		{"{\"channels\":[]}", "Session.incoming: payload malformed: channels"},
+		{"{\"createMessage\":{\"channelID\":\"1001\",\"message\":5}}", "Session.incoming: payload malformed: message"},
+		{"{\"deleteMessage\":{\"MessageId\":{}}}", "Session.incoming: payload malformed: messageID"},
+		{"{\"updateChannel\":{\"id\":1.5}}", "Session.incoming: payload malformed: id"},
 		{"{\"updateMessage\":{\"messageID\":\"7\"}}", "refusing to update message without contents"},
 		{"{\"deleteMessage\":{\"messageID\":\"x\"}}", "messaging.service.InvalidID"},
 		{"{\"createChannel\":{}}", "channel name not provided"},

@@ -57,14 +57,14 @@ static void port_ask_token(void *arg, uint64_t question, const char *token, enum
 		.may_write = true,
 		.account = {.id = USER, .username = arena_strdup(mem, "u")},
 		.session_id = 5};
-	loop_answer(outside->loop, question, STATUS_OK, mem, reply, NULL);
+	loop_answer(outside->loop, question, STATUS_OK, mem, reply, NULL, NULL);
 }
 
 static void busy(void *arg, uint64_t question)
 {
 	struct outside *outside = arg;
 
-	loop_answer(outside->loop, question, STATUS_BUSY, arena_create(), NULL, NULL);
+	loop_answer(outside->loop, question, STATUS_BUSY, arena_create(), NULL, NULL, NULL);
 }
 
 static void port_ask_keys(void *arg, uint64_t question, struct stream s, const uint64_t *users, size_t count)
@@ -78,7 +78,7 @@ static void port_ask_keys(void *arg, uint64_t question, struct stream s, const u
 	struct arena *mem = arena_create();
 	pb_ListAudiencesReply *none = ARENA_NEW(mem, pb_ListAudiencesReply);
 	*none = (pb_ListAudiencesReply){0};
-	loop_answer(outside->loop, question, STATUS_OK, mem, none, NULL);
+	loop_answer(outside->loop, question, STATUS_OK, mem, none, NULL, NULL);
 }
 
 static void port_ask_rights(
@@ -211,7 +211,7 @@ static void *stray_thread(void *arg)
 	struct outside *outside = arg;
 
 	for (uint64_t i = 0; i < 500; i++)
-		loop_answer(outside->loop, 1000000 + i, STATUS_OK, arena_create(), NULL, NULL);
+		loop_answer(outside->loop, 1000000 + i, STATUS_OK, arena_create(), NULL, NULL, NULL);
 	return NULL;
 }
 

@@ -19,7 +19,7 @@ static struct told {
 	char why[MANY + 1][32];
 } told = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
-void loop_answer(struct loop *loop, uint64_t question, enum status st, struct arena *mem, const void *reply, const char *why)
+void loop_answer(struct loop *loop, uint64_t question, enum status st, struct arena *mem, const void *reply, const char *why, const char *detail)
 {
 	const pb_ResolveTokenReply *got = reply;
 

@@ -781,7 +781,7 @@ void world_answer(struct world *w, size_t i)
 	struct asked asked = w->asked[i];
 	memmove(&w->asked[i], &w->asked[i + 1], (w->asked_count - i - 1) * sizeof *w->asked);
 	w->asked_count--;
-	hub_answer(&w->hub, asked.question, asked.status, asked.reply, asked.why);
+	hub_answer(&w->hub, asked.question, asked.status, asked.reply, asked.why, asked.detail);
 	arena_destroy(asked.mem);
 }
 

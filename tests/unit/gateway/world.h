@@ -88,6 +88,7 @@ struct asked {
 	struct arena *mem;
 	const void *reply;
 	const char *why;
+	const char *detail;
 };
 
 struct world_client {

@@ -5,7 +5,6 @@
 #include "common/dialects/crust/markup.h"
 #include "services/api/dialects/crust/crust.h"
 
-#define CONTENT_MOST 4000
 #define NO_CONTENTS  "refusing to create message without contents"
 
 static enum status path_message(struct exchange *x, pb_MessageRequest *out)
@@ -38,7 +37,7 @@ static enum status read_text(struct exchange *x, const char *without, const char
 	if (text[0] == '\0')
 		return exchange_fail(x, STATUS_FIELD_INVALID, NULL, NULL, without);
 	*out = crust_markup_read(x->mem, text);
-	if (text_code_points(*out, strlen(*out)) > CONTENT_MOST)
+	if (text_code_points(*out, strlen(*out)) > CRUST_CONTENT_MOST)
 		return exchange_fail(x, STATUS_FIELD_INVALID, NULL, NULL, "message too long (max: 4000)");
 	return STATUS_OK;
 }
