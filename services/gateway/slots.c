@@ -321,6 +321,16 @@ static void reread(struct hub *hub, uint64_t user_id)
 		queue_read(hub, user);
 }
 
+/* The message is unread already. */
+static void place(struct slot *slot, const pb_MessageView *posted)
+{
+	bool counts = posted->root_id == 0 && posted->kind != MESSAGE_SYSTEM;
+
+	if (slot->placeless)
+		slot->mark = slot->counted - (counts && slot->counted > 0);
+	slot->placeless = false;
+}
+
 static struct slot *receive(struct user *user, uint64_t channel_id, const pb_Event *body)
 {
 	struct slot *slot = find(user, channel_id);
@@ -329,8 +339,10 @@ static struct slot *receive(struct user *user, uint64_t channel_id, const pb_Eve
 		return NULL;
 	if (body->which_body == EVENT_KIND_message_posted) {
 		const pb_ChannelRef *channel = &body->body.message_posted.channel;
-		if (channel->counted != 0) /* else it was read from a log that does not say */
+		if (channel->counted != 0) { /* else it was read from a log that does not say */
 			slot->counted = without_replies(channel->counted, channel->replies_counted);
+			place(slot, &body->body.message_posted.message);
+		}
 	} else if (body->which_body == EVENT_KIND_message_deleted) {
 		const pb_ChannelRef *channel = &body->body.message_deleted.channel;
 		slot->counted = without_replies(channel->counted, channel->replies_counted);
@@ -441,21 +453,25 @@ static void marked(struct hub *hub, const pb_ReadStateChanged *e)
 		slot->threads[i].read = slot->threads[i].counted;
 	threads_sum(slot);
 	slot->recorded = true;
+	slot->placeless = false;
 	slot->mark = without_replies(e->counted, e->replies_counted);
 	if (slot->counted < slot->mark)
 		slot->counted = slot->mark;
 	slot->last_read_id = e->main_last_read_id;
 }
 
-/* Counts are shown to him from now on, of what comes: the rest is read again. */
+/* Counts are shown to him from now on, of what comes, also in a channel of which nothing was known: the rest is read again. */
 static void joined(struct hub *hub, const pb_ChannelMemberJoined *e)
 {
 	struct user *user = hub_user(hub, e->user.id);
-	struct slot *slot = user != NULL ? find(user, e->channel.id) : NULL;
+	struct slots *slots = moved(user);
+	bool known = slots != NULL && find(user, e->channel.id) != NULL;
+	struct slot *slot = slots != NULL ? slot_add(slots, e->channel.id) : NULL;
 
 	if (slot != NULL && !slot->recorded) {
 		slot->recorded = true;
 		slot->mark = slot->counted;
+		slot->placeless = !known;
 	}
 	reread(hub, e->user.id);
 }

@@ -43,6 +43,7 @@ struct slot {
 	uint32_t thread_total;
 	uint8_t flag;  /* enum channel_flag: of his own list */
 	bool recorded; /* he is a member, or has posted or marked: counts are shown to him */
+	bool placeless; /* he has just become one: the mark stands before the next post that is heard of */
 };
 
 /* Of one person in one channel, as moderation answered. */

@@ -176,6 +176,49 @@ START_TEST(the_author_alone_may_edit_and_each_is_told_what_he_has_not_read)
 }
 END_TEST
 
+/* His marks are read again, but what comes in the meantime is his already. */
+START_TEST(who_becomes_a_member_of_a_channel_nobody_had_told_him_of_is_counted_from_the_next_post)
+{
+	struct world *w = world_create();
+	struct world_client *c = inside(w, 2);
+	const uint64_t unheard_of = CHANNEL_A + 500;
+	pb_Event joined = {0}, said = {0};
+
+	joined.body.channel_member_joined = (pb_ChannelMemberJoined){.has_channel = true,
+		.channel = {.id = unheard_of, .team_id = TEAM, .kind = CHANNEL_TEXT, .name = (char *)"new"},
+		.has_user = true,
+		.user = {.id = 2}};
+	world_append(w, &w->team, EVENT_KIND_channel_member_joined, "team:7", &joined);
+	for (uint64_t counted = 8; counted <= 9; counted++) {
+		said.body.message_posted = (pb_MessagePosted){.has_channel = true,
+			.channel = {.id = unheard_of, .team_id = TEAM, .kind = CHANNEL_TEXT, .name = (char *)"new", .counted = counted},
+			.has_message = true,
+			.message = {.id = 5000 + counted,
+				.channel_id = unheard_of,
+				.has_author = true,
+				.author = {.id = 1},
+				.kind = MESSAGE_TEXT,
+				.content = (char *)"hello"}};
+		world_append(w, &w->team, EVENT_KIND_message_posted, "team:7", &said);
+	}
+	for (int i = 0; i < 20; i++) { /* everything but what he has read */
+		world_turn(w, 1000);
+		while (world_deliver(w, &w->team))
+			;
+		for (size_t asked = 0; asked < w->asked_count;)
+			if (w->asked[asked].kind == ASKED_UNREAD)
+				asked++;
+			else
+				world_answer(w, asked);
+	}
+	world_read(c);
+	for (int i = 0; i < 2; i++)
+		ck_assert_int_eq(json_integer_value(json_object_get(world_key(c, "unread", (size_t)i), "count")), i + 1);
+	world_settle(w);
+	world_destroy(w);
+}
+END_TEST
+
 START_TEST(a_mark_of_ones_own_counts_from_then_on)
 {
 	struct world *w = world_create();
@@ -699,6 +742,7 @@ END_TEST
 TESTS("gateway_crust", the_upgrade_is_answered_when_the_client_is_live_everywhere,
 	who_is_not_logged_in_or_has_no_access_is_refused_before_the_upgrade, nobody_speaks_through_a_closed_door,
 	the_token_is_the_first_that_is_not_empty, the_author_alone_may_edit_and_each_is_told_what_he_has_not_read,
+	who_becomes_a_member_of_a_channel_nobody_had_told_him_of_is_counted_from_the_next_post,
 	a_mark_of_ones_own_counts_from_then_on, a_mark_of_a_thread_and_a_reply_come_to_the_same_whichever_is_first,
 	what_is_unread_of_a_thread_is_told_with_its_edited_root_and_goes_with_a_deleted_one, a_channel_comes_with_each_receivers_own_rights,
 	who_may_not_see_a_channel_is_not_told_of_it, the_stream_waits_for_rights_and_keeps_its_order,
