@@ -5,69 +5,20 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
 #include "common/ops/ops.h"
-#include "services/gateway/client.h"
 #include "services/gateway/listener.h"
-#include "services/gateway/deflate.h"
 #include "services/gateway/memory.h"
+#include "services/gateway/socket_parts.h"
 
-#define EVENTS_AT_ONCE  256
-#define ACCEPTS_AT_ONCE 128
-#define IOV_AT_ONCE     64
-#define ACCEPT_PAUSE_MS 100
-#define WARN_PAUSE_MS   10000
-#define SECURE_TURN_US  10000
-#define READ_ROOM       4096 /* at least, behind an unfinished frame */
-
-/* One connection. */
-struct socket {
-	struct client client; /* first: a client is its socket */
-	int fd;
-	struct tls_session *tls; /* NULL: plain */
-	bool securing;           /* TLS has not been agreed on */
-	bool handshaken;
-	bool deaf;      /* what else it sends is not looked at */
-	bool writing;   /* waits for the kernel to take more */
-	bool paused;    /* is not read until it reads */
-	bool entered;   /* counted under key */
-	size_t scanned; /* of the handshake */
-	char *answer;   /* to the upgrade, until the client is known */
-	struct frame_parser parser;
-	uint8_t *kept; /* the beginning of an unfinished frame, or of the handshake */
-	size_t kept_length, kept_capacity;
-	struct socket *stuck_next, **stuck_link; /* NULL link: not stuck */
-	int64_t stuck_since_ms;
-	uint64_t key; /* what limits count it under */
-	struct address peer;
-};
-
-struct sockets {
-	struct hub *hub;
-	struct sockets_options options;
-	int epoll, listener, wake, reserve;
-	uint16_t port;
-	uint8_t *buffer; /* what is read lands here */
-	size_t buffer_size;
-	uint8_t *record;     /* what is sent by TLS gathers here */
-	size_t securing;     /* sockets that are agreeing on TLS */
-	int64_t secured_us;  /* spent on that in this turn */
-	struct socket *stuck, **stuck_end; /* longest first */
-	struct timer accept_again;
-	int64_t warn_again_ms; /* of files that are short */
-	size_t queued_bytes; /* as last told to the metrics */
-	uint64_t bytes_sent; /* since then */
-};
+#define EVENTS_AT_ONCE 256
 
 static struct socket *socket_of(struct client *client)
 {
@@ -76,7 +27,7 @@ static struct socket *socket_of(struct client *client)
 
 /* ---- all of them */
 
-static bool epoll_set(struct sockets *sockets, int op, int fd, uint32_t events, void *arg)
+bool sockets_epoll(struct sockets *sockets, int op, int fd, uint32_t events, void *arg)
 {
 	struct epoll_event event = {.events = events, .data.ptr = arg};
 
@@ -84,14 +35,6 @@ static bool epoll_set(struct sockets *sockets, int op, int fd, uint32_t events, 
 		return true;
 	log_error("epoll_failed", LOG_STR("error", strerror(errno)));
 	return false;
-}
-
-static void accept_again(struct timer *timer, int64_t now_mono_ms)
-{
-	struct sockets *sockets = memory_holder(timer, struct sockets, accept_again);
-
-	if (sockets->listener >= 0)
-		epoll_set(sockets, EPOLL_CTL_MOD, sockets->listener, EPOLLIN, &sockets->listener);
 }
 
 enum status sockets_create(
@@ -105,7 +48,7 @@ enum status sockets_create(
 		.listener = -1,
 		.wake = -1,
 		.reserve = -1,
-		.accept_again.fire = accept_again};
+		.accept_again.fire = sockets_accept_again};
 	sockets->stuck_end = &sockets->stuck;
 	sockets->buffer_size = (options->max_frame_bytes > 65536 ? options->max_frame_bytes : 65536) + 64;
 	sockets->buffer = memory_resize(NULL, sockets->buffer_size);
@@ -125,8 +68,8 @@ enum status sockets_create(
 		sockets_destroy(sockets);
 		return STATUS_INTERNAL;
 	}
-	if (!epoll_set(sockets, EPOLL_CTL_ADD, sockets->listener, EPOLLIN, &sockets->listener) ||
-		!epoll_set(sockets, EPOLL_CTL_ADD, sockets->wake, EPOLLIN, &sockets->wake)) {
+	if (!sockets_epoll(sockets, EPOLL_CTL_ADD, sockets->listener, EPOLLIN, &sockets->listener) ||
+		!sockets_epoll(sockets, EPOLL_CTL_ADD, sockets->wake, EPOLLIN, &sockets->wake)) {
 		sockets_destroy(sockets);
 		return STATUS_INTERNAL;
 	}
@@ -155,43 +98,9 @@ void sockets_stop_accepting(struct sockets *sockets)
 	sockets->listener = -1;
 }
 
-/* ---- one socket */
-
-static void interest_set(struct sockets *sockets, struct socket *s, bool writing, bool paused)
-{
-	if (s->writing == writing && s->paused == paused)
-		return;
-	s->writing = writing;
-	s->paused = paused;
-	epoll_set(sockets, EPOLL_CTL_MOD, s->fd, (paused ? 0 : EPOLLIN) | (writing ? EPOLLOUT : 0), s);
-}
-
-static void stuck_remove(struct sockets *sockets, struct socket *s)
-{
-	if (s->stuck_link == NULL)
-		return;
-	*s->stuck_link = s->stuck_next;
-	if (s->stuck_next != NULL)
-		s->stuck_next->stuck_link = s->stuck_link;
-	else
-		sockets->stuck_end = s->stuck_link;
-	s->stuck_link = NULL;
-}
-
-/* Counts from now on: it has just taken something, or has begun to take nothing. */
-static void stuck_add(struct sockets *sockets, struct socket *s)
-{
-	stuck_remove(sockets, s);
-	s->stuck_since_ms = sockets->hub->now_mono_ms;
-	s->stuck_next = NULL;
-	s->stuck_link = sockets->stuck_end;
-	*sockets->stuck_end = s;
-	sockets->stuck_end = &s->stuck_next;
-}
-
 static void socket_free(struct sockets *sockets, struct socket *s)
 {
-	stuck_remove(sockets, s);
+	socket_unstuck(sockets, s);
 	if (s->entered)
 		limits_leave(sockets->options.limits, s->key, sockets->hub->now_mono_ms);
 	if (s->securing) {
@@ -205,507 +114,6 @@ static void socket_free(struct sockets *sockets, struct socket *s)
 	free(s->answer);
 	free(s);
 	atomic_fetch_sub(&sockets->options.limits->count, 1);
-}
-
-/* The last word is said: the peer hears the end and ends as well. Closing at once with bytes of his unread, or on their way, would
- * reset the connection and the word with it. */
-static void last_word_said(struct socket *s)
-{
-	s->deaf = true;
-	if (s->tls != NULL)
-		tls_goodbye(s->tls);
-	shutdown(s->fd, SHUT_WR);
-}
-
-/* ---- the transport: the kernel, or TLS in front of it */
-
-static ssize_t transport_recv(struct socket *s, void *bytes, size_t length)
-{
-	return s->tls == NULL ? recv(s->fd, bytes, length, MSG_DONTWAIT) : tls_recv(s->tls, bytes, length);
-}
-
-/* Returns the bytes taken, or -1 with errno. *out_full: no more is taken for now. *out_moved: the kernel took something. */
-static ssize_t transport_send(struct sockets *sockets, struct socket *s, struct iovec *iov, size_t count, bool *out_full,
-	bool *out_moved)
-{
-	if (s->tls != NULL) {
-		ssize_t n = tls_send(s->tls, iov, count, sockets->record, out_moved);
-		*out_full = n < 0 || tls_holds(s->tls);
-		return n;
-	}
-	struct msghdr message = {.msg_iov = iov, .msg_iovlen = count};
-	size_t due = 0;
-	for (size_t i = 0; i < count; i++)
-		due += iov[i].iov_len;
-	ssize_t n = sendmsg(s->fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-	*out_full = n < 0 || (size_t)n < due;
-	*out_moved = n > 0;
-	return n;
-}
-
-/* A short text that goes past the queue; an empty kernel buffer has room for it. False: it did not go. */
-static bool transport_say(struct sockets *sockets, struct socket *s, char *text, size_t length)
-{
-	struct iovec iov = {.iov_base = text, .iov_len = length};
-	bool full = false, moved = false;
-
-	if (s->securing)
-		return false;
-	if (s->tls == NULL)
-		return send(s->fd, text, length, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)length;
-	return transport_send(sockets, s, &iov, 1, &full, &moved) == (ssize_t)length;
-}
-
-static bool transport_holds(const struct socket *s)
-{
-	return s->tls != NULL && tls_holds(s->tls);
-}
-
-/* The last word of who is not let in. */
-static void say_last(struct sockets *sockets, struct socket *s, char *text, size_t length)
-{
-	if (transport_say(sockets, s, text, length) && !transport_holds(s)) {
-		last_word_said(s);
-		client_refused(&s->client);
-	} else {
-		client_end(&s->client);
-	}
-}
-
-/* What comes before everything that is queued: the answer to an upgrade that had to wait. False: nothing is written now. */
-static bool answer_first(struct sockets *sockets, struct socket *s)
-{
-	struct client *client = &s->client;
-	char text[512];
-
-	if (client->door == DOOR_REFUSING) {
-		client->door = DOOR_REFUSED;
-		say_last(sockets, s, text, client->dialect->refusal((enum close_reason)client->close_reason, text, sizeof text));
-	} else if (client->door == DOOR_OPENING) {
-		client->door = DOOR_OPEN;
-		if (!transport_say(sockets, s, s->answer, strlen(s->answer)))
-			client_end(client);
-		free(s->answer);
-		s->answer = NULL;
-	}
-	return (client->door == DOOR_NONE || client->door == DOOR_OPEN) && client->state != CLIENT_ENDED;
-}
-
-static void flush(struct sockets *sockets, struct socket *s)
-{
-	struct client *client = &s->client;
-	struct hub *hub = sockets->hub;
-	bool progress = false, full = false;
-
-	if (!answer_first(sockets, s))
-		return;
-	while (!full && (!queue_empty(&client->queue) || transport_holds(s))) {
-		struct iovec iov[IOV_AT_ONCE];
-		bool moved = false;
-		ssize_t n = transport_send(
-			sockets, s, iov, queue_gather(&client->queue, iov, IOV_AT_ONCE), &full, &moved);
-		if (n < 0 && errno == EINTR) {
-			full = false;
-			continue;
-		}
-		if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != ENOBUFS) {
-			client_end(client);
-			return;
-		}
-		progress = progress || moved;
-		if (n > 0) {
-			queue_take(&hub->pool, &client->queue, (size_t)n);
-			sockets->bytes_sent += (uint64_t)n;
-		}
-	}
-	if (queue_empty(&client->queue) && !transport_holds(s)) {
-		client->flags &= ~CLIENT_BLOCKED;
-		stuck_remove(sockets, s);
-		interest_set(sockets, s, false, false);
-		/* The peer closed first and has our answer, or broke a rule and is not asked for one. */
-		if (client->state == CLIENT_CLOSING && s->deaf)
-			last_word_said(s);
-	} else {
-		if (progress || s->stuck_link == NULL)
-			stuck_add(sockets, s);
-		client->flags |= CLIENT_BLOCKED;
-		/* Who does not read is not read: his requests would only make the queue longer. */
-		bool to_read = s->tls != NULL && tls_send_waits_to_read(s->tls);
-		interest_set(
-			sockets, s, !to_read, !to_read && client->queue.bytes > sockets->options.queue_bytes / 4);
-	}
-	if ((client->flags & CLIENT_CATCHING) != 0 && client->queue.bytes < sockets->options.queue_bytes / 4)
-		client_drained(client);
-}
-
-static void refuse(struct sockets *sockets, struct socket *s, int code)
-{
-	char text[512];
-	size_t length = handshake_refuse(code, text, sizeof text);
-
-	say_last(sockets, s, text, length);
-}
-
-/* 0, or the HTTP status to refuse the upgrade with. */
-static int judge(struct sockets *sockets, struct socket *s, const struct handshake *hs)
-{
-	struct socket_limits *limits = sockets->options.limits;
-	int64_t now_mono_ms = sockets->hub->now_mono_ms;
-
-	if (!s->entered) { /* a proxy's: now it is known for whom it speaks */
-		s->key = limits_key(limits, &s->peer, hs->forwarded, hs->forwarded_count);
-		if (!limits_enter(limits, s->key, now_mono_ms)) {
-			metric_add(ws_refused_address_sockets, 1);
-			return 429;
-		}
-		s->entered = true;
-	}
-	int code = limits_handshake(limits, s->key, now_mono_ms);
-	if (code == 429)
-		metric_add(ws_refused_address_rate, 1);
-	else if (code != 0)
-		metric_add(ws_refused_rate, 1);
-	return code;
-}
-
-/* The request is complete. False: refused. */
-static bool upgrade(struct sockets *sockets, struct socket *s, char *bytes, size_t length)
-{
-	struct client *client = &s->client;
-	struct handshake hs;
-	int code = handshake_parse(bytes, length, &hs);
-	size_t no = 0;
-
-	if (code != 101) {
-		metric_add(ws_refused_request, 1);
-		refuse(sockets, s, code);
-		return false;
-	}
-	code = judge(sockets, s, &hs);
-	if (code != 0) {
-		refuse(sockets, s, code);
-		return false;
-	}
-	while (no < dialect_count && !dialects[no]->accepts(hs.path))
-		no++;
-	if (no == dialect_count) {
-		metric_add(ws_refused_request, 1);
-		refuse(sockets, s, 404);
-		return false;
-	}
-	if (!origins_allow(sockets->options.origins, hs.origin)) {
-		metric_add(ws_refused_origin, 1);
-		refuse(sockets, s, 403);
-		return false;
-	}
-	if (client->hub->draining) {
-		metric_add(ws_refused_draining, 1);
-		refuse(sockets, s, 503);
-		return false;
-	}
-	if (!client_connected(client, no, &hs)) {
-		metric_add(ws_refused_request, 1);
-		refuse(sockets, s, 400);
-		return false;
-	}
-	if (client->hub->deflate == NULL || (client->flags & CLIENT_PLAIN) != 0)
-		hs.extensions = (struct extensions){0};
-	client->deflate = (uint8_t)hs.extensions.deflate;
-	s->parser.deflate = client->deflate != DEFLATE_NONE;
-	/* Past the queue: a close that throws the queue away must not take the answer along. An empty kernel
-	 * buffer has room. */
-	char text[384];
-	size_t accepted = handshake_accept(hs.key, &hs.extensions, text, sizeof text);
-	if (client->door != DOOR_NONE) {
-		s->answer = memory_text(text);
-		s->handshaken = true;
-		return true;
-	}
-	if (!transport_say(sockets, s, text, accepted)) {
-		client_end(client);
-		return false;
-	}
-	s->handshaken = true;
-	return true;
-}
-
-/* Takes what is whole from bytes. Returns how many were taken; *out_need: how many the next step takes in
- * all. */
-static size_t consume(
-	struct sockets *sockets, struct socket *s, uint8_t *bytes, size_t length, size_t *out_need)
-{
-	struct client *client = &s->client;
-	size_t done = 0;
-
-	*out_need = 0;
-	if (!s->handshaken) {
-		size_t head = handshake_complete((char *)bytes, length, &s->scanned);
-		if (head > HANDSHAKE_MAX_BYTES || (head == 0 && length > HANDSHAKE_MAX_BYTES)) {
-			metric_add(ws_refused_request, 1);
-			refuse(sockets, s, 431);
-			return length;
-		}
-		if (head == 0)
-			return 0;
-		if (!upgrade(sockets, s, (char *)bytes, head))
-			return length;
-		done = head;
-	}
-	while (client->state != CLIENT_ENDED && !s->deaf) {
-		struct frame_in in;
-		enum frame_step step = frame_next(
-			&s->parser, bytes + done, length - done, sockets->options.max_frame_bytes, &in);
-		if (step == FRAME_STEP_MORE) {
-			*out_need = in.need;
-			return done;
-		}
-		if (step == FRAME_STEP_MESSAGE && in.compressed)
-			step = deflate_message(client->hub->deflate, sockets->options.max_frame_bytes, &in);
-		if (step == FRAME_STEP_FAILED || (step == FRAME_STEP_CONTROL && in.opcode == FRAME_CLOSE))
-			s->deaf = true; /* sections 7.1.7 and 5.5.1: nothing of it counts any more */
-		done += in.consumed;
-		client_received(client, step, &in);
-	}
-	return length;
-}
-
-static void keep(struct socket *s, const uint8_t *bytes, size_t length, size_t need)
-{
-	/* As much again as has come, not all that a header says will come: a few bytes must not be worth megabytes. */
-	size_t room = need > length && need < 2 * length ? need : 2 * length;
-
-	if (room < length + READ_ROOM)
-		room = length + READ_ROOM;
-	if (s->kept != NULL && bytes >= s->kept && bytes <= s->kept + s->kept_capacity) {
-		size_t at = (size_t)(bytes - s->kept), left = s->kept_capacity - length;
-		if (at > 0) /* not for each portion of a long frame */
-			memmove(s->kept, s->kept + at, length);
-		if (left < READ_ROOM / 4 && (need <= length || s->kept_capacity < need)) {
-			s->kept = memory_resize(s->kept, room);
-			s->kept_capacity = room;
-		}
-	} else {
-		s->kept = memory_resize(s->kept, room);
-		s->kept_capacity = room;
-		memcpy(s->kept, bytes, length);
-	}
-	s->kept_length = length;
-}
-
-static void receive_once(struct sockets *sockets, struct socket *s)
-{
-	struct client *client = &s->client;
-	uint8_t *bytes = sockets->buffer;
-	size_t room = sockets->buffer_size, before = 0;
-
-	if (s->kept != NULL) {
-		bytes = s->kept;
-		before = s->kept_length;
-		room = s->kept_capacity - before;
-	}
-	ssize_t n = transport_recv(s, bytes + before, room);
-	if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) {
-		if (s->tls != NULL && tls_recv_waits_to_write(s->tls))
-			interest_set(sockets, s, true, s->paused);
-		return;
-	}
-	if (n <= 0) {
-		client_end(client);
-		return;
-	}
-	client_heard(client);
-	if (s->deaf)
-		return;
-	size_t length = before + (size_t)n, need = 0;
-	size_t taken = consume(sockets, s, bytes, length, &need);
-	if (client->state == CLIENT_ENDED)
-		return;
-	if (taken < length) {
-		keep(s, bytes + taken, length - taken, need);
-	} else if (s->kept != NULL) {
-		free(s->kept);
-		s->kept = NULL;
-		s->kept_length = s->kept_capacity = 0;
-	}
-}
-
-static void receive(struct sockets *sockets, struct socket *s)
-{
-	/* epoll knows nothing of what TLS has taken from the kernel already. */
-	do {
-		receive_once(sockets, s);
-	} while (s->tls != NULL && s->client.state != CLIENT_ENDED && tls_pending(s->tls));
-}
-
-/* One step towards TLS. In each turn only so much time goes into this: the others wait for the next one, with the kernel. */
-static void secure(struct sockets *sockets, struct socket *s)
-{
-	if (sockets->secured_us >= SECURE_TURN_US)
-		return;
-	int64_t began_us = clock_mono_us();
-	switch (tls_handshake(s->tls)) {
-	case TLS_STEP_DONE:
-		s->securing = false;
-		sockets->securing--;
-		metric_add(ws_tls_handshakes, 1);
-		interest_set(sockets, s, false, false);
-		break;
-	case TLS_STEP_READ:
-		interest_set(sockets, s, false, false);
-		break;
-	case TLS_STEP_WRITE:
-		interest_set(sockets, s, true, false);
-		break;
-	case TLS_STEP_FAILED:
-		client_end(&s->client);
-		break;
-	}
-	sockets->secured_us += clock_mono_us() - began_us;
-}
-
-/* What the kernel says of a socket. */
-static void attend(struct sockets *sockets, struct socket *s, uint32_t events)
-{
-	const struct client *client = &s->client;
-
-	if (client->state == CLIENT_ENDED)
-		return;
-	if (s->securing) {
-		secure(sockets, s);
-		return;
-	}
-	bool reading = (events & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0, writing = (events & EPOLLOUT) != 0;
-	if (s->tls != NULL) { /* either may wait for the other */
-		bool write_to_read = writing && tls_recv_waits_to_write(s->tls);
-		writing = writing || (reading && tls_send_waits_to_read(s->tls));
-		reading = reading || write_to_read;
-	}
-	if (writing)
-		flush(sockets, s);
-	if (reading && client->state != CLIENT_ENDED)
-		receive(sockets, s);
-}
-
-/* ---- accepting */
-
-/* One too many: told so. What it said already is read, for closing with bytes unread would reset the connection and the word with
- * it. Who has not said anything yet hears it too, as a rule. */
-static void turn_away(const struct sockets *sockets, int fd, int code)
-{
-	char text[512];
-
-	if (sockets->options.tls != NULL) { /* there is no common language yet, and agreeing on one is what costs */
-		close(fd);
-		return;
-	}
-	ssize_t n = send(fd, text, handshake_refuse(code, text, sizeof text), MSG_NOSIGNAL | MSG_DONTWAIT);
-
-	shutdown(fd, SHUT_WR);
-	for (int i = 0; i < 8 && n > 0; i++)
-		n = recv(fd, text, sizeof text, MSG_DONTWAIT);
-	close(fd);
-}
-
-/* Counts one more socket. False: there are as many as may be. */
-static bool enter(struct sockets *sockets, int fd, const struct address *peer, bool *out_entered, uint64_t *out_key)
-{
-	struct socket_limits *limits = sockets->options.limits;
-	int refused = 0;
-
-	*out_entered = false;
-	*out_key = 0;
-	if (atomic_fetch_add(&limits->count, 1) >= limits->most) {
-		metric_add(ws_refused_sockets, 1);
-		refused = 503;
-	} else if (sockets->options.tls != NULL && sockets->securing >= sockets->options.tls_handshakes) {
-		metric_add(ws_refused_tls_handshakes, 1);
-		refused = 503;
-	} else if (!limits_trusts(limits, peer)) { /* a proxy is counted when it is known for whom it speaks */
-		*out_key = limits_key(limits, peer, NULL, 0);
-		*out_entered = limits_enter(limits, *out_key, sockets->hub->now_mono_ms);
-		if (!*out_entered) {
-			metric_add(ws_refused_address_sockets, 1);
-			refused = 429;
-		}
-	}
-	if (refused == 0)
-		return true;
-	turn_away(sockets, fd, refused);
-	atomic_fetch_sub(&limits->count, 1);
-	return false;
-}
-
-static void accepted(struct sockets *sockets, int fd, const struct sockaddr_storage *from)
-{
-	struct socket_limits *limits = sockets->options.limits;
-	int one = 1, sndbuf = sockets->options.sndbuf_bytes;
-	struct socket *s = NULL;
-	struct tls_session *tls = NULL;
-	struct address peer = limits_peer(from);
-	bool entered = false;
-	uint64_t key = 0;
-
-	if (!enter(sockets, fd, &peer, &entered, &key))
-		return;
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-	/* Without a bound a peer that does not read holds up to 4 MiB in the kernel. */
-	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &sndbuf, sizeof sndbuf);
-	if (sockets->options.tls != NULL)
-		tls = tls_begin(sockets->options.tls, fd);
-	if ((sockets->options.tls != NULL && tls == NULL) || posix_memalign((void **)&s, 64, sizeof *s) != 0) {
-		tls_end(tls);
-		close(fd);
-		if (entered)
-			limits_leave(limits, key, sockets->hub->now_mono_ms);
-		atomic_fetch_sub(&limits->count, 1);
-		return;
-	}
-	*s = (struct socket){
-		.fd = fd, .tls = tls, .securing = tls != NULL, .entered = entered, .key = key, .peer = peer};
-	sockets->securing += s->securing;
-	client_begin(sockets->hub, &s->client, atomic_fetch_add(&limits->last_id, 1) + 1);
-	epoll_set(sockets, EPOLL_CTL_ADD, fd, EPOLLIN, s);
-	metric_add(ws_accepted, 1);
-}
-
-/* No file is left: one is turned away with the help of the reserved one, so that it does not knock forever; then
- * a pause. */
-static void shed(struct sockets *sockets)
-{
-	if (sockets->reserve >= 0) {
-		close(sockets->reserve);
-		int fd = accept4(sockets->listener, NULL, NULL, SOCK_CLOEXEC);
-		if (fd >= 0)
-			turn_away(sockets, fd, 503);
-		sockets->reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	}
-	metric_add(ws_refused_files, 1);
-	/* While files are short this comes ten times a second. */
-	if (sockets->hub->now_mono_ms >= sockets->warn_again_ms) {
-		log_warn("accept_paused", LOG_STR("why", "no file is left"),
-			LOG_U64("sockets", atomic_load(&sockets->options.limits->count)));
-		sockets->warn_again_ms = sockets->hub->now_mono_ms + WARN_PAUSE_MS;
-	}
-	epoll_set(sockets, EPOLL_CTL_MOD, sockets->listener, 0, &sockets->listener);
-	wheel_start(
-		&sockets->hub->wheel, &sockets->accept_again, sockets->hub->now_mono_ms + ACCEPT_PAUSE_MS);
-}
-
-static void accept_some(struct sockets *sockets)
-{
-	for (int i = 0; i < ACCEPTS_AT_ONCE; i++) {
-		struct sockaddr_storage from = {0};
-		socklen_t length = sizeof from;
-		int fd = accept4(sockets->listener, (struct sockaddr *)&from, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
-		if (fd >= 0) {
-			accepted(sockets, fd, &from);
-			continue;
-		}
-		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
-			shed(sockets);
-		if (errno != ECONNABORTED && errno != EINTR)
-			return;
-	}
 }
 
 /* ---- a loop's turn */
@@ -733,13 +141,13 @@ int64_t sockets_wait(struct sockets *sockets, int64_t timeout_us)
 		}
 		if (arg == &sockets->listener) {
 			if (sockets->listener >= 0)
-				accept_some(sockets);
+				sockets_accept(sockets);
 			continue;
 		}
 		/* Sockets are freed at the end of the turn only, so a pointer that an earlier event ended is
 		 * still good. */
 		struct socket *s = arg;
-		attend(sockets, s, events[i].events);
+		socket_attend(sockets, s, events[i].events);
 	}
 	return now_us;
 }
@@ -751,7 +159,7 @@ static void write_list(
 		struct client *client = list->items[i];
 		client->flags &= ~flag;
 		if (client->state != CLIENT_ENDED && (client->flags & CLIENT_BLOCKED) == 0)
-			flush(sockets, socket_of(client));
+			socket_flush(sockets, socket_of(client));
 	}
 }
 
@@ -770,7 +178,7 @@ static void stuck_close(struct sockets *sockets)
 	while (sockets->stuck != NULL &&
 		hub->now_mono_ms - sockets->stuck->stuck_since_ms >= (int64_t)sockets->options.queue_ms) {
 		struct socket *s = sockets->stuck;
-		stuck_remove(sockets, s);
+		socket_unstuck(sockets, s);
 		if (s->client.state == CLIENT_CLOSING)
 			client_end(&s->client);
 		else

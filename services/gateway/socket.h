@@ -1,5 +1,5 @@
 /*
- * socket - the one file that knows sockets and epoll: accepts, reads, writes what gathered in a client's
+ * socket - the one part that knows sockets and epoll (socket*.c): accepts, reads, writes what gathered in a client's
  * queue with one call, closes. Each loop has its own, with its own listener on the same port (SO_REUSEPORT).
  * A socket at rest owns no buffer.
  */
