@@ -42,5 +42,9 @@ struct own_frame {
 };
 
 void delivery_free(struct delivery *d); /* accepts NULL */
+/* The frame of the client's variant in the dialect in work, rendered once; the delivery's. NULL: it is not sent. */
+struct frame *delivery_frame(struct hub *hub, struct delivery *d, const struct client *client);
+/* Is he among those whom the event names, if it names any? */
+bool event_allows(const pb_Event *body, const struct client *client);
 /* A subscription made while the event goes down the lists: it gets the event if no other way brings it. */
 void deliver_late(struct delivery *d, struct subscription *sub);

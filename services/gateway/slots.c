@@ -60,68 +60,6 @@ static void slots_clear(struct slots *slots)
 	slots->count = 0;
 }
 
-/* ---- threads of a channel */
-
-static struct slot_thread *thread_find(const struct slot *slot, uint64_t root_id)
-{
-	for (uint16_t i = 0; i < slot->threads_known; i++)
-		if (slot->threads[i].root_id == root_id)
-			return &slot->threads[i];
-	return NULL;
-}
-
-const struct slot_thread *slot_thread(const struct slot *slot, uint64_t root_id)
-{
-	return slot != NULL && root_id != 0 ? thread_find(slot, root_id) : NULL;
-}
-
-static void thread_remove(struct slot *slot, struct slot_thread *thread)
-{
-	if (thread != NULL)
-		*thread = slot->threads[--slot->threads_known];
-}
-
-/* Of those that are all read, or of all, the oldest. */
-static struct slot_thread *thread_dispensable(struct slot *slot)
-{
-	struct slot_thread *found = NULL;
-
-	for (uint16_t i = 0; i < slot->threads_known; i++) {
-		struct slot_thread *thread = &slot->threads[i];
-		bool unread = slot_thread_unread(thread) > 0, found_unread = found != NULL && slot_thread_unread(found) > 0;
-		if (found == NULL || (found_unread && !unread) || (found_unread == unread && thread->root_id < found->root_id))
-			found = thread;
-	}
-	return found;
-}
-
-static struct slot_thread *thread_add(struct slot *slot, uint64_t root_id)
-{
-	struct slot_thread *thread = thread_find(slot, root_id);
-
-	if (thread != NULL)
-		return thread;
-	if (slot->threads_known == SLOT_THREADS_MOST)
-		thread_remove(slot, thread_dispensable(slot));
-	if (slot->threads_known == slot->threads_room) {
-		slot->threads_room = slot->threads_room == 0 ? 2 : slot->threads_room * 2;
-		slot->threads = memory_resize(slot->threads, slot->threads_room * sizeof *slot->threads);
-	}
-	thread = &slot->threads[slot->threads_known++];
-	*thread = (struct slot_thread){.root_id = root_id};
-	return thread;
-}
-
-static void threads_sum(struct slot *slot)
-{
-	slot->thread_count = slot->thread_total = 0;
-	for (uint16_t i = 0; i < slot->threads_known; i++) {
-		uint32_t unread = slot_thread_unread(&slot->threads[i]);
-		slot->thread_count += unread;
-		slot->thread_total += unread > 0;
-	}
-}
-
 /* ---- the slots themselves */
 
 /* NULL: there are as many as may be. */
@@ -223,12 +161,12 @@ static void take(struct slots *slots, const pb_ListUnreadReply *got)
 		slot->counted = slot->mark + view->main_unread;
 		for (pb_size_t t = 0; t < view->threads_count; t++) {
 			const pb_ThreadMark *mark = &view->threads[t];
-			struct slot_thread *thread = thread_add(slot, mark->root_id);
+			struct slot_thread *thread = slot_thread_add(slot, mark->root_id);
 			thread->last_read_id = mark->last_read_id;
 			thread->read = (uint32_t)mark->read_count;
 			thread->counted = (uint32_t)(mark->read_count + mark->unread);
 		}
-		threads_sum(slot);
+		slot_threads_sum(slot);
 		slot->flag = (uint8_t)view->flag;
 		slot->recorded = view->recorded;
 	}
@@ -376,8 +314,8 @@ static void readers_move(
 		struct slot *slot = slots != NULL ? slot_add(slots, reply->channel_id) : NULL;
 		if (slot == NULL)
 			continue;
-		bool known = thread_find(slot, reply->root_id) != NULL;
-		struct slot_thread *thread = thread_add(slot, reply->root_id);
+		bool known = slot_thread(slot, reply->root_id) != NULL;
+		struct slot_thread *thread = slot_thread_add(slot, reply->root_id);
 		if (!known || reader->user_id == by) {
 			thread->read = (uint32_t)reader->read_count;
 			thread->last_read_id = reader->last_read_id;
@@ -385,7 +323,7 @@ static void readers_move(
 		thread->counted = (uint32_t)(reader->read_count + reader->thread_count);
 		if (thread->read > thread->counted)
 			thread->read = thread->counted;
-		threads_sum(slot);
+		slot_threads_sum(slot);
 	}
 }
 
@@ -416,8 +354,8 @@ static void thread_gone(struct feed *feed, const pb_MessageView *root)
 		struct slot *slot = moved(user) != NULL ? find(user, root->channel_id) : NULL;
 		if (slot == NULL)
 			continue;
-		thread_remove(slot, thread_find(slot, root->id));
-		threads_sum(slot);
+		slot_thread_remove(slot, root->id);
+		slot_threads_sum(slot);
 	}
 }
 
@@ -430,7 +368,7 @@ static void deleted(struct feed *feed, const pb_MessageDeleted *e)
 
 static void thread_marked(struct slot *slot, const pb_ReadStateChanged *e)
 {
-	struct slot_thread *thread = thread_add(slot, e->root_id);
+	struct slot_thread *thread = slot_thread_add(slot, e->root_id);
 	uint32_t replies = (uint32_t)(e->thread_read + e->thread_unread);
 
 	thread->last_read_id = e->last_read_id;
@@ -451,7 +389,7 @@ static void marked(struct hub *hub, const pb_ReadStateChanged *e)
 		thread_marked(slot, e);
 	for (uint16_t i = 0; e->clear_all && i < slot->threads_known; i++)
 		slot->threads[i].read = slot->threads[i].counted;
-	threads_sum(slot);
+	slot_threads_sum(slot);
 	slot->recorded = true;
 	slot->placeless = false;
 	slot->mark = without_replies(e->counted, e->replies_counted);

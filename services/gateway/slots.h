@@ -84,6 +84,10 @@ static inline uint32_t slot_thread_unread(const struct slot_thread *thread)
 {
 	return thread->counted > thread->read ? thread->counted - thread->read : 0;
 }
+/* slot_threads.c: what is known of it already, or a new one; what it tells is summed up when its numbers are set. */
+struct slot_thread *slot_thread_add(struct slot *slot, uint64_t root_id);
+void slot_thread_remove(struct slot *slot, uint64_t root_id);
+void slot_threads_sum(struct slot *slot);
 bool slots_equal(const struct slot *a, const struct slot *b);
 bool slot_rights_equal(const struct slot_rights *a, const struct slot_rights *b);
 

@@ -1,4 +1,5 @@
 /* Clients of crust: the door, what is the receiver's own, what frames ask. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "services/gateway/dialects/crust.h"
@@ -342,6 +343,28 @@ START_TEST(what_is_unread_of_a_thread_is_told_with_its_edited_root_and_goes_with
 	root_event(w, EVENT_KIND_message_deleted);
 	ck_assert_int_eq(last_count(reader, "unread", "threadCount"), 0);
 	world_destroy(w);
+}
+END_TEST
+
+START_TEST(of_more_threads_than_are_kept_those_that_are_read_go_first_and_then_the_oldest)
+{
+	struct slot slot = {0};
+
+	for (uint64_t root = 1; root <= SLOT_THREADS_MOST; root++)
+		slot_thread_add(&slot, root)->counted = root != 7;
+	slot_thread_add(&slot, 1000)->counted = 1;
+	ck_assert_ptr_null(slot_thread(&slot, 7));
+	ck_assert_ptr_nonnull(slot_thread(&slot, 1));
+	slot_thread_add(&slot, 1001)->counted = 1;
+	ck_assert_ptr_null(slot_thread(&slot, 1));
+	ck_assert_ptr_nonnull(slot_thread(&slot, 2));
+	slot_threads_sum(&slot);
+	ck_assert_uint_eq(slot.thread_count, SLOT_THREADS_MOST);
+	ck_assert_uint_eq(slot.thread_total, SLOT_THREADS_MOST);
+	slot_thread_remove(&slot, 1001);
+	slot_threads_sum(&slot);
+	ck_assert_uint_eq(slot.thread_total, SLOT_THREADS_MOST - 1);
+	free(slot.threads);
 }
 END_TEST
 
@@ -744,7 +767,8 @@ TESTS("gateway_crust", the_upgrade_is_answered_when_the_client_is_live_everywher
 	the_token_is_the_first_that_is_not_empty, the_author_alone_may_edit_and_each_is_told_what_he_has_not_read,
 	who_becomes_a_member_of_a_channel_nobody_had_told_him_of_is_counted_from_the_next_post,
 	a_mark_of_ones_own_counts_from_then_on, a_mark_of_a_thread_and_a_reply_come_to_the_same_whichever_is_first,
-	what_is_unread_of_a_thread_is_told_with_its_edited_root_and_goes_with_a_deleted_one, a_channel_comes_with_each_receivers_own_rights,
+	what_is_unread_of_a_thread_is_told_with_its_edited_root_and_goes_with_a_deleted_one,
+	of_more_threads_than_are_kept_those_that_are_read_go_first_and_then_the_oldest, a_channel_comes_with_each_receivers_own_rights,
 	who_may_not_see_a_channel_is_not_told_of_it, the_stream_waits_for_rights_and_keeps_its_order,
 	when_moderation_is_away_the_stream_goes_on_and_who_was_to_be_told_is_sent_away,
 	an_answer_that_is_older_than_the_event_is_asked_for_again, who_is_put_out_of_the_team_is_closed,
