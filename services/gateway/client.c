@@ -239,6 +239,7 @@ void client_admit(struct client *client)
 		return;
 	client->door = DOOR_OPENING;
 	mark(client, false);
+	whereabouts_want(client);
 }
 
 void client_refused(struct client *client)
@@ -352,11 +353,18 @@ const pb_UserView *client_view(const struct client *client, struct arena *mem)
 	return view;
 }
 
+/* Before the door nobody is there yet: who is refused never was, and who comes in hears of himself. */
+static void is_there(struct client *client)
+{
+	if (client->door != DOOR_CLOSED)
+		whereabouts_want(client);
+}
+
 void client_teams_changed(struct client *client, uint64_t team)
 {
 	if (client->state != CLIENT_READY)
 		return;
-	whereabouts_want(client);
+	is_there(client);
 	if (team != 0)
 		subscribe_joined(client, STREAM_TEAM(team), CLIENT_GLOBAL);
 }
@@ -365,14 +373,14 @@ void client_conversation_joined(struct client *client, uint64_t conversation)
 {
 	if (client->state != CLIENT_READY)
 		return;
-	whereabouts_want(client);
+	is_there(client);
 	subscribe_joined(client, STREAM_TEAM(conversation), CLIENT_DIRECT);
 }
 
 void client_conversation_left(struct client *client)
 {
 	if (client->state == CLIENT_READY)
-		whereabouts_want(client);
+		is_there(client);
 }
 
 /* From here on a revocation is seen. */
@@ -393,7 +401,7 @@ static void own_stream_settled(struct client *client, struct stream s, struct me
 	beat_in(client, first);
 	metric_add(ws_unauthenticated, -1);
 	metric_add(ws_sockets, 1);
-	whereabouts_want(client);
+	is_there(client);
 	client->dialect->authenticated(client);
 }
 

@@ -260,10 +260,8 @@ START_TEST(a_connection_that_died_idle_is_replaced_unnoticed)
 	pool_create(&p, 1, false);
 	ck_assert_int_eq(status_of(&p, "one", "SELECT 1"), STATUS_OK);
 	pg_exec(p.url,
-		"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'test'");
-	pg_await(p.url,
-		"SELECT count(*) FROM pg_stat_activity WHERE application_name = 'test' AND query LIKE '%SELECT 1%'",
-		0);
+		"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'test' AND query = 'SELECT 1'");
+	pg_await(p.url, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'test' AND query = 'SELECT 1'", 0);
 	ck_assert_int_eq(status_of(&p, "one", "SELECT 1"), STATUS_OK);
 	pool_destroy(&p);
 }

@@ -64,6 +64,7 @@ START_TEST(the_upgrade_is_answered_when_the_client_is_live_everywhere)
 
 	ck_assert_int_eq(c->client.door, DOOR_CLOSED);
 	for (int i = 0; i < 100 && c->client.door == DOOR_CLOSED; i++) {
+		ck_assert_int_eq(w->presence_there, 0); /* what is told of him would pass him by */
 		world_turn(w, 1000);
 		while (world_deliver(w, &w->users[1]) || world_deliver(w, &w->team) || world_deliver(w, &w->internal))
 			;
@@ -74,6 +75,8 @@ START_TEST(the_upgrade_is_answered_when_the_client_is_live_everywhere)
 	ck_assert_ptr_nonnull(member_find(&c->client, STREAM_TEAM(TEAM)));
 	ck_assert(member_find(&c->client, STREAM_TEAM(TEAM))->live);
 	ck_assert_uint_eq(w->marks_read, 1);
+	world_settle(w);
+	ck_assert_int_eq(w->presence_there, 1);
 	world_destroy(w);
 }
 END_TEST
@@ -83,6 +86,7 @@ static enum close_reason refused_with(struct world *w, struct world_client *c)
 	world_settle(w);
 	ck_assert_int_eq(c->client.door, DOOR_REFUSING);
 	ck_assert_uint_eq(c->got_count, 0);
+	ck_assert_int_eq(w->presence_there, 0);
 	return (enum close_reason)c->client.close_reason;
 }
 

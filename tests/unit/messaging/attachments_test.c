@@ -450,33 +450,56 @@ START_TEST(what_no_message_names_goes_after_its_grace_and_what_one_names_stays)
 }
 END_TEST
 
-/* The program that looks at images, as a script: it says that these pieces stay, or ends with this code. */
-static void with_previewer(struct fixture *fx, const struct strip_piece *pieces, uint32_t count, int code)
-{
-	const struct strip_answer answer = {.magic = STRIP_MAGIC, .count = count, .made_length = 3, .made = "new"};
-	const char *said = arena_printf(fx->mem, "%s/said", folder), *script = arena_printf(fx->mem, "%s/script", folder);
+#define PICTURE "GIF89a picture and where it was taken"
+static const struct strip_piece bare[] = {{0, 14}, {STRIP_MADE, 3}, {14, 4}}; /* "GIF89a picturenew and" */
+#define BARE    "GIF89a picturenew and"
 
-	FILE *file_said = fopen(said, "we"), *file_script = fopen(script, "we");
+/* The program that looks at images, as a script: it says that these pieces stay, or ends with this code. */
+static void make_script(int code, char out_path[128])
+{
+	const struct strip_answer answer = {.magic = STRIP_MAGIC, .count = 3, .made_length = 3, .made = "new"};
+	char said[128];
+
+	snprintf(said, sizeof said, "%s/said", folder);
+	snprintf(out_path, 128, "%s/script", folder);
+	FILE *file_said = fopen(said, "we"), *file_script = fopen(out_path, "we");
 	ck_assert_uint_eq(fwrite(&answer, sizeof answer, 1, file_said), 1);
-	ck_assert_uint_eq(fwrite(pieces, sizeof *pieces, count, file_said), count);
+	ck_assert_uint_eq(fwrite(bare, sizeof *bare, 3, file_said), 3);
 	fprintf(file_script, "#!/bin/sh\ntest \"$1\" = strip || exit 1\ncat %s\nexit %d\n", said, code);
 	fchmod(fileno(file_script), 0700);
 	fclose(file_said);
 	fclose(file_script);
-	previews_destroy(fx->service.previews);
-	fx->service.previews = previews_create(script, 1);
 }
 
-static void without_previewer(struct fixture *fx)
+static void previewer_ends_with(int code)
 {
-	previews_destroy(fx->service.previews);
-	fx->service.previews = NULL;
-	destroy(fx);
+	char path[128];
+
+	make_script(code, path);
 }
 
-#define PICTURE "GIF89a picture and where it was taken"
-static const struct strip_piece bare[] = {{0, 14}, {STRIP_MADE, 3}, {14, 4}}; /* "GIF89a picturenew and" */
-#define BARE    "GIF89a picturenew and"
+static void prepare_previewer(struct fixture *fx)
+{
+	char path[128];
+
+	prepare(fx);
+	make_script(0, path);
+	fx->service.previews = previews_create(path, 1);
+}
+
+static void with_previewer(struct fixture *fx)
+{
+	fixture_prepare = prepare_previewer;
+	fixture_create(fx);
+}
+
+static void destroy_with_previewer(struct fixture *fx)
+{
+	struct previews *previews = fx->service.previews;
+
+	destroy(fx);
+	previews_destroy(previews);
+}
 
 static const char *stored(struct fixture *fx, uint64_t id)
 {
@@ -488,8 +511,7 @@ START_TEST(of_an_image_what_is_the_picture_is_kept_and_nothing_else)
 {
 	struct fixture fx;
 
-	with_files(&fx);
-	with_previewer(&fx, bare, 3, 0);
+	with_previewer(&fx);
 	int others = files_kept(); /* the script's */
 	uint64_t channel = made_channel(&fx, false);
 	pb_AttachmentView a = uploaded(&fx, channel, "a.gif", PICTURE);
@@ -500,7 +522,7 @@ START_TEST(of_an_image_what_is_the_picture_is_kept_and_nothing_else)
 	ck_assert_int_eq(number(&fx, "SELECT count(*) FROM messaging.file_contents c JOIN messaging.attachments a USING (sha256)"
 				     " WHERE c.sha256 = sha256('" BARE "'::bytea) AND c.bytes = a.bytes"),
 		1);
-	without_previewer(&fx);
+	destroy_with_previewer(&fx);
 }
 END_TEST
 
@@ -508,8 +530,7 @@ START_TEST(an_image_that_is_finished_again_is_stripped_once)
 {
 	struct fixture fx;
 
-	with_files(&fx);
-	with_previewer(&fx, bare, 3, 0);
+	with_previewer(&fx);
 	int others = files_kept();
 	uint64_t channel = made_channel(&fx, false), upload = begin(&fx, channel);
 	ck_assert_int_eq(put(&fx, upload, 0, PICTURE), STATUS_OK);
@@ -527,7 +548,7 @@ START_TEST(an_image_that_is_finished_again_is_stripped_once)
 	ck_assert_str_eq(stored(&fx, id), BARE);
 	ck_assert_int_eq(files_kept(), others + 1);
 	ck_assert_int_eq(number(&fx, "SELECT count(*) FROM messaging.attachments"), 1);
-	without_previewer(&fx);
+	destroy_with_previewer(&fx);
 }
 END_TEST
 
@@ -535,23 +556,30 @@ START_TEST(an_image_that_cannot_be_stripped_now_is_put_off_and_taken_later)
 {
 	struct fixture fx;
 
-	with_files(&fx);
-	with_previewer(&fx, bare, 3, 2);
+	with_previewer(&fx);
+	previewer_ends_with(2);
 	int others = files_kept();
 	uint64_t channel = made_channel(&fx, false), upload = begin(&fx, channel);
 	ck_assert_int_eq(put(&fx, upload, 0, PICTURE), STATUS_OK);
 	ck_assert_int_eq(finish(&fx, upload, channel, "a.gif", strlen(PICTURE)), STATUS_BUSY);
 	ck_assert_int_eq(files_kept(), others + 1);
 	ck_assert_int_eq(number(&fx, "SELECT count(*) FROM messaging.attachments"), 0);
-	with_previewer(&fx, bare, 3, 0);
+	previewer_ends_with(0);
 	ck_assert_int_eq(finish(&fx, upload, channel, "a.gif", strlen(PICTURE)), STATUS_OK);
 	ck_assert_str_eq(stored(&fx, file.attachment.id), BARE);
-	previews_destroy(fx.service.previews);
-	fx.service.previews = NULL;
-	upload = begin(&fx, channel);
+	destroy_with_previewer(&fx);
+}
+END_TEST
+
+START_TEST(without_the_program_images_are_refused)
+{
+	struct fixture fx;
+
+	with_files(&fx);
+	uint64_t channel = made_channel(&fx, false), upload = begin(&fx, channel);
 	ck_assert_int_eq(put(&fx, upload, 0, PICTURE), STATUS_OK);
 	ck_assert_int_eq(finish(&fx, upload, channel, "a.gif", strlen(PICTURE)), STATUS_NOT_IMPLEMENTED);
-	without_previewer(&fx);
+	destroy(&fx);
 }
 END_TEST
 
@@ -559,22 +587,28 @@ START_TEST(what_is_no_image_after_all_is_kept_as_it_is_and_called_none)
 {
 	struct fixture fx;
 
-	with_files(&fx);
-	with_previewer(&fx, bare, 3, 1);
+	with_previewer(&fx);
+	previewer_ends_with(1);
 	uint64_t channel = made_channel(&fx, false);
 	pb_AttachmentView a = uploaded(&fx, channel, "a.gif", PICTURE);
 	ck_assert_str_eq(a.mime, "application/octet-stream");
 	ck_assert_str_eq(stored(&fx, a.id), PICTURE);
-	without_previewer(&fx);
+	destroy_with_previewer(&fx);
 }
 END_TEST
+
+static void prepare_keeping(struct fixture *fx)
+{
+	prepare(fx);
+	fx->config.keep_metadata = 1;
+}
 
 START_TEST(images_are_kept_as_they_are_sent_where_that_is_wanted)
 {
 	struct fixture fx;
 
-	with_files(&fx);
-	fx.config.keep_metadata = 1;
+	fixture_prepare = prepare_keeping;
+	fixture_create(&fx);
 	uint64_t channel = made_channel(&fx, false);
 	pb_AttachmentView a = uploaded(&fx, channel, "a.gif", PICTURE);
 	ck_assert_str_eq(a.mime, "image/gif");
@@ -586,7 +620,7 @@ END_TEST
 /* Nothing above the store knows where the bytes lie. */
 static void prepare_memory(struct fixture *fx)
 {
-	prepare(fx);
+	prepare_previewer(fx);
 	file_store_destroy(fx->service.files);
 	fx->service.files = file_memory_create();
 }
@@ -598,7 +632,6 @@ START_TEST(files_need_no_folder_to_be_kept_and_collected)
 
 	fixture_prepare = prepare_memory;
 	fixture_create(&fx);
-	with_previewer(&fx, bare, 3, 0);
 	uint64_t channel = made_channel(&fx, false);
 	pb_AttachmentView a = uploaded(&fx, channel, "a.gif", PICTURE);
 	ck_assert_str_eq(stored(&fx, a.id), BARE);
@@ -608,7 +641,7 @@ START_TEST(files_need_no_folder_to_be_kept_and_collected)
 	ck_assert_uint_eq(gone.attachments, 1);
 	ck_assert_uint_eq(gone.uploads, 1);
 	ck_assert_uint_eq(round_at(&fx, now + 27 * HOUR).contents, 1);
-	without_previewer(&fx);
+	destroy_with_previewer(&fx);
 }
 END_TEST
 
@@ -641,5 +674,5 @@ TESTS("attachments", what_is_uploaded_in_pieces_is_one_file_with_a_type_of_its_o
 	files_go_with_their_message_and_the_last_of_a_content_takes_it_along,
 	what_no_message_names_goes_after_its_grace_and_what_one_names_stays, a_purged_channel_lets_its_files_go,
 	of_an_image_what_is_the_picture_is_kept_and_nothing_else, an_image_that_is_finished_again_is_stripped_once,
-	an_image_that_cannot_be_stripped_now_is_put_off_and_taken_later, what_is_no_image_after_all_is_kept_as_it_is_and_called_none,
+	an_image_that_cannot_be_stripped_now_is_put_off_and_taken_later, without_the_program_images_are_refused, what_is_no_image_after_all_is_kept_as_it_is_and_called_none,
 	images_are_kept_as_they_are_sent_where_that_is_wanted, files_need_no_folder_to_be_kept_and_collected)

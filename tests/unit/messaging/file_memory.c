@@ -32,10 +32,12 @@ static bool good_name(const char *upload)
 	       strspn(upload, "0123456789abcdefghijklmnopqrstuvwxyz-") == length;
 }
 
+/* Of an upload or, without one, the content with this hash. */
 static bool is_of(const struct piece *piece, const char *upload, const uint8_t *hash)
 {
-	return piece->there && (upload != NULL ? strcmp(piece->upload, upload) == 0
-					       : piece->upload[0] == '\0' && memcmp(piece->hash, hash, FILE_HASH_BYTES) == 0);
+	if (upload != NULL)
+		return piece->there && strcmp(piece->upload, upload) == 0;
+	return piece->there && piece->upload[0] == '\0' && hash != NULL && memcmp(piece->hash, hash, FILE_HASH_BYTES) == 0;
 }
 
 static void forget(struct piece *piece)
