@@ -1,10 +1,10 @@
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "common/base/clock.h"
 #include "common/http/parts.h"
@@ -80,23 +80,35 @@ void patience_destroy(struct patience *p)
 	free(p);
 }
 
+/* Is it the connection that came from there to this port? */
+static bool is_of(int fd, const struct in_addr *address, const struct mg_request_info *ri)
+{
+	struct sockaddr_in peer, own;
+	socklen_t peer_length = sizeof peer, own_length = sizeof own;
+
+	return getpeername(fd, (struct sockaddr *)(void *)&peer, &peer_length) == 0 && peer.sin_family == AF_INET &&
+	       peer.sin_addr.s_addr == address->s_addr && ntohs(peer.sin_port) == ri->remote_port &&
+	       getsockname(fd, (struct sockaddr *)(void *)&own, &own_length) == 0 && ntohs(own.sin_port) == ri->server_port;
+}
+
 /* civetweb does not say which file a connection is, only who is at its other end. -1: it cannot be found. */
 static int file_of(const struct mg_request_info *ri)
 {
 	struct in_addr address;
-	long most = sysconf(_SC_OPEN_MAX);
+	const struct dirent *entry;
+	int found = -1;
 
 	if (inet_pton(AF_INET, ri->remote_addr, &address) != 1)
 		return -1;
-	for (int fd = 0; fd < most; fd++) {
-		struct sockaddr_in peer, own;
-		socklen_t peer_length = sizeof peer, own_length = sizeof own;
-		if (getpeername(fd, (struct sockaddr *)(void *)&peer, &peer_length) == 0 && peer.sin_family == AF_INET &&
-			peer.sin_addr.s_addr == address.s_addr && ntohs(peer.sin_port) == ri->remote_port &&
-			getsockname(fd, (struct sockaddr *)(void *)&own, &own_length) == 0 && ntohs(own.sin_port) == ri->server_port)
-			return fd;
+	DIR *files = opendir("/proc/self/fd"); /* those that are open: a process may have room for a million */
+	while (files != NULL && found < 0 && (entry = readdir(files)) != NULL) {
+		int fd = atoi(entry->d_name);
+		if (entry->d_name[0] != '.' && is_of(fd, &address, ri))
+			found = fd;
 	}
-	return -1;
+	if (files != NULL)
+		closedir(files);
+	return found;
 }
 
 void patience_begin(struct patience *p, struct patience_wait *w, struct mg_connection *conn, int64_t until_mono_ms)
