@@ -360,3 +360,12 @@ bool json_is_whole_object(const char *text, size_t length)
 	json_decref(value);
 	return whole;
 }
+
+bool json_is_whole_value(const char *text, size_t length)
+{
+	json_t *value = json_loadb(text, length, JSON_DECODE_ANY, NULL);
+	bool whole = value != NULL;
+
+	json_decref(value);
+	return whole;
+}

@@ -57,3 +57,4 @@ enum status json_reader_end(struct json_reader *r, bool unknown_is_error);
 
 /* Is the text one JSON object, as others read JSON too? For text that goes into other JSON as it stands. Any thread. */
 bool json_is_whole_object(const char *text, size_t length);
+bool json_is_whole_value(const char *text, size_t length); /* of any type */

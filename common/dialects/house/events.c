@@ -4,6 +4,7 @@
 
 #include "common/dialects/house/events_frame.h"
 #include "common/dialects/house/shapes.h"
+#include "common/json/reader.h"
 
 /* Topic classes of events.tbl.h. */
 enum {
@@ -297,7 +298,7 @@ static void render_team_setting_updated(struct frame *f)
 	who(w, f->body->has_actor, &f->body->actor);
 	jw_kv(w, str, "name", e->name);
 	jw_key(w, "value");
-	if (e->value != NULL)
+	if (e->value != NULL && json_is_whole_value(e->value, strlen(e->value)))
 		jw_raw(w, e->value, strlen(e->value));
 	else
 		jw_null(w);
