@@ -9,7 +9,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
-#include "common/db/log.h"
+#include "common/db/log_writer.h"
 #include "common/ops/ops.h"
 #include "services/presence/people.h"
 #include "services/presence/status.h"
@@ -23,7 +23,6 @@
 #define ACTIVE_MOST   10000 /* who comes back beyond it keeps the status until the next time */
 #define ACTS_OVERLAP_MS 30000 /* a commit is seen later than the moment it bears: by its own length, and clocks differ */
 #define DEADLINE_MS   2000
-#define EXIT_SCHEMA   3
 
 /* What the database has to be told of one person. */
 struct remembered {
@@ -441,7 +440,7 @@ static void schema_look(struct keeper *k)
 	enum status st = db_check_schema(k->p->db);
 
 	if (st == STATUS_CONFLICT)
-		_exit(EXIT_SCHEMA); /* db_check_schema has logged the command to run */
+		_exit(LOG_EXIT_SCHEMA); /* db_check_schema has logged the command to run */
 	if (st != STATUS_OK)
 		return;
 	pthread_mutex_lock(&k->lock);
