@@ -19,6 +19,7 @@
 #define DEFAULT_TIMEOUT_MS 5000
 #define JUDGED_FROM_MS     200  /* a call with less time than this says nothing about its peer */
 #define CUT_EVERY_MS       10
+#define PATIENT_NAP_MS     50
 #define WHY_DRAINING       "draining" /* the server's word: it did nothing, and another peer may */
 
 enum call_state { CALL_SENDING, CALL_WAITING };
@@ -469,9 +470,15 @@ enum status rpc_call(struct rpc_client *client, struct arena *mem, const struct 
 		if (left <= 0) {
 			if (before == NULL)
 				refuse(out, STATUS_LATE, "no time left");
-			break;
+			break; /* else the last attempt's outcome stands */
 		}
-		peer = peers_pick(client->peers, call->pick, before);
+		if (before != NULL && ctx->patient)
+			nanosleep(&(struct timespec){.tv_nsec = PATIENT_NAP_MS * 1000000}, NULL);
+		peer = peers_pick(client->peers, call->pick, ctx->patient ? NULL : before);
+		if (peer == NULL && before != NULL && ctx->patient) {
+			again = true;
+			continue;
+		}
 		if (peer == NULL && before == NULL) {
 			peers_wait_first(client->peers, deadline);
 			peer = peers_pick(client->peers, call->pick, NULL);
@@ -487,7 +494,7 @@ enum status rpc_call(struct rpc_client *client, struct arena *mem, const struct 
 		if (st != STATUS_OK)
 			refuse(out, st, why_not_sent(st));
 		else
-			again = attempt_judge(call, peer, mem, &attempt, reply, out) && call->retry;
+			again = attempt_judge(call, peer, mem, &attempt, reply, out) && (call->retry || ctx->patient);
 		attempt_free(&attempt);
 		call->retry = false;
 		before = peer; /* only compared, never followed */

@@ -41,6 +41,8 @@ struct rpc_context {
 	bool batch;                /* may share a message with others of its kind (batch.h); not for rpc_call_async */
 	bool retry;                /* api only: repeat once on another peer when a peer did not answer in time
 	                              or is gone (safe: same request id, or a read) */
+	bool patient;              /* guildhallctl only: repeat on whatever peer there is until the deadline when a connection
+	                              is lost (as safe); where nobody was reached at all the call fails as others do */
 };
 
 /* How a call ended; strings live in the caller's arena. */

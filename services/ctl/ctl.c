@@ -233,7 +233,7 @@ struct rpc_client *ctl_peer(struct ctl *ctl, const char *owner)
 
 struct rpc_context ctl_context(struct ctl *ctl, bool changes)
 {
-	struct rpc_context ctx = {.deadline_mono_ms = clock_mono_ms() + CALL_MS};
+	struct rpc_context ctx = {.deadline_mono_ms = clock_mono_ms() + CALL_MS, .patient = true};
 	char *trace = arena_alloc(ctl->mem, IDS_TRACE_SIZE);
 
 	ids_trace(trace);

@@ -12,7 +12,6 @@
 #include "services/ctl/doctor.h"
 #include "services/ctl/probe.h"
 
-#define CALL_MS 3000
 #define COMMIT_SLOW_MS 100
 
 static const struct {
@@ -48,7 +47,6 @@ static enum status ask_heads(struct ctl *ctl, const char *owner, struct rpc_clie
 	pb_StreamHeadsReply reply;
 	struct rpc_outcome outcome;
 
-	ctx.deadline_mono_ms = clock_mono_ms() + CALL_MS;
 	stream.rank = STREAM_GLOBAL.rank;
 	rq.streams = &stream;
 	rq.streams_count = 1;

@@ -57,6 +57,28 @@ START_TEST(calls_of_newcomers_are_answered_though_peers_went_before_they_were_gr
 }
 END_TEST
 
+START_TEST(one_patient_call_is_answered_though_peers_went_before_they_were_greeted)
+{
+	struct place at = place_create();
+	struct service service;
+	service_init(&service);
+	struct rpc_server *server = serve(&service, at.address[0], 2, 0);
+	struct arena *mem = arena_create();
+	struct rpc_context ctx = within(PATIENCE_MS);
+	struct rpc_outcome outcome;
+	ctx.patient = true;
+
+	strangers_come_and_go(at.address[0]);
+
+	struct rpc_client *client = connect_to(at.address[0]);
+	ck_assert_int_eq(ask_heads(client, mem, &ctx, &outcome), STATUS_OK);
+	rpc_client_destroy(client);
+	rpc_server_stop(server);
+	arena_destroy(mem);
+	place_destroy(&at);
+}
+END_TEST
+
 START_TEST(newcomers_receive_what_is_published_though_peers_went_before_they_were_greeted)
 {
 	struct place at = place_create();
@@ -138,5 +160,6 @@ START_TEST(an_address_that_is_taken_is_refused)
 END_TEST
 
 TESTS("rpc ear", calls_of_newcomers_are_answered_though_peers_went_before_they_were_greeted,
+	one_patient_call_is_answered_though_peers_went_before_they_were_greeted,
 	newcomers_receive_what_is_published_though_peers_went_before_they_were_greeted,
 	a_listener_that_hears_keeps_its_connections_though_a_peer_broke_off, an_address_that_is_taken_is_refused)
