@@ -144,8 +144,9 @@ test('guildhallctl: users, tokens, teams, tail, doctor, migrations down and up',
   assert.equal((await rest.as(token.token).ok('GET', '/v1/me')).username, 'ctl_user');
   const made = JSON.parse(cluster.ctl('team', 'create', 'by ctl', '--owner', 'ctl_user', '--json'));
   assert.ok((await rest.as(token.token).ok('GET', '/v1/teams')).items.some((t) => t.id === made.id));
-  const doctor = JSON.parse(cluster.ctl('doctor', '--json'));
-  assert.ok(doctor);
+  const [found, sick] = doctor();
+  assert.deepEqual(found.findings.filter((f) => f.kind === 'broken'), []);
+  assert.deepEqual([found.ok, sick], [true, 0]);
   const tail = cluster.ctl('tail', `team:${team.id}`, '--from', '0', '--count', '3');
   assert.match(tail, /team_created/);
   const status = cluster.ctl('migrate', 'status', '--json');
@@ -155,6 +156,17 @@ test('guildhallctl: users, tokens, teams, tail, doctor, migrations down and up',
   assert.match(cluster.ctl('user', 'disable', 'ctl_user', '--enable'), /its sessions and tokens did not come back/);
   assert.equal((await rest.as(token.token).call('GET', '/v1/me')).status, 401);
 });
+
+/* What doctor says of this cluster's own processes, and its exit code, which is not 0 when something is broken. */
+function doctor() {
+  const ops = cluster.all().map((copy) => `127.0.0.1:${copy.opsPort}`).join(',');
+  try {
+    return [JSON.parse(cluster.ctl('doctor', '--ops', ops, '--json')), 0];
+  } catch (e) {
+    if (!e.stdout?.length) throw e;
+    return [JSON.parse(e.stdout), e.status];
+  }
+}
 
 function execCtl(args, input) {
   const root = resolve(new URL('../..', import.meta.url).pathname);

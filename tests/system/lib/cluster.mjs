@@ -11,18 +11,33 @@ import { sleep, until } from './wait.mjs';
 const root = resolve(dirname(fileURLToPath(import.meta.url)), '../../..');
 export const build = resolve(root, process.env.GUILDHALL_BUILD ?? 'build');
 
-/* Ports that neither another test file takes, which runs beside this one, nor the kernel gives to somebody who connects. */
-const ports = { next: 10000 + (process.pid % 220) * 100 };
+/* Ports come from ranges of a hundred, each claimed by listening at its first port for as long as this process lives: no other test file, of
+ * which several run at once, is given one of them, and the kernel gives none of them to somebody who connects. */
+const RANGE = 100, LOWEST = 10000, RANGES = 220;
+const claimed = { next: 0, end: 0 };
+
+const listens = (server, port) => new Promise((done) => {
+  server.once('error', () => done(false));
+  server.listen(port, '127.0.0.1', () => done(true));
+});
+
+async function claimRange() {
+  for (let i = 0; i < RANGES; i++) {
+    const first = LOWEST + ((process.pid + i) % RANGES) * RANGE;
+    const claim = createServer().unref();
+    if (await listens(claim, first)) return Object.assign(claimed, { next: first + 1, end: first + RANGE });
+  }
+  throw new Error('every range of ports is taken');
+}
 
 export async function freePort() {
   for (;;) {
-    const port = ports.next++;
-    const free = await new Promise((done) => {
-      const server = createServer();
-      server.once('error', () => done(false));
-      server.listen(port, '127.0.0.1', () => server.close(() => done(true)));
-    });
-    if (free) return port;
+    if (claimed.next === claimed.end) await claimRange();
+    const port = claimed.next++;
+    const server = createServer();
+    if (!await listens(server, port)) continue;
+    await new Promise((done) => server.close(done));
+    return port;
   }
 }
 
@@ -60,7 +75,11 @@ class Copy {
   }
 
   async ready(ms = 120000) {
-    await until(`${this.name} is ready`, () => this.isReady(), ms);
+    await until(`${this.name} is ready`, () => {
+      // What answers at its port once it ended is not it.
+      if (!this.child && !this.cluster.supervise) throw new Error(`${this.name} ended with ${JSON.stringify(this.last)}: ${this.log().slice(-2000)}`);
+      return this.child && this.isReady();
+    }, ms);
   }
 
   async isReady() {
