@@ -512,7 +512,7 @@ describe('attachments', () => {
       assert.equal((await as(query)).json.error.message, text);
     }
     assert.equal((await plain(cluster.api, 'GET', `/attachment/0/original/x?sign=${sign}&userID=${bob.id}`)).json.error.message, 'missing or invalid attachment ID');
-    assert.equal((await plain(cluster.api, 'GET', `/attachment/12345/original/x?sign=${sign}&userID=${bob.id}`)).status, 404);
+    assert.equal((await plain(cluster.api, 'GET', `/attachment/12345/original/x?sign=${sign}&userID=${bob.id}`)).json.error.message, 'missing or invalid signature');
     assert.match((await ann.call('POST', `/channels/${channel.channelID}/attach`, { body: { upload: 'x' } })).json.error.message, /multipart/);
   });
 

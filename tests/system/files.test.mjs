@@ -5,6 +5,7 @@ import { connect } from 'node:net';
 import { after, before, test } from 'node:test';
 import { Cluster } from './lib/cluster.mjs';
 import { Rest, Socket, newPerson } from './lib/client.mjs';
+import { idOf } from './lib/crust.mjs';
 import { gif, photographed, png, turnedOnly } from './lib/images.mjs';
 import { until } from './lib/wait.mjs';
 
@@ -184,7 +185,32 @@ test('a URL that was changed, or belongs to another, opens nothing', async () =>
   assert.equal((await fetched(`/v1/attachments/${a.id}?sign=${sign(b)}`)).status, 403);
   assert.equal((await fetched(`/v1/attachments/${a.id}?sign=${sign(a).replace(/.$/, (c) => (c === '0' ? '1' : '0'))}`)).status, 403);
   assert.equal((await fetched(`/v1/attachments/${a.id}?sign=0000000001${sign(a).slice(10)}`)).status, 403);
-  assert.equal((await fetched(`/v1/attachments/${randomUUID().replace(/^(.{14})./, '$18')}?sign=${sign(a)}`)).status, 404);
+});
+
+test('without a right signature nobody is told which files there are, in no dialect and by no route', async () => {
+  const [picture, plain, gone] = [await uploaded(member, png(40, 20), { filename: 'x.png' }), await uploaded(member, 'a'), await uploaded(member, 'b')];
+  const message = await member.rest.ok('POST', `/v1/channels/${channel.id}/messages`, { attachments: [gone.id] });
+  await member.rest.ok('DELETE', `/v1/channels/${channel.id}/messages/${message.id}`);
+  assert.equal((await fetched(gone.url)).status, 404, 'who has its URL is told that it is gone');
+  const unknown = plain.id.replace(/.(?=-)/, (c) => (c === '0' ? '1' : '0'));
+  const sign = new URL(plain.url, 'http://x').searchParams.get('sign');
+  const other = sign.replace(/.$/, (c) => (c === '0' ? '1' : '0'));
+  const routes = [(id) => `/v1/attachments/${id}?`, (id) => `/v1/attachments/${id}/preview?`,
+    (id) => `/crust/attachment/${idOf(id)}/original/x.png?userID=${idOf(member.id)}&`, (id) => `/crust/attachment/${idOf(id)}/preview.jpg?userID=${idOf(member.id)}&`];
+  // Byte for byte, but for what is the request's own.
+  const said = async (url, method) => {
+    const { status, headers, bytes } = await fetched(url, {}, method);
+    const own = headers.get('x-request-id');
+    const heads = [...headers].filter(([name]) => !['date', 'x-request-id'].includes(name) && !name.startsWith('ratelimit-'));
+    return JSON.stringify([status, heads, bytes.toString().replaceAll(own, 'its own')]);
+  };
+  for (const route of routes)
+    for (const query of ['', 'download=1', 'sign=', 'sign=x', `sign=${other}`, `sign=${other}&download=1`, `sign=0000000001${sign.slice(10)}`])
+      for (const method of query.startsWith(`sign=${other}`) ? ['GET', 'HEAD'] : ['GET']) {
+        const first = await said(route(unknown) + query, method);
+        for (const id of [picture.id, plain.id, gone.id])
+          assert.equal(await said(route(id) + query, method), first, `${method} ${route(id)}${query}`);
+      }
 });
 
 test('an Idempotency-Key makes one file of a repeated upload, and of no other', async () => {

@@ -379,12 +379,18 @@ START_TEST(only_a_good_signature_fetches_and_only_while_it_is_there)
 	ck_assert_int_eq(get(&fx, &a), STATUS_OK);
 	ck_assert_int_eq(DO(&fx, false, get_attachment, pb_GetAttachmentRequest, &file, .attachment_id = a.id), STATUS_FORBIDDEN);
 	ck_assert_str_eq(fx.outcome.why, "signature");
-	unknown.id = 77;
-	ck_assert_int_eq(get(&fx, &unknown), STATUS_NOT_FOUND);
 	a.key = b.key;
 	ck_assert_int_eq(get(&fx, &a), STATUS_FORBIDDEN);
+	/* What is not there is told from it by nothing, by no key that somebody could think of either. */
+	unknown.id = 77;
+	ck_assert_int_eq(get(&fx, &unknown), STATUS_FORBIDDEN);
+	ck_assert_str_eq(fx.outcome.why, "signature");
+	unknown.key = pb_bytes_from(fx.mem, (const uint8_t[ATTACHMENT_KEY_BYTES]){0}, ATTACHMENT_KEY_BYTES);
+	ck_assert_int_eq(get(&fx, &unknown), STATUS_FORBIDDEN);
+	ck_assert_int_eq(DO(&fx, false, get_attachment, pb_GetAttachmentRequest, &file, .attachment_id = 77), STATUS_FORBIDDEN);
 	pg_exec(fx.url, "UPDATE messaging.channels SET deleted_at_ms = 1");
 	ck_assert_int_eq(get(&fx, &b), STATUS_NOT_FOUND);
+	ck_assert_int_eq(get(&fx, &a), STATUS_FORBIDDEN);
 	destroy(&fx);
 }
 END_TEST
@@ -440,7 +446,7 @@ START_TEST(what_no_message_names_goes_after_its_grace_and_what_one_names_stays)
 	ck_assert_int_eq(get(&fx, &a), STATUS_OK);
 	gone = round_at(&fx, now + 25 * HOUR);
 	ck_assert_uint_eq(gone.attachments, 1);
-	ck_assert_int_eq(get(&fx, &a), STATUS_NOT_FOUND);
+	ck_assert_int_eq(get(&fx, &a), STATUS_FORBIDDEN);
 	ck_assert_int_eq(post_with(&fx, channel, "too late", &a.id, 1), STATUS_FIELD_INVALID);
 	gone = round_at(&fx, now + 27 * HOUR);
 	ck_assert_uint_eq(gone.contents, 1);
