@@ -8,7 +8,7 @@
 enum post_verdict {
 	POST_NO_CHANNEL = COMMIT_OWN, /* 100: never was, deleted, or of another stream than was locked */
 	POST_ARCHIVED = 101,
-	POST_NO_PARENT = 102,
+	POST_NO_PARENT = 102, /* or the top of its thread is gone */
 	POST_SLOW = 103,
 	POST_NO_ATTACHMENT = 104, /* not the author's, another channel's or message's, or collected */
 };
@@ -94,12 +94,14 @@ enum post_verdict {
  * member without a mark where he joined. */
 
 #define RICH_PARENT_COLUMNS ", p.place AS parent_place, r.place AS root_place, r.author_id AS root_author, r.reply_count AS root_replies, rs.main_id AS mark_main_id"
+/* A thread goes with its first message: what is left of it is not answered. */
 #define RICH_PARENT_FATE \
-	" WHEN j.parent_id <> 0 AND (p.channel_id IS DISTINCT FROM j.channel_id OR p.deleted_at_ms IS NOT NULL) THEN 102"
+	" WHEN j.parent_id <> 0 AND (p.channel_id IS DISTINCT FROM j.channel_id OR p.deleted_at_ms IS NOT NULL OR r.place IS NULL" \
+	"  OR r.deleted_at_ms IS NOT NULL) THEN 102"
 #define RICH_PARENT_JOIN \
 	" LEFT JOIN LATERAL (SELECT p.ctid AS place, p.channel_id, p.deleted_at_ms" \
 	"  FROM messaging.messages p WHERE j.parent_id <> 0 AND p.id = j.parent_id OFFSET 0) p ON true" \
-	" LEFT JOIN LATERAL (SELECT r.ctid AS place, r.author_id, r.reply_count" \
+	" LEFT JOIN LATERAL (SELECT r.ctid AS place, r.author_id, r.reply_count, r.deleted_at_ms" \
 	"  FROM messaging.messages r WHERE j.root_id <> 0 AND r.id = j.root_id OFFSET 0) r ON true"
 #define RICH_POSTS \
 	"SELECT q.*, q.place - coalesce(max(CASE WHEN q.root_id = 0 THEN q.place - q.replies_place END) OVER (PARTITION BY q.channel_id," \

@@ -277,6 +277,15 @@ describe('messages', () => {
     assert.deepEqual((await bob.api.searchThreads({ channelID: [channel.channelID], query: 'TWO' })).map((m) => m.message), ['two']);
   });
 
+  test('are not answered in a thread whose first message is deleted', async () => {
+    const channel = await newChannel(ann, { members: [bob.id] });
+    const root = await say(ann, channel, 'root');
+    const answer = (messageID) => bob.api.messageReplyCreate({ channelID: channel.channelID, messageID, message: 'late' });
+    const first = await answer(root.messageID);
+    await ann.api.messageDelete({ channelID: channel.channelID, messageID: root.messageID });
+    for (const { messageID } of [root, first]) assert.equal(await refusal(answer(messageID)), 'messaging.repository.MessageNotFound');
+  });
+
   test('are marked as read, and as unread', async () => {
     const channel = await newChannel(ann, { members: [bob.id] });
     const { channelID } = channel;

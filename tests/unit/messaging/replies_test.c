@@ -57,22 +57,29 @@ START_TEST(a_reply_counts_at_the_top_and_at_what_it_answers)
 }
 END_TEST
 
-START_TEST(a_chain_outlives_its_top)
+static enum status answer_to(struct fixture *fx, const pb_MessageView *m)
+{
+	pb_MessageReply reply;
+
+	return DO(fx, true, post_message, pb_PostMessageRequest, &reply, .channel_id = m->channel_id,
+		.content = (char *)"too late", .parent_id = m->id);
+}
+
+START_TEST(what_is_left_of_a_chain_without_its_top_is_read_and_not_answered)
 {
 	struct fixture fx;
-	pb_MessageReply reply;
 	pb_ListMessagesReply page;
 
 	fixture_create(&fx);
 	uint64_t channel = made_channel(&fx, false);
-	pb_MessageView top = posted(&fx, channel, "top", 0), a = posted(&fx, channel, "a", top.id);
+	pb_MessageView top = posted(&fx, channel, "top", 0), a = posted(&fx, channel, "a", top.id), b = posted(&fx, channel, "b", a.id);
 	delete_it(&fx, &top);
-	ck_assert_int_eq(DO(&fx, true, post_message, pb_PostMessageRequest, &reply, .channel_id = channel,
-				 .content = (char *)"too late", .parent_id = top.id),
-		STATUS_NOT_FOUND);
+	ck_assert_int_eq(answer_to(&fx, &top), STATUS_NOT_FOUND);
+	ck_assert_int_eq(answer_to(&fx, &a), STATUS_NOT_FOUND);
+	ck_assert_str_eq(fx.outcome.field, "parent_id");
+	ck_assert_int_eq(answer_to(&fx, &b), STATUS_NOT_FOUND);
 	pg_exec(fx.url, "DELETE FROM messaging.messages WHERE deleted_at_ms IS NOT NULL"); /* purged */
-	pb_MessageView b = posted(&fx, channel, "b", a.id);
-	ck_assert_uint_eq(b.root_id, top.id);
+	ck_assert_int_eq(answer_to(&fx, &a), STATUS_NOT_FOUND);
 	ck_assert_uint_eq(replies_of(&fx, &a), 1);
 	ck_assert_int_eq(DO(&fx, false, list_replies, pb_ListMessagesRequest, &page, .channel_id = channel,
 				 .parent_id = a.id),
@@ -123,5 +130,42 @@ START_TEST(replies_and_deletions_at_once_are_all_counted)
 }
 END_TEST
 
-TESTS("replies", a_reply_counts_at_the_top_and_at_what_it_answers, a_chain_outlives_its_top,
-	replies_and_deletions_at_once_are_all_counted)
+static enum status answer_or_delete_top(struct racer *r)
+{
+	const struct chain *chain = r->arg;
+	pb_MessageReply posted_reply;
+	pb_Empty nothing;
+
+	if (r->i == 6)
+		return RACE(r, delete_message, pb_MessageRequest, &nothing, .channel_id = chain->top.channel_id,
+			.message_id = chain->top.id);
+	return RACE(r, post_message, pb_PostMessageRequest, &posted_reply, .channel_id = chain->top.channel_id,
+		.content = (char *)"at once", .parent_id = chain->reply.id);
+}
+
+START_TEST(nothing_comes_into_a_chain_after_its_top_went)
+{
+	struct fixture fx;
+	struct racer racers[12];
+	struct chain chain;
+
+	fixture_create(&fx);
+	uint64_t channel = made_channel(&fx, false);
+	for (int round = 0; round < 8; round++) {
+		chain.top = posted(&fx, channel, "top", 0);
+		chain.reply = posted(&fx, channel, "reply", chain.top.id);
+		race(&fx, racers, 12, answer_or_delete_top, &chain);
+		ck_assert_int_eq(racers[6].status, STATUS_OK);
+		ck_assert_uint_eq(raced(racers, 12, STATUS_OK) + raced(racers, 12, STATUS_NOT_FOUND), 12);
+		/* The newest deletion is this round's. */
+		ck_assert_int_eq(number(&fx, "SELECT count(*) FROM messaging.messages m WHERE m.root_id IS NOT NULL"
+					     " AND m.seq > (SELECT max(e.seq) FROM log.events e WHERE e.kind = 136)"),
+			0);
+	}
+	assert_streams_whole(&fx);
+	fixture_destroy(&fx);
+}
+END_TEST
+
+TESTS("replies", a_reply_counts_at_the_top_and_at_what_it_answers, what_is_left_of_a_chain_without_its_top_is_read_and_not_answered,
+	replies_and_deletions_at_once_are_all_counted, nothing_comes_into_a_chain_after_its_top_went)
