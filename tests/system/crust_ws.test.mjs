@@ -393,6 +393,11 @@ describe('what frames ask', { timeout: 120000 }, () => {
     b.say({ channels: {} });
     const listed = (await b.one('channels')).find((c) => c.channelID === idOf(general.id));
     assert.deepEqual([listed.name, listed.canObserve, listed.type], ['general', true, 'public']);
+    for (const name of ['aft', 'Anchor', 'ZOO', 'anchor', 'bow']) await owner.rest.ok('POST', '/v1/channels', { team_id: team.id, name });
+    b.forget();
+    b.say({ channels: {} });
+    const byRest = (await plain(cluster.api, 'GET', '/channels/', { token: bob.token })).json.response;
+    assert.deepEqual((await b.one('channels')).map((c) => c.channelID), byRest.map((c) => c.channelID), 'REST has the same order');
     const o = await inside(owner);
     o.say({ createChannel: { name: 'by frame', topic: 'x', type: 'private' } });
     const made = await o.one('channel', (c) => c.name === 'by frame');

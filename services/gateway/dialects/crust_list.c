@@ -3,8 +3,8 @@
  * See crust.h.
  */
 #include <stdlib.h>
-#include <string.h>
 
+#include "common/dialects/crust/order.h"
 #include "common/dialects/crust/shapes.h"
 #include "services/gateway/client.h"
 #include "services/gateway/dialects/crust.h"
@@ -66,10 +66,7 @@ static void listing_take(struct listing *listing, const pb_JudgeManyReply *got)
 
 static int by_name(const void *a, const void *b)
 {
-	const pb_ChannelView *x = &(*(const pb_Rights *const *)a)->channel, *y = &(*(const pb_Rights *const *)b)->channel;
-	int order = strcmp(x->name != NULL ? x->name : "", y->name != NULL ? y->name : "");
-
-	return order != 0 ? order : x->id < y->id ? -1 : x->id > y->id;
+	return crust_channel_order(&(*(const pb_Rights *const *)a)->channel, &(*(const pb_Rights *const *)b)->channel);
 }
 
 static void listing_send(struct client *client, struct listing *listing)

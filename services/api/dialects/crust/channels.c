@@ -1,9 +1,9 @@
 /* Channels: what they are, who made them, their states and what somebody set for himself. */
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "common/dialects/crust/bounds.h"
+#include "common/dialects/crust/order.h"
 #include "services/api/dialects/crust/crust.h"
 #include "services/api/membership.h"
 
@@ -84,11 +84,8 @@ struct listed {
 static int by_name(const void *a, const void *b)
 {
 	const struct listed *x = a, *y = b;
-	int order = strcasecmp(x->view.name, y->view.name);
 
-	if (order != 0)
-		return order;
-	return x->view.id < y->view.id ? -1 : x->view.id > y->view.id;
+	return crust_channel_order(&x->view, &y->view);
 }
 
 /* All pages. */
