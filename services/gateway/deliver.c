@@ -1,14 +1,12 @@
 /*
  * deliver - see deliver.h.
  */
-#include "services/gateway/deliver.h"
+#include "services/gateway/deliver_parts.h"
 
-#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/log.h"
-#include "common/ops/ops.h"
 #include "services/gateway/canary.h"
 #include "services/gateway/catchup.h"
 #include "services/gateway/memory.h"
@@ -41,183 +39,6 @@ void delivery_free(struct delivery *d)
 	free(d);
 }
 
-/* Can this event come a second time, as a copy in another stream (same event_id)? */
-static bool has_copies(uint32_t kind)
-{
-	switch ((enum event_kind)kind) {
-	case EVENT_KIND_account_updated:
-	case EVENT_KIND_team_created:
-	case EVENT_KIND_member_joined:
-	case EVENT_KIND_member_removed:
-	case EVENT_KIND_member_updated:
-	case EVENT_KIND_member_timed_out:
-	case EVENT_KIND_member_roles_changed:
-	case EVENT_KIND_member_banned:
-	case EVENT_KIND_member_unbanned:
-	case EVENT_KIND_channel_member_joined:
-	case EVENT_KIND_channel_member_left:
-	case EVENT_KIND_channel_member_kicked:
-	case EVENT_KIND_channel_member_updated:
-	case EVENT_KIND_channel_user_banned:
-	case EVENT_KIND_channel_user_unbanned:
-	case EVENT_KIND_conversation_created:
-	case EVENT_KIND_status_changed:
-		return true;
-	case EVENT_KIND_none:
-	case EVENT_KIND_account_created:
-	case EVENT_KIND_account_closed:
-	case EVENT_KIND_session_revoked:
-	case EVENT_KIND_session_opened:
-	case EVENT_KIND_audience_changed:
-	case EVENT_KIND_audience_recheck:
-	case EVENT_KIND_team_updated:
-	case EVENT_KIND_team_deleted:
-	case EVENT_KIND_invite_created:
-	case EVENT_KIND_invite_deleted:
-	case EVENT_KIND_role_created:
-	case EVENT_KIND_role_updated:
-	case EVENT_KIND_role_deleted:
-	case EVENT_KIND_roles_reordered:
-	case EVENT_KIND_override_set:
-	case EVENT_KIND_override_removed:
-	case EVENT_KIND_audit_recorded:
-	case EVENT_KIND_channel_created:
-	case EVENT_KIND_channel_updated:
-	case EVENT_KIND_channel_deleted:
-	case EVENT_KIND_channel_undeleted:
-	case EVENT_KIND_channel_archived:
-	case EVENT_KIND_channel_restored:
-	case EVENT_KIND_message_posted:
-	case EVENT_KIND_message_updated:
-	case EVENT_KIND_message_deleted:
-	case EVENT_KIND_reaction_added:
-	case EVENT_KIND_reaction_removed:
-	case EVENT_KIND_message_pinned:
-	case EVENT_KIND_message_unpinned:
-	case EVENT_KIND_bookmark_changed:
-	case EVENT_KIND_user_mentioned:
-	case EVENT_KIND_read_state_changed:
-	case EVENT_KIND_webhook_created:
-	case EVENT_KIND_webhook_updated:
-	case EVENT_KIND_webhook_deleted:
-	case EVENT_KIND_channel_pref_changed:
-	case EVENT_KIND_operator_announced:
-	case EVENT_KIND_team_setting_changed:
-	case EVENT_KIND_canary:
-	case EVENT_KIND_typing_changed:
-	case EVENT_KIND_activity_reported:
-	case EVENT_KIND_presence_changed:
-		return false;
-	}
-	return false; /* a kind of a newer peer */
-}
-
-bool event_allows(const pb_Event *body, const struct client *client)
-{
-	if (body->only_users_count == 0)
-		return true;
-	for (pb_size_t i = 0; i < body->only_users_count; i++)
-		if (body->only_users[i] == client->user->id)
-			return true;
-	return false;
-}
-
-static struct frame *render(struct hub *hub, const struct dialect_table *dialect,
-	const struct logged_event *logged, const pb_Event *body, unsigned variant)
-{
-	struct texts texts = texts_begin(hub->scratch);
-
-	dialect->render(&texts, logged, body, variant);
-	struct frame *frame = texts.count > 0 ? frame_make_texts(&texts) : NULL;
-
-	metric_add(ws_frames_rendered, 1);
-	arena_reset(hub->scratch);
-	return frame;
-}
-
-struct frame *delivery_frame(struct hub *hub, struct delivery *d, const struct client *client)
-{
-	unsigned variant = client->variant;
-
-	assert(variant < DIALECT_VARIANTS);
-	if ((d->rendered >> variant & 1) == 0) {
-		d->rendered |= (uint8_t)(1u << variant);
-		d->frames[variant] = render(hub, client->dialect, d->logged, d->body, variant);
-	} else {
-		hub->frame_hits++;
-	}
-	return d->frames[variant];
-}
-
-/* ---- what is the receiver's own */
-
-/* What one client gets of an event. The references are the caller's. */
-struct parts {
-	struct frame *own, *shared;
-	enum share share;
-};
-
-static void parts_unref(struct parts *parts)
-{
-	frame_unref(parts->own);
-	frame_unref(parts->shared);
-}
-
-static struct receiver receiver_of(const struct client *client, const struct placement *place, const pb_Event *body,
-	const struct slots_ask *asked)
-{
-	return (struct receiver){.user_id = client->user->id,
-		.slot = slots_receive(client->user, place->channel_id, body),
-		.asked = asked,
-		.rights = slots_rights(asked, client->user->id)};
-}
-
-/* Receivers of whom moderation said the same, and who have read the same, are shown the same. */
-static bool own_is_same(const struct own_frame *own, const struct receiver *r)
-{
-	struct slot slot = r->slot != NULL ? *r->slot : (struct slot){0};
-
-	return own != NULL && slot_rights_equal(&own->rights, r->rights) && slots_equal(&own->slot, &slot);
-}
-
-static struct frame *own_frame(
-	struct hub *hub, struct delivery *d, const struct client *client, const struct receiver *r)
-{
-	struct texts texts = texts_begin(hub->scratch);
-
-	if (r->rights != NULL && own_is_same(d->own, r)) {
-		hub->frame_hits++;
-		return d->own->frame != NULL ? frame_ref(d->own->frame) : NULL;
-	}
-	client->dialect->own(&texts, client, r, d->logged, d->body);
-	struct frame *frame = texts.count > 0 ? frame_make_texts(&texts) : NULL;
-	metric_add(ws_frames_rendered, 1);
-	arena_reset(hub->scratch);
-	if (r->rights == NULL)
-		return frame;
-	if (d->own == NULL)
-		d->own = memory_new(sizeof *d->own);
-	frame_unref(d->own->frame);
-	*d->own = (struct own_frame){.frame = frame != NULL ? frame_ref(frame) : NULL, .rights = *r->rights};
-	if (r->slot != NULL)
-		d->own->slot = *r->slot;
-	return frame;
-}
-
-static struct parts parts_of(struct hub *hub, struct delivery *d, const struct client *client)
-{
-	struct receiver r = receiver_of(client, &d->place, d->body, d->asked);
-	struct parts parts = {.share = client->dialect->share(client, &r, d->logged, d->body)};
-
-	if (parts.share == SHARE_REST || parts.share == SHARE_NONE)
-		parts.own = own_frame(hub, d, client, &r);
-	if (parts.share == SHARE_REST || parts.share == SHARE_ALL) {
-		struct frame *frame = delivery_frame(hub, d, client);
-		parts.shared = frame != NULL ? frame_ref(frame) : NULL;
-	}
-	return parts;
-}
-
 static bool bring(struct delivery *d, struct client *client, struct subscription *sub, struct frame *frame)
 {
 	bool catching = (client->flags & CLIENT_CATCHING) != 0 && sub->member->catchup != NULL;
@@ -228,7 +49,7 @@ static bool bring(struct delivery *d, struct client *client, struct subscription
 /* The same as append, where something may be the receiver's own. */
 static void append_parts(struct hub *hub, struct delivery *d, struct client *client, struct subscription *sub)
 {
-	struct parts parts = parts_of(hub, d, client);
+	struct deliver_parts parts = deliver_parts_of(hub, d, client);
 
 	if (parts.share == SHARE_END) {
 		client_close(client, CLOSE_NO_ACCESS, false);
@@ -242,7 +63,7 @@ static void append_parts(struct hub *hub, struct delivery *d, struct client *cli
 			reached = bring(d, client, sub, parts.shared);
 		d->reached = d->reached || reached;
 	}
-	parts_unref(&parts);
+	deliver_parts_unref(&parts);
 }
 
 static void append(struct hub *hub, struct delivery *d, struct client *client, struct key_set *keys,
@@ -350,13 +171,6 @@ static bool delivery_next_list(struct feed *feed, struct delivery *d)
 	}
 }
 
-static bool subscription_shows(const struct subscription *sub, const struct placement *place)
-{
-	return sub->class == TOPIC_WHOLE    ? place->whole
-	       : sub->class == TOPIC_GLOBAL ? place->global
-					    : place->channel_id == sub->id;
-}
-
 void deliver_late(struct delivery *d, struct subscription *sub)
 {
 	struct hub *hub = sub->member->feed->hub;
@@ -365,10 +179,10 @@ void deliver_late(struct delivery *d, struct subscription *sub)
 
 	if (!client->dialect->place(d->logged, d->body, &place))
 		return;
-	if (!subscription_shows(sub, &place))
+	if (!deliver_shows(sub, &place))
 		return;
 	for (struct subscription *old = sub->member->subs; old != NULL; old = old->next)
-		if (subscription_shows(old, &place))
+		if (deliver_shows(old, &place))
 			return; /* another one brings it */
 	/* Lists that are still to come find the new entry by themselves; those that were visited, and the one
 	 * in work, do not. */
@@ -387,72 +201,6 @@ void deliver_late(struct delivery *d, struct subscription *sub)
 		.asked = d->asked};
 	append(hub, &alone, client, sub->member->keys, sub);
 	frames_done(&alone);
-}
-
-static void joined_conversation(struct feed *feed, const pb_ChannelView *channel)
-{
-	if (channel->team_id != 0 || channel->id == 0)
-		return;
-	for (uint32_t i = feed->member_count; i-- > 0;)
-		client_conversation_joined(feed->members[i]->client, channel->id);
-}
-
-static void left_conversation(struct feed *feed, const pb_ChannelRef *channel)
-{
-	for (uint32_t i = channel->team_id == 0 ? feed->member_count : 0; i-- > 0;)
-		client_conversation_left(feed->members[i]->client);
-}
-
-/* What an event of somebody's own stream means for his sockets. Some of them may be closed by it. */
-static void own_event(struct feed *feed, const pb_Event *body)
-{
-	switch ((int)body->which_body) {
-	case EVENT_KIND_session_revoked: {
-		const pb_SessionRevoked *e = &body->body.session_revoked;
-		enum close_reason reason = e->why == CLOSE_WHY_DISABLED  ? CLOSE_DISABLED
-					   : e->why == CLOSE_WHY_CHANGED ? CLOSE_TOKEN_CHANGED
-									 : CLOSE_BAD_TOKEN;
-		for (uint32_t i = feed->member_count; i-- > 0;) {
-			struct client *client = feed->members[i]->client;
-			if (e->session_id != 0 ? client->session_id == e->session_id
-					       : client->session_id != e->but_session_id)
-				client_close(client, reason, true);
-		}
-		return;
-	}
-	case EVENT_KIND_account_closed:
-		for (uint32_t i = feed->member_count; i-- > 0;)
-			client_close(feed->members[i]->client,
-				body->body.account_closed.why == CLOSE_WHY_REVOKED ? CLOSE_BAD_TOKEN
-										   : CLOSE_DISABLED,
-				true);
-		return;
-	case EVENT_KIND_member_joined:
-	case EVENT_KIND_team_created:
-	case EVENT_KIND_member_removed: {
-		uint64_t team =
-			body->which_body == EVENT_KIND_member_joined ? body->body.member_joined.member.team_id
-			: body->which_body == EVENT_KIND_team_created ? body->body.team_created.team.id
-								      : 0;
-		for (uint32_t i = feed->member_count; i-- > 0;)
-			client_teams_changed(feed->members[i]->client, team);
-		return;
-	}
-	case EVENT_KIND_conversation_created:
-		joined_conversation(feed, &body->body.conversation_created.channel);
-		return;
-	case EVENT_KIND_channel_member_joined:
-		joined_conversation(feed, &body->body.channel_member_joined.channel);
-		return;
-	case EVENT_KIND_channel_member_left:
-		left_conversation(feed, &body->body.channel_member_left.channel);
-		return;
-	case EVENT_KIND_channel_member_kicked:
-		left_conversation(feed, &body->body.channel_member_kicked.channel);
-		return;
-	default:
-		return;
-	}
 }
 
 /* The next event begins. NULL: it is done with already. */
@@ -481,7 +229,7 @@ static struct delivery *delivery_begin(struct feed *feed, struct bus_event *ev)
 		return NULL;
 	}
 	if (feed->stream.rank == RANK_USER)
-		own_event(feed, body);
+		deliver_own_event(feed, body);
 	uint32_t key = 0;
 	if (feed->constant) {
 		char own[AUDIENCE_SIZE];
@@ -500,7 +248,7 @@ static struct delivery *delivery_begin(struct feed *feed, struct bus_event *ev)
 		.body = body,
 		.serial = ++hub->last_serial,
 		.key = key,
-		.copies = has_copies(logged->kind),
+		.copies = deliver_has_copies(logged->kind),
 		.doubts = feed->keys_due > 0};
 	feed->current = d;
 	/* Facts are learnt while the lists are looked for, so this is done even when nobody holds the key. */
@@ -533,6 +281,45 @@ static bool delivery_slice(struct feed *feed, struct delivery *d, size_t *visits
 	return false;
 }
 
+/* The first of those that wait is at work from now on, or done with at once. */
+static void feed_begin_next(struct feed *feed)
+{
+	struct bus_event *ev = feed_next_pending(feed);
+	uint64_t seq = bus_event_logged(ev)->seq;
+
+	ring_obey(feed, ev);
+	struct ring_entry *kept = feed->pinned ? NULL : ring_entry_create(feed->hub, ev);
+	struct delivery *d = delivery_begin(feed, ev);
+	if (d == NULL) {
+		feed->applied = seq;
+		ring_push(feed, kept);
+	} else {
+		d->kept = kept;
+	}
+	bus_event_unref(ev);
+}
+
+/* It reached everybody whom it is for. */
+static void delivery_end(struct feed *feed, struct delivery *d)
+{
+	feed->applied = d->logged->seq;
+	if (d->reached)
+		hub_fanned_out(feed->hub, d->logged->at_ms);
+	if (d->reached && log_enabled(LOG_DEBUG)) {
+		char trace[IDS_TRACE_SIZE];
+		log_set_trace(event_trace(d->body, trace));
+		log_debug("event_delivered", LOG_STR("kind", event_kind_name(d->logged->kind)),
+			LOG_ID("stream", feed->stream.id), LOG_U64("seq", d->logged->seq));
+		log_set_trace(NULL);
+	}
+	struct ring_entry *kept = d->kept;
+	frames_done(d);
+	d->kept = NULL;
+	feed->current = NULL;
+	delivery_free(d);
+	ring_push(feed, kept);
+}
+
 /* Works on one feed for about `visits` entries. True: there is more to do. */
 static bool feed_turn(struct feed *feed, size_t *visits)
 {
@@ -548,19 +335,8 @@ static bool feed_turn(struct feed *feed, size_t *visits)
 			}
 			if (*visits == 0)
 				return true;
-			struct bus_event *ev = feed_next_pending(feed);
-			uint64_t seq = bus_event_logged(ev)->seq;
 			(*visits)--;
-			ring_obey(feed, ev);
-			struct ring_entry *kept = feed->pinned ? NULL : ring_entry_create(feed->hub, ev);
-			struct delivery *d = delivery_begin(feed, ev);
-			if (d == NULL) {
-				feed->applied = seq;
-				ring_push(feed, kept);
-			} else {
-				d->kept = kept;
-			}
-			bus_event_unref(ev);
+			feed_begin_next(feed);
 			continue;
 		}
 		if (*visits == 0)
@@ -570,22 +346,7 @@ static bool feed_turn(struct feed *feed, size_t *visits)
 			return false; /* its answer wakes the feed */
 		if (!delivery_slice(feed, d, visits))
 			return true;
-		feed->applied = d->logged->seq;
-		if (d->reached)
-			hub_fanned_out(feed->hub, d->logged->at_ms);
-		if (d->reached && log_enabled(LOG_DEBUG)) {
-			char trace[IDS_TRACE_SIZE];
-			log_set_trace(event_trace(d->body, trace));
-			log_debug("event_delivered", LOG_STR("kind", event_kind_name(d->logged->kind)),
-				LOG_ID("stream", feed->stream.id), LOG_U64("seq", d->logged->seq));
-			log_set_trace(NULL);
-		}
-		struct ring_entry *kept = d->kept;
-		frames_done(d);
-		d->kept = NULL;
-		feed->current = NULL;
-		delivery_free(d);
-		ring_push(feed, kept);
+		delivery_end(feed, d);
 	}
 }
 
@@ -606,76 +367,4 @@ bool stream_run(struct hub *hub, size_t appends)
 			feed_wake(feed);
 	}
 	return hub->active != NULL;
-}
-
-/* ---- replays */
-
-/*
- * The same where something may be the receiver's own: its own part and the shared one as one frame. Moderation is not asked about
- * the past: what shows rights is left to the copy that comes in the user's own stream, and where there is none the client is told
- * that something is missing.
- */
-static struct frame *parts_for_replay(struct member *member, struct bus_event *ev, const struct placement *place)
-{
-	struct client *client = member->client;
-	struct hub *hub = member->feed->hub;
-	const struct logged_event *logged = bus_event_logged(ev);
-	const pb_Event *body = bus_event_body(ev);
-	const struct dialect_table *dialect = client->dialect;
-	struct receiver r = receiver_of(client, place, body, NULL);
-	struct texts texts = texts_begin(hub->scratch);
-
-	if (dialect->asks(logged, body) != 0) {
-		if (!has_copies(logged->kind))
-			client_send_away(client, CLOSE_MISSED, AWAY_MOST_MS);
-		return NULL;
-	}
-	enum share share = dialect->share(client, &r, logged, body);
-	if (share == SHARE_END)
-		client_close(client, CLOSE_NO_ACCESS, false);
-	if (share == SHARE_REST || share == SHARE_NONE)
-		dialect->own(&texts, client, &r, logged, body);
-	if (share == SHARE_REST || share == SHARE_ALL)
-		dialect->render(&texts, logged, body, client->variant);
-	struct frame *frame = texts.count > 0 ? frame_make_texts(&texts) : NULL;
-	metric_add(ws_frames_rendered, 1);
-	arena_reset(hub->scratch);
-	if (frame == NULL || !has_copies(logged->kind) || client_first_copy(client, body->event_id))
-		return frame;
-	frame_unref(frame);
-	return NULL;
-}
-
-struct frame *stream_frame_for(struct member *member, struct key_set *keys, struct bus_event *ev,
-	struct frame **frames, uint8_t *rendered)
-{
-	struct client *client = member->client;
-	struct feed *feed = member->feed;
-	const struct logged_event *logged = bus_event_logged(ev);
-	const pb_Event *body = bus_event_body(ev);
-	struct placement place = {0};
-	bool shown = false;
-
-	if (body == NULL || !client->dialect->place(logged, body, &place))
-		return NULL;
-	for (struct subscription *sub = member->subs; sub != NULL && !shown; sub = sub->next)
-		shown = subscription_shows(sub, &place);
-	if (!shown || !event_allows(body, client))
-		return NULL;
-	if (!feed->constant) {
-		uint32_t key = key_find(feed->keys, logged->audience);
-		if (keys == NULL || key == KEY_NONE || !key_set_has(keys, key))
-			return NULL;
-	}
-	if (client->dialect->share != NULL)
-		return parts_for_replay(member, ev, &place);
-	size_t place_of = (size_t)client->dialect_no * DIALECT_VARIANTS + client->variant;
-	if ((rendered[client->dialect_no] >> client->variant & 1) == 0) {
-		rendered[client->dialect_no] |= (uint8_t)(1u << client->variant);
-		frames[place_of] = render(feed->hub, client->dialect, logged, body, client->variant);
-	}
-	if (frames[place_of] != NULL && has_copies(logged->kind) &&
-		!client_first_copy(client, body->event_id))
-		return NULL;
-	return frames[place_of] != NULL ? frame_ref(frames[place_of]) : NULL;
 }
