@@ -58,15 +58,14 @@ static inline void member_detail(struct frame *f, const pb_MemberView *member)
 	}
 }
 
-/* ---- renderers that events.c does not have itself: events_roles.c */
-void house_render_role_created(struct frame *f);
-void house_render_role_updated(struct frame *f);
-void house_render_role_deleted(struct frame *f);
-void house_render_roles_reordered(struct frame *f);
-void house_render_team_member_roles_updated(struct frame *f);
-void house_render_override_set(struct frame *f);
-void house_render_override_removed(struct frame *f);
-/* ---- events_webhooks.c */
-void house_render_webhook_created(struct frame *f);
-void house_render_webhook_updated(struct frame *f);
-void house_render_webhook_deleted(struct frame *f);
+/* The renderers of events.tbl.h: events_accounts.c, events_channels.c, events_messages.c, events_presence.c, events_roles.c,
+ * events_teams.c, events_webhooks.c. */
+#define EVENT(arm, wire, classes, render)            void render(struct frame *f);
+#define EVENT_IN_CHANNEL(arm, wire, classes, render) void render(struct frame *f);
+#define EVENT_SOMEWHERE(arm, wire, classes, render)  void render(struct frame *f);
+#define EVENT_NOT_SENT(arm, reason)
+#include "common/dialects/house/events.tbl.h"
+#undef EVENT
+#undef EVENT_IN_CHANNEL
+#undef EVENT_SOMEWHERE
+#undef EVENT_NOT_SENT
