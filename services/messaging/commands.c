@@ -9,7 +9,7 @@
 #include "services/messaging/messages.h"
 #include "services/messaging/post.h"
 #include "services/messaging/views.h"
-#include "services/messaging/webhook_rows.h"
+#include "services/messaging/webhook_posts.h"
 
 #define WAIT_MS  2000 /* for a webhook's answer: it holds a worker of api, which asks elsewhere after half of its time */
 #define SPARE_MS 500  /* of the deadline, for the way back */
@@ -281,6 +281,8 @@ static void run_webhook_word(struct run *run)
 	if (!may_say(run))
 		return;
 	enum status st = webhook_find_word(s, call->mem, run->rq->channel_id, run->rq->word, call->deadline_mono_ms, &run->webhook);
+	if (st == STATUS_OK && !run->webhook.idle)
+		st = webhook_vouched(s, call, &run->webhook, &run->change.no.why);
 	if (st == STATUS_NOT_FOUND || (st == STATUS_OK && run->webhook.idle)) {
 		rpc_finish(call); /* nobody is asked */
 		return;

@@ -131,17 +131,22 @@ static void post_id(uint64_t id, pb_RpcHeader *header)
 	header->request_id.size = sizeof bytes;
 }
 
+static struct rpc_call call_of(const struct delivery_try *t, pb_RpcHeader *header)
+{
+	snprintf(header->trace_id, sizeof header->trace_id, "%s", t->trace);
+	return (struct rpc_call){.mem = t->mem,
+		.header = header,
+		.method = &rpc_messaging_post_message,
+		.deadline_mono_ms = clock_mono_ms() + POST_MS};
+}
+
 static void post(struct delivery_try *t, const struct delivery_answer *answer)
 {
 	pb_RpcHeader header = {0};
-	struct rpc_call call = {.mem = t->mem,
-		.header = &header,
-		.method = &rpc_messaging_post_message,
-		.deadline_mono_ms = clock_mono_ms() + POST_MS};
+	struct rpc_call call = call_of(t, &header);
 
 	sem_init(&t->ended, 0, 0);
 	post_id(t->id, &header);
-	snprintf(header.trace_id, sizeof header.trace_id, "%s", t->trace);
 	webhook_post(t->service, &(struct webhook_post){.call = &call,
 					    .webhook = &t->webhook,
 					    .content = answer->text,
@@ -205,6 +210,17 @@ static enum fetch_end ask(struct delivery_try *t, struct fetch_answer *out)
 		out);
 }
 
+/* Before anybody is asked. That its channel is archived is for the post to say. */
+static enum status vouched(struct delivery_try *t)
+{
+	pb_RpcHeader header = {0};
+	struct rpc_call call = call_of(t, &header);
+	const char *why = NULL;
+
+	enum status st = webhook_vouched(t->service, &call, &t->webhook, &why);
+	return st == STATUS_ARCHIVED ? STATUS_OK : st;
+}
+
 void delivery_attempt(struct delivery_try *t)
 {
 	struct service *s = t->service;
@@ -214,7 +230,9 @@ void delivery_attempt(struct delivery_try *t)
 	int64_t began_us = clock_mono_us();
 
 	enum status st = webhook_find(s, t->mem, t->webhook_id, clock_mono_ms() + DELIVERY_ACQUIRE_MS, &t->webhook);
-	if (st == STATUS_BUSY || st == STATUS_INTERNAL) {
+	if (st == STATUS_OK && !t->webhook.idle)
+		st = vouched(t);
+	if (st == STATUS_BUSY || st == STATUS_LATE || st == STATUS_INTERNAL) {
 		try_later(t, status_wire(st), 0);
 		return;
 	}

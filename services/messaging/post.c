@@ -191,12 +191,30 @@ static enum status post_allowed(const struct post *p, const char **out_why)
 		       : st;
 }
 
+/* Judged by the same epoch of the stream as the author: the commit compares one. */
+static enum status post_vouched(struct post *p, enum rights_from from, const char **out_why)
+{
+	const struct voucher *voucher = p->what.voucher;
+	struct rights his;
+
+	enum status st = voucher_allowed(p->service, p->call, voucher, p->row.channel_id, from, &his, out_why);
+	if (st == STATUS_OK && his.cached && !voucher_agrees(&his, &p->rights))
+		st = voucher_allowed(p->service, p->call, voucher, p->row.channel_id, RIGHTS_FRESH, &his, out_why);
+	if (st != STATUS_OK)
+		return st;
+	p->row.voucher = mentions_array(
+		p->call->mem, (const uint64_t[]){voucher->user_id, his.member_epoch, voucher->account_epoch}, 3);
+	return voucher_agrees(&his, &p->rights) ? STATUS_OK : STATUS_BUSY;
+}
+
 static enum status post_rights(struct post *p, enum rights_from from, const char **out_why)
 {
 	enum status st = rights_of_channel(p->service, p->call, p->row.channel_id, from, &p->rights);
 
 	if (st == STATUS_OK)
 		st = post_allowed(p, out_why);
+	if (st == STATUS_OK && p->what.voucher != NULL)
+		st = post_vouched(p, from, out_why);
 	if (p->what.only != NULL)
 		p->rights.bits = bits_and(p->rights.bits, *p->what.only);
 	return st;

@@ -6,7 +6,7 @@
 
 #include "common/rpc/rpc.h"
 #include "proto/messaging.pb.h"
-#include "services/messaging/service.h"
+#include "services/messaging/voucher.h"
 
 rpc_handler post_message;
 
@@ -25,6 +25,7 @@ struct posting {
 	const pb_PostMessageRequest *rq;
 	pb_MessageReply *reply;
 	const pb_UserView *author; /* NULL: the actor */
+	const struct voucher *voucher; /* or NULL */
 	const struct bits *only;   /* of the rights that are judged, and no slow mode; NULL: all, and slow mode as for everybody */
 	uint32_t kind; /* enum message_kind; 0: text */
 	uint64_t webhook_id;

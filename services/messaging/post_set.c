@@ -139,6 +139,12 @@ enum post_verdict {
 	" ON CONFLICT (user_id, channel_id, root_id) DO UPDATE SET last_read_id = EXCLUDED.last_read_id, read_count = EXCLUDED.read_count" \
 	"  WHERE EXCLUDED.last_read_id <> 0)"
 
+/* 4: COMMIT_STALE_RIGHTS. */
+#define VOUCHER_FATE \
+	" WHEN j.voucher IS NOT NULL AND ((j.voucher::int8[])[2] <> coalesce((SELECT m.epoch FROM moderation.member_epochs m" \
+	"   WHERE m.rank = j.rank AND m.stream_id = j.id AND m.user_id = (j.voucher::int8[])[1]), 0)" \
+	"  OR (j.voucher::int8[])[3] <> coalesce((SELECT a.authz_epoch FROM log.streams a" \
+	"   WHERE a.rank = 2 AND a.id = (j.voucher::int8[])[1]), 0)) THEN 4"
 #define FILES_FATE \
 	" WHEN j.attachment_ids IS NOT NULL AND (SELECT count(*) FROM (SELECT FROM messaging.attachments a" \
 	"   WHERE a.id = ANY (j.attachment_ids::int8[]) AND a.uploader_id = j.actor AND a.channel_id = j.channel_id" \
@@ -151,9 +157,9 @@ enum post_verdict {
 	" WHERE a.id = w.id)"
 
 static const struct db_stmt rich_stmt = {"messaging_post_rich", POST_SQL(
-	", $21::bytea[], $22::text[], $23::text[], $24::int4[], $25::int8[], $26::text[], $27::text[], $28::text[], $29::bytea[], $30::int8[]",
-	", mentions, subjects, kinds, message_kind, webhook_id, shown_name, shown_avatar, attachment_ids, attachments, joined_mains", RICH_PARENT_COLUMNS,
-	RICH_PARENT_FATE FILES_FATE,
+	", $21::bytea[], $22::text[], $23::text[], $24::int4[], $25::int8[], $26::text[], $27::text[], $28::text[], $29::bytea[], $30::int8[], $31::text[]",
+	", mentions, subjects, kinds, message_kind, webhook_id, shown_name, shown_avatar, attachment_ids, attachments, joined_mains, voucher", RICH_PARENT_COLUMNS,
+	VOUCHER_FATE RICH_PARENT_FATE FILES_FATE,
 	RICH_PARENT_JOIN, RICH_POSTS,
 	", mentions, kind, webhook_id, shown_name, shown_avatar, attachments",
 	", mentions, message_kind::int2, nullif(webhook_id, 0), shown_name, shown_avatar, attachments", RICH_ROWS FILES_ROWS,
@@ -216,11 +222,11 @@ static void put_rich(struct commit_op *const *ops, size_t n, struct db_params *p
 	db_put_texts(params, avatars, n);
 }
 
-/* $28 .. $30 */
+/* $28 .. $31 */
 static void put_rest(struct commit_op *const *ops, size_t n, struct db_params *params)
 {
 	int64_t *joined = ARENA_ARRAY(params->mem, n, int64_t);
-	const char **ids = ARENA_ARRAY(params->mem, n, const char *);
+	const char **ids = ARENA_ARRAY(params->mem, n, const char *), **vouchers = ARENA_ARRAY(params->mem, n, const char *);
 	const void **views = ARENA_ARRAY(params->mem, n, const void *);
 	size_t *lengths = ARENA_ARRAY(params->mem, n, size_t);
 
@@ -230,10 +236,12 @@ static void put_rest(struct commit_op *const *ops, size_t n, struct db_params *p
 		views[i] = row->attachments;
 		lengths[i] = row->attachments_length;
 		joined[i] = row->joined ? row->joined_mains : -1;
+		vouchers[i] = row->voucher;
 	}
 	db_put_texts(params, ids, n);
 	db_put_byteas(params, views, lengths, n);
 	db_put_i64s(params, joined, n);
+	db_put_texts(params, vouchers, n);
 }
 
 static enum status post_encode(struct commit_op *const *ops, size_t n, struct db_params *params)

@@ -26,6 +26,7 @@ struct post_row {
 	uint32_t kind;                /* enum message_kind; 0: text */
 	uint64_t webhook_id;          /* that it came through, or 0 */
 	const char *shown_name, *shown_avatar; /* or NULL */
+	const char *voucher; /* "{5,3,7}": who else was judged, and by which epochs of his membership and his account; NULL: nobody */
 	const char *attachment_ids; /* "{5,6}": its files; NULL: none */
 	const uint8_t *attachments; /* the encoded AttachmentsView, or NULL */
 	size_t attachments_length;

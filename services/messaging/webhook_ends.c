@@ -17,19 +17,21 @@ struct webhook_ends {
 
 static const struct db_stmt mark_stmt = {
 	"messaging_webhooks_mark",
-	"UPDATE messaging.webhooks SET ending = ending OR $2, halted = $3 WHERE bot_id = $1 AND deleted_at_ms IS NULL",
+	"UPDATE messaging.webhooks SET ending = ending OR ($2 AND bot_id IS NOT DISTINCT FROM $1), halted = CASE WHEN bot_id = $1 THEN $3 ELSE halted END,"
+	" owner_halted = CASE WHEN owner_id = $1 THEN $3 ELSE owner_halted END"
+	" WHERE (bot_id = $1 OR owner_id = $1) AND deleted_at_ms IS NULL",
 };
 static const struct db_stmt marked_stmt = {
 	"messaging_webhooks_marked",
 	"SELECT id FROM messaging.webhooks WHERE ending AND deleted_at_ms IS NULL ORDER BY id LIMIT 1",
 };
 
-enum status webhook_ends_mark(struct db_conn *conn, struct arena *mem, uint64_t bot, bool gone, bool locked)
+enum status webhook_ends_mark(struct db_conn *conn, struct arena *mem, uint64_t account, bool gone, bool locked)
 {
 	struct db_params params;
 
 	db_params_begin(&params, mem);
-	db_put_id(&params, bot);
+	db_put_id(&params, account);
 	db_put_bool(&params, gone);
 	db_put_bool(&params, locked);
 	return db_query(conn, mem, &mark_stmt, &params, NULL);

@@ -59,16 +59,31 @@ static const char *wrong_field(const struct webhook_post *post)
 	return NULL;
 }
 
+static struct voucher owner_of(const struct webhook *webhook)
+{
+	return (struct voucher){webhook->view.owner_id, webhook->owner_epoch, webhook->generation};
+}
+
+enum status webhook_vouched(struct service *s, struct rpc_call *call, const struct webhook *webhook, const char **out_why)
+{
+	const struct voucher owner = owner_of(webhook);
+	struct rights his;
+
+	return voucher_allowed(s, call, &owner, webhook->view.channel_id, RIGHTS_FRESH, &his, out_why);
+}
+
 void webhook_post(struct service *s, const struct webhook_post *post)
 {
 	const struct webhook *w = post->webhook;
 	struct arena *mem = post->call->mem;
 	struct bits *own = ARENA_NEW(mem, struct bits);
+	struct voucher *owner = ARENA_NEW(mem, struct voucher);
 	pb_PostMessageRequest *rq = ARENA_NEW(mem, pb_PostMessageRequest);
 	struct posting posting = {.call = call_as(post),
 		.rq = rq,
 		.reply = post->reply,
 		.author = &w->author,
+		.voucher = owner,
 		.webhook_id = w->view.id,
 		.shown_name = post->shown_name != NULL ? post->shown_name : w->view.name,
 		.shown_avatar = post->shown_avatar != NULL ? post->shown_avatar : w->view.avatar,
@@ -77,6 +92,7 @@ void webhook_post(struct service *s, const struct webhook_post *post)
 	const char *field = wrong_field(post);
 
 	*own = own_bits();
+	*owner = owner_of(w);
 	if (w->view.bot_id == 0)
 		posting.only = own;
 	*rq = (pb_PostMessageRequest){.channel_id = w->view.channel_id,

@@ -19,4 +19,8 @@ struct webhook_post {
 /* Borrows until it has ended, as post_start does. What is wrong with content and names is FIELD_INVALID. */
 void webhook_post(struct service *s, const struct webhook_post *post);
 
+/* Its owner answers for what comes through it, as long as he may post there himself (voucher_allowed). Asked before anything else is done
+ * for it, and judged anew; posting asks by itself. */
+enum status webhook_vouched(struct service *s, struct rpc_call *call, const struct webhook *webhook, const char **out_why);
+
 rpc_handler run_webhook;

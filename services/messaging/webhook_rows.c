@@ -62,10 +62,12 @@ bool webhook_token_fits(const struct webhook *webhook, const char *token)
 
 /* clang-format off */
 #define FIND_SQL(where)                                                                                              \
-	"SELECT " WEBHOOK_COLUMNS ", w.token_hash, w.secret, w.deleted_at_ms IS NOT NULL OR w.ending OR w.halted,"   \
-	" coalesce(u.authz_epoch, 0), " PERSON_COLUMNS " FROM messaging.webhooks w"                                  \
+	"SELECT " WEBHOOK_COLUMNS ", w.token_hash, w.secret,"                                                     \
+	" w.deleted_at_ms IS NOT NULL OR w.ending OR w.halted OR w.owner_halted,"                                    \
+	" coalesce(u.authz_epoch, 0), coalesce(o.authz_epoch, 0), " PERSON_COLUMNS " FROM messaging.webhooks w"                                  \
 	" LEFT JOIN LATERAL (SELECT * FROM messaging.people x WHERE x.id = coalesce(w.bot_id, " SYSTEM_ID ") OFFSET 0) p ON true" \
-	" LEFT JOIN log.streams u ON u.rank = 2 AND u.id = w.bot_id WHERE " where
+	" LEFT JOIN log.streams u ON u.rank = 2 AND u.id = w.bot_id"                                                 \
+	" LEFT JOIN log.streams o ON o.rank = 2 AND o.id = w.owner_id WHERE " where
 #define TEXT_OF_(number) #number
 #define TEXT_OF(number)  TEXT_OF_(number)
 #define SYSTEM_ID        TEXT_OF(SYSTEM_ACCOUNT_NUMBER)
@@ -101,6 +103,7 @@ static enum status find(struct service *s, struct arena *mem, const struct db_st
 	out->secret = copied(mem, &rows, 0, c++);
 	out->idle = db_bool(&rows, 0, c++);
 	out->author_epoch = db_id(&rows, 0, c++);
+	out->owner_epoch = db_id(&rows, 0, c++);
 	out->author = (pb_UserView){.id = out->view.bot_id != 0 ? out->view.bot_id : SYSTEM_ACCOUNT_ID};
 	person_from_row(mem, &rows, 0, c, &out->author);
 	return STATUS_OK;

@@ -27,9 +27,9 @@ struct webhook {
 	pb_WebhookView view;
 	uint8_t token_hash[WEBHOOK_HASH_BYTES];
 	const char *secret;
-	bool idle; /* deleted, ending or halted: it runs no more, or not now */
+	bool idle; /* deleted, ending or halted, for its bot's or its owner's sake: it runs no more, or not now */
 	pb_UserView author; /* its bot, or the installation's own account */
-	uint64_t author_epoch, generation;
+	uint64_t author_epoch, owner_epoch, generation;
 };
 /* Deleted ones as well. STATUS_NOT_FOUND; BUSY, INTERNAL of the database. Blocks for one statement. */
 enum status webhook_find(struct service *s, struct arena *mem, uint64_t id, int64_t deadline_mono_ms, struct webhook *out);

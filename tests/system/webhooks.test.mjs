@@ -6,6 +6,7 @@ import { createServer } from 'node:http';
 import { after, before, test } from 'node:test';
 import { Cluster } from './lib/cluster.mjs';
 import { Rest, Socket, newPerson } from './lib/client.mjs';
+import { idOf } from './lib/crust.mjs';
 import { until } from './lib/wait.mjs';
 
 /* The receivers listen on an address that is allowed; every other address of this machine is not. */
@@ -145,6 +146,61 @@ test('who may, makes and changes them: bots of one\'s own, rights of a role, the
   await owner.rest.ok('DELETE', `/v1/bots/${bot.id}`);
   await until('the webhook of a bot that is gone has ended', async () => (await owner.rest.call('GET', `/v1/webhooks/${hook.id}`)).status === 404, 20000);
   assert.equal((await rest.as(null).call('POST', `/v1/webhooks/${hook.id}/${hook.token}`, { content: 'x' })).status, 404);
+});
+
+test('a webhook is as unknown and a word asks nobody while its owner may not post there, and they come back with him', { timeout: 60000 }, async () => {
+  const maker = await newPerson(rest, 'maker'), where = await newChannel();
+  const role = await owner.rest.ok('POST', `/v1/teams/${team.id}/roles`, { name: 'with webhooks', permissions: ['create_webhooks'] });
+  const comes = async () => {
+    await maker.rest.ok('PUT', `/v1/teams/${team.id}/members/${maker.id}`);
+    await owner.rest.ok('PUT', `/v1/teams/${team.id}/members/${maker.id}/roles/${role.id}`, {});
+  };
+  await comes();
+  const hooks = `/v1/channels/${where.id}/webhooks`;
+  let hook; // another for each story: posts through one are limited
+  await maker.rest.ok('POST', hooks, { name: 'out', kind: 'outgoing', trigger: 'owned', url: `http://${HOST}:${port}/owned` });
+  answers.set('/owned', json({ text: 'asked' }));
+  const shown = (answer) => JSON.stringify([answer.status, answer.text.replaceAll(answer.headers.get('x-request-id'), '')]);
+  const post = (token) => until('it may be tried', async () => {
+    const answer = await rest.as(null).call('POST', `/v1/webhooks/${hook.id}/${token}`, { content: 'in' });
+    return answer.status !== 429 && answer;
+  }, 20000, 500);
+  const crust = (token) => until('it may be tried', async () => {
+    const answer = await fetch(`${cluster.api}/crust/webhooks/${idOf(hook.id)}/${token}?content=in`, { method: 'POST' });
+    return answer.status !== 429 && ((await answer.json()).error?.message ?? 'posted');
+  }, 20000, 500);
+  const say = async () => (await owner.rest.ok('POST', `/v1/channels/${where.id}/commands/owned`, { input: '' })).message?.content;
+  const works = async (what) => {
+    await until(`it works: ${what}`, async () => (await post(hook.token)).status === 201);
+    assert.equal(await crust(hook.token), 'posted');
+    assert.equal(await say(), 'asked');
+  };
+  const rests = async (what) => {
+    await until(`it does not: ${what}`, async () => (await post(hook.token)).status !== 201);
+    assert.equal(shown(await post(hook.token)), shown(await post('x'.repeat(43))), what);
+    assert.equal(await crust(hook.token), 'Invalid Webhook Token');
+    const had = asked.filter((a) => a.path === '/owned').length;
+    assert.equal(await say(), undefined, what);
+    assert.equal(asked.filter((a) => a.path === '/owned').length, had, what);
+  };
+  for (const [what, goes, returns] of [
+    ['banned', () => owner.rest.ok('PUT', `/v1/teams/${team.id}/bans/${maker.id}`, { motive: 'x' }),
+      () => owner.rest.ok('DELETE', `/v1/teams/${team.id}/bans/${maker.id}`).then(comes)],
+    ['gone', () => maker.rest.ok('DELETE', `/v1/teams/${team.id}/members/${maker.id}`), comes],
+    ['muted', () => owner.rest.ok('PUT', `/v1/channels/${where.id}/overrides/${maker.id}`, { allow: [], deny: ['send_messages'] }),
+      () => owner.rest.ok('DELETE', `/v1/channels/${where.id}/overrides/${maker.id}`)],
+    ['disabled', () => cluster.ctl('user', 'disable', maker.username), () => cluster.ctl('user', 'disable', maker.username, '--enable')],
+  ]) {
+    hook = await maker.rest.ok('POST', hooks, { name: what });
+    await works(`not yet ${what}`);
+    await goes();
+    await rests(what);
+    await returns();
+    await works(`no longer ${what}`);
+  }
+  // Who has the token may end it all the same.
+  await owner.rest.ok('PUT', `/v1/teams/${team.id}/bans/${maker.id}`, { motive: 'x' });
+  assert.equal((await rest.as(null).call('DELETE', `/v1/webhooks/${hook.id}/${hook.token}`)).status, 204);
 });
 
 test('a word asks its receiver, signed, and the answer is in the call', async () => {

@@ -276,6 +276,76 @@ START_TEST(a_webhook_ends_with_its_bot_and_the_channel_is_told)
 }
 END_TEST
 
+START_TEST(a_webhook_is_as_unknown_while_its_owner_may_not_post_there)
+{
+	struct fixture fx;
+	pb_MessageReply reply;
+
+	fixture_create(&fx);
+	uint64_t channel = made_channel(&fx, false);
+	pb_WebhookReply hook = made(&fx, channel), of_bot = made_of_bot(&fx, channel, 5, STATUS_OK);
+	const pb_WebhookReply *const both[] = {&hook, &of_bot};
+	for (size_t i = 0; i < 2; i++) {
+		ck_assert_int_eq(run(&fx, both[i], both[i]->token, "before", &reply), STATUS_OK);
+		TELL(&fx, hidden[5] = true);
+		rights_cache_drop(fx.service.rights, 5, channel);
+		ck_assert_int_eq(run(&fx, both[i], both[i]->token, "meanwhile", &reply), STATUS_NOT_FOUND);
+		ck_assert_str_eq(fx.outcome.why, "token");
+		TELL(&fx, hidden[5] = false);
+		TELL(&fx, bits[5] = bits_without(OWNED_ROLES, PERMISSION_send_messages));
+		ck_assert_int_eq(run(&fx, both[i], both[i]->token, "muted", &reply), STATUS_NOT_FOUND);
+		ck_assert_str_eq(fx.outcome.why, "token");
+		TELL(&fx, bits[5] = OWNED_ROLES);
+		ck_assert_int_eq(run(&fx, both[i], both[i]->token, "after", &reply), STATUS_OK);
+	}
+	ck_assert_int_eq(number(&fx, "SELECT count(*) FROM messaging.messages WHERE content IN ('meanwhile', 'muted')"), 0);
+	fixture_destroy(&fx);
+}
+END_TEST
+
+START_TEST(who_loses_his_place_between_the_judgement_and_the_commit_posts_nothing_through_his_webhook)
+{
+	struct fixture fx;
+	pb_MessageReply reply;
+
+	fixture_create(&fx);
+	uint64_t channel = made_channel(&fx, false);
+	pb_WebhookReply hook = made(&fx, channel);
+	TELL(&fx, kicked = 5);
+	ck_assert_int_eq(run(&fx, &hook, hook.token, "late <@6>", &reply), STATUS_NOT_FOUND);
+	ck_assert_str_eq(fx.outcome.why, "token");
+	ck_assert_int_eq(number(&fx, "SELECT count(*) FROM messaging.messages"), 0);
+	fixture_destroy(&fx);
+}
+END_TEST
+
+START_TEST(a_webhook_rests_while_its_owners_account_is_locked_and_is_left_to_others_when_it_is_gone)
+{
+	struct fixture fx;
+	struct db_conn *conn = NULL;
+	pb_MessageReply reply;
+	pb_WebhookReply got;
+
+	fixture_create(&fx);
+	uint64_t channel = made_channel(&fx, false);
+	pb_WebhookReply hook = made_of_bot(&fx, channel, 5, STATUS_OK);
+	ck_assert_int_eq(db_acquire(fx.service.db, clock_mono_ms() + PATIENCE_MS, &conn), STATUS_OK);
+	ck_assert_int_eq(webhook_ends_mark(conn, fx.mem, 5, false, true), STATUS_OK);
+	ck_assert_int_eq(run(&fx, &hook, hook.token, "locked", &reply), STATUS_NOT_FOUND);
+	/* What its bot does is another matter. */
+	ck_assert_int_eq(webhook_ends_mark(conn, fx.mem, 6, false, false), STATUS_OK);
+	ck_assert_int_eq(run(&fx, &hook, hook.token, "locked", &reply), STATUS_NOT_FOUND);
+	ck_assert_int_eq(webhook_ends_mark(conn, fx.mem, 5, false, false), STATUS_OK);
+	ck_assert_int_eq(run(&fx, &hook, hook.token, "unlocked", &reply), STATUS_OK);
+	ck_assert_int_eq(webhook_ends_mark(conn, fx.mem, 5, true, true), STATUS_OK);
+	ck_assert_int_eq(run(&fx, &hook, hook.token, "gone", &reply), STATUS_NOT_FOUND);
+	ck_assert_int_eq(webhook_ends_tell(&fx.service, conn, fx.mem), STATUS_NOT_FOUND);
+	ck_assert_int_eq(DO(&fx, false, get_webhook, pb_WebhookRequest, &got, .webhook_id = hook.webhook.id), STATUS_OK);
+	db_release(conn);
+	fixture_destroy(&fx);
+}
+END_TEST
+
 START_TEST(the_token_deletes_it_whoever_calls_and_a_wrong_one_does_not)
 {
 	struct fixture fx;
@@ -482,6 +552,9 @@ TESTS("webhooks", a_webhook_is_made_its_token_told_once_and_kept_as_a_hash, maki
 	who_may_manage_only_his_own_sees_and_changes_only_these, what_is_posted_through_one_is_the_installations_with_the_webhooks_name,
 	a_wrong_token_another_kind_and_no_such_webhook_are_told_alike, a_repeated_post_through_one_is_one_and_a_bots_own_key_is_another,
 	a_bots_webhook_posts_as_the_bot_and_by_its_rights, a_webhook_ends_with_its_bot_and_the_channel_is_told,
+	a_webhook_is_as_unknown_while_its_owner_may_not_post_there,
+	who_loses_his_place_between_the_judgement_and_the_commit_posts_nothing_through_his_webhook,
+	a_webhook_rests_while_its_owners_account_is_locked_and_is_left_to_others_when_it_is_gone,
 	the_token_deletes_it_whoever_calls_and_a_wrong_one_does_not, a_channel_takes_fifteen_and_a_team_a_trigger_once,
 	what_does_not_fit_is_named, one_that_moves_to_a_channel_of_others_is_gone_for_those_who_stay,
 	webhooks_end_with_their_channel_and_are_purged, built_in_words_post_as_who_says_them,
