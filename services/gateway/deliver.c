@@ -11,6 +11,7 @@
 #include "services/gateway/catchup.h"
 #include "services/gateway/memory.h"
 #include "services/gateway/open.h"
+#include "services/gateway/sight.h"
 
 /* The dialect in work, the one before the next to place, needs its frames no more. */
 static void frames_done(struct delivery *d)
@@ -70,7 +71,7 @@ static void append(struct hub *hub, struct delivery *d, struct client *client, s
 	struct subscription *sub)
 {
 	bool doubtful = d->doubts && sub->member->doubtful;
-	if (keys != NULL && !key_set_holds(keys, d->key, d->serial) && !doubtful)
+	if (keys != NULL && !d->aside && !key_set_holds(keys, d->key, d->serial) && !doubtful)
 		return;
 	if (!event_allows(d->body, client))
 		return;
@@ -130,7 +131,8 @@ static bool next_dialect(struct feed *feed, struct delivery *d)
 		d->step = TOPIC_WHOLE;
 		if (!dialects[d->dialect_no]->place(d->logged, d->body, &d->place))
 			continue;
-		fact_learn(feed->hub, d->logged, &d->place);
+		if (!d->aside)
+			fact_learn(feed->hub, d->logged, &d->place);
 		d->personal = dialects[d->dialect_no]->share != NULL;
 		d->lists = feed->topics[d->dialect_no++];
 		return true;
@@ -196,6 +198,7 @@ void deliver_late(struct delivery *d, struct subscription *sub)
 		.key = d->key,
 		.copies = d->copies,
 		.doubts = d->doubts,
+		.aside = d->aside,
 		.place = place,
 		.personal = client->dialect->share != NULL,
 		.asked = d->asked};
@@ -249,10 +252,11 @@ static struct delivery *delivery_begin(struct feed *feed, struct bus_event *ev)
 		.serial = ++hub->last_serial,
 		.key = key,
 		.copies = deliver_has_copies(logged->kind),
-		.doubts = feed->keys_due > 0};
+		.aside = body->which_body == EVENT_KIND_channel_sight_changed};
+	d->doubts = !d->aside && feed->keys_due > 0;
 	feed->current = d;
 	/* Facts are learnt while the lists are looked for, so this is done even when nobody holds the key. */
-	if (!delivery_next_list(feed, d) || (key == KEY_NONE && !d->doubts)) {
+	if (!delivery_next_list(feed, d) || (key == KEY_NONE && !d->doubts && !d->aside)) {
 		feed->current = NULL;
 		delivery_free(d);
 		return NULL;
@@ -328,6 +332,12 @@ static bool feed_turn(struct feed *feed, size_t *visits)
 			open_settle(feed);
 			if (feed->state != FEED_FOLLOWED || feed->holds > 0)
 				return false;
+			struct bus_event *told = sight_next(feed);
+			if (told != NULL) {
+				(void)delivery_begin(feed, told);
+				bus_event_unref(told);
+				continue;
+			}
 			if (feed->pending_count == 0) {
 				if (feed->overflowed && feed->refill == NULL)
 					feed_refill(feed);

@@ -15,6 +15,7 @@ struct delivery {
 	uint64_t serial;
 	uint32_t key;
 	bool copies, bulk, reached;
+	bool aside;  /* it has no place of its own in the stream and no key: whom it names gets it */
 	bool doubts; /* somebody's keys are not known at present */
 	/* where it stands */
 	size_t dialect_no; /* the next to place */

@@ -73,6 +73,7 @@ bool deliver_has_copies(uint32_t kind)
 	case EVENT_KIND_typing_changed:
 	case EVENT_KIND_activity_reported:
 	case EVENT_KIND_presence_changed:
+	case EVENT_KIND_channel_sight_changed:
 		return false;
 	}
 	return false; /* a kind of a newer peer */

@@ -97,6 +97,8 @@ struct dialect_table {
 	/* The channel of which it shows each receiver his rights; 0: it shows no such thing. Moderation is asked before the
 	 * event goes out, and all who can be shown the same are sent the same frame. */
 	uint64_t (*asks)(const struct logged_event *ev, const pb_Event *body);
+	/* Its clients keep a list of channels by what they are sent: they are told what comes into their sight and what goes (sight.h). */
+	bool sight;
 	/* A subscribe is answered: refused topics first, then what was accepted (subscribe.h). */
 	void (*subscribed)(struct client *client, struct subscribe *sub);
 	/* Positions of streams that moved in silence; count > 0. */

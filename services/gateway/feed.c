@@ -11,6 +11,7 @@
 #include "services/gateway/deliver.h"
 #include "services/gateway/memory.h"
 #include "services/gateway/open.h"
+#include "services/gateway/sight.h"
 
 #define PENDING_MOST_BYTES (4u << 20) /* of one stream; beyond it the log is read instead */
 #define REFILL_EVENTS      512
@@ -296,6 +297,7 @@ static void feed_unfollow(struct feed *feed)
 		bus_event_unref(feed_next_pending(feed));
 	delivery_free(feed->current);
 	feed->current = NULL;
+	sight_free(feed);
 	ring_clear(feed);
 	feed->overflowed = false;
 	refill_cancel(feed);

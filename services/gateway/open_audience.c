@@ -10,6 +10,7 @@
 
 #include "common/base/log.h"
 #include "services/gateway/memory.h"
+#include "services/gateway/sight.h"
 #include "services/gateway/subscribe.h"
 
 #define RECHECK_MOST_MS 1000 /* between questions that are not answered */
@@ -77,8 +78,10 @@ void open_audience_changed(struct feed *feed, uint64_t seq, const pb_AudienceCha
 		}
 		if (seq > member->unchanged_since)
 			member->unchanged_since = seq;
+		sight_note(member, keys, 0);
 		open_take_keys(member, keys);
 	}
+	sight_ask(feed, seq);
 }
 
 /* An audience_recheck at work: the feed is held, its users' keys are asked for. */
@@ -87,6 +90,8 @@ struct recheck {
 	struct timer retry;
 	struct feed *feed; /* NULL: it went */
 	uint64_t seq;
+	uint64_t closed; /* a channel that everybody saw and that has a key of its own from here on, 0: none */
+	bool kinds;      /* which of them is not known */
 	uint64_t *users; /* left to ask; those asked for stand in front */
 	size_t count, asked;
 	uint32_t pause_ms;
@@ -111,6 +116,8 @@ static void recheck_judge(struct recheck *recheck, struct member *member, const 
 	}
 	if (keys == NULL) /* put out later than by the recheck: the event that says so is still to come */
 		keys = key_set_of(feed->keys, NULL, 0);
+	if (!recheck->kinds)
+		sight_note(member, keys, recheck->closed);
 	member->as_of = answer->as_of;
 	member->unchanged_since = answer->unchanged_since;
 	if (answer->unchanged_since <= recheck->seq) {
@@ -231,6 +238,7 @@ static void recheck_answered(
 	memmove(recheck->users + kept, recheck->users + recheck->asked,
 		(recheck->count - recheck->asked) * sizeof *recheck->users);
 	recheck->count -= recheck->asked - kept;
+	sight_ask(feed, recheck->seq);
 	if (kept > 0)
 		recheck_later(recheck);
 	else
@@ -284,6 +292,8 @@ void open_audience_recheck(struct feed *feed, uint64_t seq, const pb_AudienceRec
 	if (feed->keys == NULL)
 		return;
 	feed->rights_at_ms = feed->hub->now_mono_ms;
+	if (event->kinds)
+		sight_lost(feed);
 	/* Any channel may have another key from now on: who asks for it next has it judged. */
 	if (event->all)
 		channel_facts_forget(feed->hub, feed->stream);
@@ -295,6 +305,8 @@ void open_audience_recheck(struct feed *feed, uint64_t seq, const pb_AudienceRec
 		.retry.fire = recheck_retry,
 		.feed = feed,
 		.seq = seq,
+		.closed = event->closed_channel_id,
+		.kinds = event->kinds,
 		.users = memory_resize(NULL, feed->member_count * sizeof *recheck->users),
 		.pause_ms = OPEN_RETRY_MS};
 	recheck_gather(recheck, event);

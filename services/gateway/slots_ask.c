@@ -45,8 +45,8 @@ static size_t receivers(const struct feed *feed, const struct delivery *d, size_
 
 	for (uint32_t i = 0; i < feed->member_count; i++) {
 		const struct member *member = feed->members[i];
-		if (member->client->dialect_no == dialect_no &&
-			(member->keys == NULL || key_set_holds(member->keys, d->key, d->serial)))
+		if (member->client->dialect_no == dialect_no && event_allows(d->body, member->client) &&
+			(member->keys == NULL || d->aside || key_set_holds(member->keys, d->key, d->serial)))
 			out[count++] = member->client->user->id;
 	}
 	qsort(out, count, sizeof *out, u64_compare);

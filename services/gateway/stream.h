@@ -98,6 +98,7 @@ struct feed {
 	struct key_table *keys; /* NULL for constant streams */
 	struct topic_lists *topics[DIALECT_MOST];
 	struct recheck *recheck;
+	struct sight *sight; /* who sees channels come and go, NULL: nobody yet */
 };
 
 /* Where a channel is at home, as last heard. Only a hint: what is delivered is decided by keys. */

@@ -146,8 +146,10 @@ static enum status update_work(struct log_tx *tx, void *arg)
 	}
 	memcpy(key, c->rights.audience, sizeof key);
 	if (view->private != was_private) {
+		bool closes = view->private && !channel_has_own_key(&c->rights);
 		guard_event(c, EVENT_KIND_audience_recheck, &event);
-		event.body.audience_recheck = (pb_AudienceRecheck){.all = true, .why = (char *)"private"};
+		event.body.audience_recheck = (pb_AudienceRecheck){
+			.all = true, .why = (char *)"private", .closed_channel_id = closes ? view->id : 0};
 		st = log_tx_append(tx, c->rights.stream, "", &event, &rights_seq);
 		if (st != STATUS_OK)
 			return st;

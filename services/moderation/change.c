@@ -374,13 +374,22 @@ enum status change_audience_keys(struct change *c, struct stream s, uint64_t use
 	return change_append(c, s, "", ev, out_seq);
 }
 
+enum status change_recheck_all(
+	struct change *c, struct stream s, uint64_t closed_channel_id, bool kinds, const char *why, uint64_t *out_seq)
+{
+	pb_Event *ev = change_event(c, EVENT_KIND_audience_recheck);
+
+	ev->body.audience_recheck = (pb_AudienceRecheck){
+		.all = true, .why = (char *)why, .closed_channel_id = closed_channel_id, .kinds = kinds};
+	return change_append(c, s, "", ev, out_seq);
+}
+
 enum status change_recheck(struct change *c, struct stream s, uint64_t role_id, uint64_t user_id, const char *why,
 	uint64_t *out_seq)
 {
 	pb_Event *ev = change_event(c, EVENT_KIND_audience_recheck);
 
-	ev->body.audience_recheck = (pb_AudienceRecheck){
-		.all = role_id == 0 && user_id == 0, .role_id = role_id, .why = (char *)why};
+	ev->body.audience_recheck = (pb_AudienceRecheck){.role_id = role_id, .why = (char *)why};
 	if (user_id != 0) {
 		ev->body.audience_recheck.user_ids = arena_memdup(c->mem, &user_id, sizeof user_id);
 		ev->body.audience_recheck.user_ids_count = 1;

@@ -118,7 +118,13 @@ struct key_changes;
 enum status change_audience_keys(struct change *c, struct stream s, uint64_t user_id, const struct key_changes *keys,
 	uint64_t *out_seq);
 /*
- * audience_recheck: gateways ask anew for the keys of everybody (role_id and user_id 0), of who has the role, or of one
+ * audience_recheck: gateways ask anew for everybody's keys. closed_channel_id: the channel that had the team's key and gets one of its own,
+ * 0: none; kinds: any channel may, or may lose it. Goes first in its commit; out_seq is what rights_seq gets. why is for people.
+ */
+enum status change_recheck_all(
+	struct change *c, struct stream s, uint64_t closed_channel_id, bool kinds, const char *why, uint64_t *out_seq);
+/*
+ * The same for the keys of who has the role, or of one
  * person. Goes first in its commit; out_seq is what rights_seq or changed_seq gets. why is for people.
  */
 enum status change_recheck(struct change *c, struct stream s, uint64_t role_id, uint64_t user_id, const char *why,

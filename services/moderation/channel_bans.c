@@ -72,7 +72,7 @@ static enum status tell(
 /* From team:T to channel:C: every gateway asks anew which of its sockets hold the new key. */
 static enum status own_key(struct change *c, const struct facts *f, uint64_t *out_seq)
 {
-	enum status st = change_recheck(c, f->stream, 0, 0, "channel_ban", out_seq);
+	enum status st = change_recheck_all(c, f->stream, f->channel.id, false, "channel_ban", out_seq);
 	if (st != STATUS_OK)
 		return st;
 	log_tx_raise_epoch(c->tx, f->stream);

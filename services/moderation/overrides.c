@@ -249,7 +249,9 @@ static enum status recheck_everybody(struct change *c, struct moving *m)
 {
 	const struct facts *f = change_actor(c);
 
-	enum status st = change_recheck(c, f->stream, 0, 0, "override", &m->seq);
+	bool closes = of_channel(m->rq) && m->flips && m->restricted;
+	enum status st = change_recheck_all(
+		c, f->stream, closes ? f->channel.id : 0, !of_channel(m->rq) && m->flips, "override", &m->seq);
 	return st == STATUS_OK ? rows_team_rights_seq(c, f->team.id, m->seq) : st;
 }
 

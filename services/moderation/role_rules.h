@@ -28,6 +28,8 @@ struct rule_scene {
 	size_t place_count;
 	struct eval_override *standing; /* all of the team, its categories and these channels */
 	size_t standing_count;
+	size_t closed_count; /* channels that get a key of their own by the change */
+	uint64_t closed_channel_id; /* one of them */
 };
 
 /* How it is read: through a connection, or under the locks of a change (conn NULL). */

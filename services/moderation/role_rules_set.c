@@ -201,6 +201,10 @@ static bool channels_flip(struct change *c, struct rule_scene *s)
 		p->restricted =
 			eval_channel_restricted(&t->eval, roles, t->role_count, after, after_count, &p->channel->eval);
 		flips |= p->restricted != before;
+		if (p->restricted && !before) {
+			s->closed_channel_id = p->channel->eval.id;
+			s->closed_count++;
+		}
 	}
 	return flips;
 }
@@ -232,13 +236,16 @@ static bool keys_move(const struct rule_scene *s)
 static enum status audience_first(struct change *c, struct rule_scene *s, bool base)
 {
 	const struct facts *f = change_actor(c);
-	bool flips = channels_flip(c, s) | team_flips(s);
+	bool team = team_flips(s), flips = channels_flip(c, s) | team;
+	bool views = base && !bits_none(bits_and(moved(&s->places[0]), eval_view_bits()));
 	uint64_t seq = 0;
 
 	if (!flips && !keys_move(s))
 		return STATUS_OK;
 	bool all = flips || base;
-	enum status st = change_recheck(c, f->stream, all ? 0 : s->role_id, 0, "rules", &seq);
+	bool kinds = team || views || s->closed_count > 1;
+	enum status st = all ? change_recheck_all(c, f->stream, kinds ? 0 : s->closed_channel_id, kinds, "rules", &seq)
+			     : change_recheck(c, f->stream, s->role_id, 0, "rules", &seq);
 	if (st != STATUS_OK)
 		return st;
 	return all ? rows_team_rights_seq(c, f->team.id, seq) : role_keys_moved(c, s->role_id, seq);

@@ -211,8 +211,10 @@ static enum status recheck(
 	*out_seq = 0;
 	if (bits_none(bits_and(moved, audiences_bits())))
 		return STATUS_OK;
-	enum status st = change_recheck(c, change_actor(c)->stream, role->is_base ? 0 : role->id, 0,
-		"role_permissions", out_seq);
+	bool views = !bits_none(bits_and(moved, eval_view_bits()));
+	struct stream s = change_actor(c)->stream;
+	enum status st = role->is_base ? change_recheck_all(c, s, 0, views, "role_permissions", out_seq)
+				       : change_recheck(c, s, role->id, 0, "role_permissions", out_seq);
 	if (st == STATUS_OK && role->is_base)
 		st = rows_team_rights_seq(c, role->team_id, *out_seq);
 	return st;
@@ -333,7 +335,7 @@ static enum status take_from_all(struct change *c, const pb_RoleView *role, bool
 		return st;
 	if (rows.count == 0 && !views)
 		return STATUS_OK;
-	st = change_recheck(c, s, views ? 0 : role->id, 0, "role_deleted", &seq);
+	st = views ? change_recheck_all(c, s, 0, true, "role_deleted", &seq) : change_recheck(c, s, role->id, 0, "role_deleted", &seq);
 	if (st != STATUS_OK)
 		return st;
 	if (views || rows.count > HOLDERS_MAX)

@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#include "common/base/ids.h"
 #include "common/dialects/crust/shapes.h"
 
 /* What of an event is its receiver's own: the parts of events.tbl.h. */
@@ -163,6 +164,26 @@ static const pb_ChannelView *view_of(const pb_Event *body)
 static void render_channel(struct drawing *d)
 {
 	draw_channel(d, view_of(d->body));
+}
+
+/* Of what he sees no more he is told no more than that: he may do nothing there. */
+static bool hides(const pb_Event *body)
+{
+	return body->which_body == EVENT_KIND_channel_sight_changed && body->body.channel_sight_changed.hidden;
+}
+
+static void render_sight(struct drawing *d)
+{
+	const pb_ChannelRef *ref = &d->body->body.channel_sight_changed.channel;
+	pb_ChannelView bare = {.id = ref->id, .team_id = ref->team_id, .kind = ref->kind, .private = true};
+
+	if (!hides(d->body)) {
+		draw_channel(d, NULL);
+		return;
+	}
+	bare.created_at_ms = (uint64_t)ids_wall_ms(ref->id);
+	crust_channel(frame_open(d, "channel"), &bare, &(struct crust_channel_own){0});
+	frame_close(d);
 }
 
 static void render_member_joined(struct drawing *d)
@@ -460,7 +481,7 @@ uint64_t crust_event_asks(const pb_Event *body)
 {
 	struct row row;
 
-	return row_of(body, &row) && row.part == PART_CHANNEL ? row.place.channel_id : 0;
+	return row_of(body, &row) && row.part == PART_CHANNEL && !hides(body) ? row.place.channel_id : 0;
 }
 
 uint64_t crust_event_thread(const pb_Event *body)
@@ -501,6 +522,8 @@ enum crust_share crust_event_share(const pb_Event *body, const struct crust_read
 	case PART_MESSAGE:
 		return message_share(body, reader);
 	case PART_CHANNEL:
+		if (hides(body))
+			return CRUST_SHARE_ALL;
 		/* Who may not see it any more is not told of it, except that it is gone. */
 		return reader->viewing || body->which_body == EVENT_KIND_channel_deleted ? CRUST_SHARE_NONE : CRUST_SHARE_SKIP;
 	}
@@ -512,7 +535,7 @@ static void draw(struct texts *out, const pb_Event *body, const struct crust_rea
 	struct drawing d = {.out = out, .body = body, .reader = reader};
 	struct row row;
 
-	if (!row_of(body, &row) || (row.part == PART_CHANNEL && reader == NULL))
+	if (!row_of(body, &row) || (row.part == PART_CHANNEL && reader == NULL && !hides(body)))
 		return;
 	d.channel_id = row.place.channel_id;
 	if (reader != NULL)

@@ -71,3 +71,4 @@ EVENT(           status_changed,           "status_updated",       PLACE_TEAM | 
 EVENT_IN_CHANNEL(typing_changed,           "user_typing",          PLACE_CHANNEL | PLACE_TEAM,  house_render_user_typing)
 EVENT_NOT_SENT(  activity_reported,                                                             "[absent] typing and presence have events of their own")
 EVENT(           presence_changed,         "presence_updated",     PLACE_TEAM | OWN,            house_render_presence_updated)
+EVENT_NOT_SENT(  channel_sight_changed,                                                         "[refetch]")

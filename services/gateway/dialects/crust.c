@@ -309,6 +309,7 @@ const struct dialect_table dialect_crust = {
 	.share = crust_share,
 	.own = crust_own,
 	.asks = crust_asks,
+	.sight = true,
 	.subscribed = crust_subscribed,
 	.position = crust_position,
 	.reconnect = crust_reconnect,

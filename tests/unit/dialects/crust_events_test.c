@@ -257,6 +257,17 @@ static void went_offline(pb_Event *e)
 	e->body.presence_changed.shown = PRESENCE_OFFLINE;
 }
 
+static void channel_comes(pb_Event *e)
+{
+	e->body.channel_sight_changed = (pb_ChannelSightChanged){
+		.has_channel = true, .channel = {.id = ref.id, .team_id = ref.team_id, .kind = ref.kind}};
+}
+static void channel_goes(pb_Event *e)
+{
+	channel_comes(e);
+	e->body.channel_sight_changed.hidden = true;
+}
+
 /* ---- what they look like */
 
 struct sample {
@@ -307,6 +318,8 @@ static const struct sample samples[] = {
 	SAMPLE("activity_reported", activity_reported, activity_reported, BOB),
 	SAMPLE("presence_changed", presence_changed, presence_changed, BOB),
 	SAMPLE("presence_changed.offline", presence_changed, went_offline, BOB),
+	SAMPLE("channel_sight_changed", channel_sight_changed, channel_comes, BOB),
+	SAMPLE("channel_sight_changed.hidden", channel_sight_changed, channel_goes, BOB),
 };
 #define SAMPLE_COUNT (sizeof samples / sizeof *samples)
 
@@ -318,7 +331,7 @@ static struct crust_reader reader_of(const struct sample *s, const pb_Event *eve
 	return (struct crust_reader){.user_id = s->reader,
 		.viewing = true,
 		.bits = bits_with(bits, PERMISSION_join_channel),
-		.channel = s->kind == EVENT_KIND_channel_member_updated ? &channel : NULL,
+		.channel = s->kind == EVENT_KIND_channel_member_updated || s->kind == EVENT_KIND_channel_sight_changed ? &channel : NULL,
 		.member_ids = members,
 		.member_count = 2,
 		.recorded = !s->unrecorded,
