@@ -24,6 +24,7 @@ STR(pub_peers, "GUILDHALL_PUB_PEERS", "", PLAIN, "gateway, api: nng addresses of
 INT(bus_insecure, "GUILDHALL_BUS_INSECURE", 0, 0, 1, "1: plain tcp:// between processes is allowed off loopback")
 /* -- http */
 INT(http_workers, "GUILDHALL_HTTP_WORKERS", 256, 4, 4096, "api: worker threads; a keep-alive connection owns one")
+INT(http_request_ms, "GUILDHALL_HTTP_REQUEST_MS", 15000, 100, 600000, "api: time for a request's head, for its body unless it is an upload, and for each wait for a client")
 INT(http_keepalive_ms, "GUILDHALL_HTTP_KEEPALIVE_MS", 10000, 0, 600000, "api: how long an idle connection is kept")
 STR(trusted_proxies, "GUILDHALL_TRUSTED_PROXIES", "127.0.0.1,::1", PLAIN, "peers whose X-Forwarded-For is believed")
 /* -- accounts */

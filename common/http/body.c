@@ -88,11 +88,19 @@ static void read_chunked(struct mg_connection *conn, struct http_request *rq, si
 	rq->body_length = have;
 }
 
-void body_read(struct mg_connection *conn, long long content_length, size_t most, struct http_request *rq)
+void body_read(struct mg_connection *conn, struct patience *patience, long long content_length, size_t most, int time_ms,
+	struct http_request *rq)
 {
+	struct patience_wait wait = {0};
+	int64_t until_mono_ms = clock_mono_ms() + time_ms;
+
 	if (!framing_is_plain(rq)) {
 		rq->body_broken = true;
-	} else if (content_length > 0 && (unsigned long long)content_length > most) {
+		return;
+	}
+	if (content_length > 0 || http_request_header(rq, "Transfer-Encoding") != NULL)
+		patience_begin(patience, &wait, conn, until_mono_ms);
+	if (content_length > 0 && (unsigned long long)content_length > most) {
 		rq->body_too_large = true;
 	} else if (content_length > 0) {
 		say_continue(conn, rq);
@@ -101,6 +109,8 @@ void body_read(struct mg_connection *conn, long long content_length, size_t most
 		say_continue(conn, rq);
 		read_chunked(conn, rq, most);
 	}
+	patience_end(patience, &wait);
+	rq->body_late = rq->body_broken && clock_mono_ms() >= until_mono_ms;
 }
 
 /* ---- a body that its handler reads */
@@ -162,16 +172,19 @@ enum status http_body_read(const struct http_request *rq, void *bytes, size_t mo
 	return STATUS_OK;
 }
 
-void body_drain(struct mg_connection *conn)
+void body_drain(struct mg_connection *conn, struct patience *patience)
 {
+	struct patience_wait wait = {0};
 	char dropped[4096];
 	size_t total = 0;
 	int64_t until = clock_mono_ms() + DRAIN_MS;
 
+	patience_begin(patience, &wait, conn, until);
 	while (total < DRAIN_BYTES && clock_mono_ms() < until) {
 		int n = mg_read(conn, dropped, sizeof dropped);
 		if (n <= 0)
-			return;
+			break;
 		total += (size_t)n;
 	}
+	patience_end(patience, &wait);
 }

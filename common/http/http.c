@@ -19,9 +19,7 @@
 /* A request's head: line and headers together. civetweb answers 400 to what is longer. Crust's web page asks for all people of a
  * channel in one line: a thousand ids of 20 digits, each behind "&userID%5B%5D=". The edge takes as much. */
 #define HEAD_BYTES "49152"
-/* For a whole head after the first byte, and for each wait for more of a body or for a client to take bytes.
- */
-#define REQUEST_TIMEOUT_MS "15000"
+#define REQUEST_MS 15000
 /* How long a stop waits for requests in flight: civetweb writes nothing any more once mg_stop began. */
 #define STOP_WAIT_MS 10000
 #define WAITING_MOST 1024
@@ -120,7 +118,8 @@ static int handle_request(struct http_server *server, struct mg_connection *conn
 			body_stream_begin(&stream, conn, server->patience, ri->content_length, &rq);
 			rq.stream = &stream;
 		} else {
-			body_read(conn, ri->content_length, server->options.max_body_bytes, &rq);
+			body_read(conn, server->patience, ri->content_length, server->options.max_body_bytes,
+				server->options.request_ms, &rq);
 		}
 		if (rq.body_too_large || rq.body_broken)
 			then = RESPONSE_CLOSE;
@@ -136,7 +135,7 @@ static int handle_request(struct http_server *server, struct mg_connection *conn
 	bool unread = rq.body_too_large || (rq.stream != NULL && !stream.ended);
 	bool began = rq.stream != NULL && stream.begun;
 	if (unread && (began || http_request_header(&rq, "Expect") == NULL))
-		body_drain(conn);
+		body_drain(conn, server->patience);
 	if (rq.stream != NULL)
 		body_stream_end(&stream);
 	return rs.code >= 200 && rs.code <= 599 ? rs.code : 500;
@@ -306,7 +305,7 @@ static void connection_ends(const struct mg_connection *conn)
 static enum status start_civetweb(struct http_server *server, char *address)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
-	char workers[16], waiting[16], keepalive_ms[16];
+	char workers[16], waiting[16], keepalive_ms[16], request_ms[16];
 	int worker_count, waiting_count;
 	struct mg_server_port port;
 
@@ -315,6 +314,7 @@ static enum status start_civetweb(struct http_server *server, char *address)
 	snprintf(workers, sizeof workers, "%d", worker_count);
 	snprintf(waiting, sizeof waiting, "%d", waiting_count);
 	snprintf(keepalive_ms, sizeof keepalive_ms, "%d", server->options.keepalive_ms);
+	snprintf(request_ms, sizeof request_ms, "%d", server->options.request_ms);
 	const char *options[] = {
 		"listening_ports",
 		address,
@@ -323,7 +323,7 @@ static enum status start_civetweb(struct http_server *server, char *address)
 		"max_request_size",
 		HEAD_BYTES,
 		"request_timeout_ms",
-		REQUEST_TIMEOUT_MS,
+		request_ms,
 		"enable_keep_alive",
 		server->options.keepalive_ms > 0 ? "yes" : "no",
 		"keep_alive_timeout_ms",
@@ -389,6 +389,8 @@ enum status http_server_start(const struct http_options *options, struct http_se
 	server->mem = mem;
 	server->options = *options;
 	server->options.listen = arena_strdup(mem, options->listen);
+	if (server->options.request_ms <= 0)
+		server->options.request_ms = REQUEST_MS;
 	st = networks_parse(mem, options->trusted_proxies != NULL ? options->trusted_proxies : "",
 		&server->trusted, &server->trusted_count, &bad);
 	if (st != STATUS_OK)

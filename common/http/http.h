@@ -30,6 +30,7 @@ struct http_request {
 	size_t body_length;
 	bool body_too_large;      /* the body passed the bound: nothing of it was kept */
 	bool body_broken;         /* the client went away, or where the body ends is malformed or ambiguous */
+	bool body_late;           /* broken because it was not whole in time */
 	const char *remote;       /* address of the client: X-Forwarded-For is believed from trusted proxies only */
 	const struct http_header *headers;
 	size_t header_count;
@@ -48,7 +49,7 @@ void http_query_each(const struct http_request *rq, bool (*visit)(void *arg, con
 
 /*
  * A streamed body: what may come of it and until when, and its next bytes. http_body_read blocks for as long as nothing comes,
- * 15 s at most, and is told to stop by the deadline in between. *out_n is 0 at its end.
+ * request_ms at most, and is told to stop by the deadline in between. *out_n is 0 at its end.
  *
  * STATUS_OK; STATUS_TOO_LARGE past the bound; STATUS_LATE past the deadline; STATUS_MALFORMED when the client went away, or where
  * the body ends is malformed or ambiguous. After anything but OK every further read answers the same.
@@ -101,6 +102,8 @@ struct http_options {
 	                                without a file for it */
 	int keepalive_ms;            /* 0: close after each response */
 	size_t max_body_bytes;
+	int request_ms;              /* for a whole head after its first byte, for a whole body that no handler reads itself, and for each
+	                                wait for a client to send or take bytes; 0: 15000 */
 	const char *trusted_proxies; /* comma separated addresses, or networks such as 10.0.0.0/8 */
 	void (*handle)(void *arg, const struct http_request *rq, struct http_response *rs);
 	/* May be NULL. Asked when the head is there: does the handler read the body itself, as it comes? */

@@ -4,16 +4,18 @@
 #pragma once
 
 #include <civetweb.h>
+#include <netinet/in.h>
 #include <time.h>
 
 #include "common/http/http.h"
 
 /* ---- patience.c: however slowly a client sends, civetweb reads on until all bytes are there that it was asked for; so the end is made at
- * the connection itself, by a thread of its own. */
+ * the connection itself, by a thread of its own. Every body is waited for this way, so a wait that nothing comes of costs a lock. */
 struct patience;
 struct patience_wait { /* link NULL: none; zeroed at first */
 	struct patience_wait *next, **link;
-	int fd;
+	struct in_addr address; /* of the client */
+	uint16_t remote_port, server_port;
 	int64_t until_mono_ms;
 };
 struct patience *patience_create(void); /* NULL: no memory or no thread */
@@ -35,14 +37,16 @@ struct http_stream {
 	bool chunked, begun, ended;
 };
 
-/* The whole body into rq, at most `most` bytes of it; or body_too_large, or body_broken. content_length is civetweb's, -1 for none. */
-void body_read(struct mg_connection *conn, long long content_length, size_t most, struct http_request *rq);
+/* The whole body into rq, at most `most` bytes of it within time_ms; or body_too_large, body_broken or body_late. content_length is
+ * civetweb's, -1 for none. */
+void body_read(struct mg_connection *conn, struct patience *patience, long long content_length, size_t most, int time_ms,
+	struct http_request *rq);
 void body_stream_begin(struct http_stream *stream, struct mg_connection *conn, struct patience *patience, long long content_length,
 	const struct http_request *rq);
 void body_stream_end(struct http_stream *stream);
 /* Drops what still comes of a body that nobody wants, within bounds: closing with bytes unread resets the connection, and the client
  * might lose the answer (RFC 9112, 9.6). */
-void body_drain(struct mg_connection *conn);
+void body_drain(struct mg_connection *conn, struct patience *patience);
 
 /* ---- response.c */
 

@@ -9,13 +9,45 @@
 #include "common/base/clock.h"
 #include "common/http/parts.h"
 
+#define AGAIN_MS 1000 /* no file was left to look with */
+
 struct patience {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	pthread_t thread;
-	struct patience_wait *first; /* in no order: uploads are few */
+	struct patience_wait *first; /* in no order: at most one or two a worker */
+	int64_t next_mono_ms;        /* when the thread looks again; the wait that this was for may be over */
 	bool stopping;
 };
+
+/* Is it the connection that came from there to this port? */
+static bool is_of(int fd, const struct patience_wait *w)
+{
+	struct sockaddr_in peer, own;
+	socklen_t peer_length = sizeof peer, own_length = sizeof own;
+
+	return getpeername(fd, (struct sockaddr *)(void *)&peer, &peer_length) == 0 && peer.sin_family == AF_INET &&
+	       peer.sin_addr.s_addr == w->address.s_addr && ntohs(peer.sin_port) == w->remote_port &&
+	       getsockname(fd, (struct sockaddr *)(void *)&own, &own_length) == 0 && ntohs(own.sin_port) == w->server_port;
+}
+
+/* civetweb does not say which file a connection is, only who is at its other end; while it is waited for it is open, so it is no other's.
+ * -1: it cannot be found. */
+static int file_of(const struct patience_wait *w)
+{
+	const struct dirent *entry;
+	int found = -1;
+
+	DIR *files = opendir("/proc/self/fd"); /* those that are open: a process may have room for a million */
+	while (files != NULL && found < 0 && (entry = readdir(files)) != NULL) {
+		int fd = atoi(entry->d_name);
+		if (entry->d_name[0] != '.' && is_of(fd, w))
+			found = fd;
+	}
+	if (files != NULL)
+		closedir(files);
+	return found;
+}
 
 /* Under the lock. Ends those whose time is over; when the next one's is. */
 static int64_t end_late(struct patience *p)
@@ -24,8 +56,10 @@ static int64_t end_late(struct patience *p)
 
 	for (struct patience_wait *w = p->first; w != NULL; w = w->next) {
 		if (w->until_mono_ms <= now_ms) {
-			shutdown(w->fd, SHUT_RD); /* who reads hears the end */
-			w->until_mono_ms = INT64_MAX;
+			int fd = file_of(w);
+			if (fd >= 0)
+				shutdown(fd, SHUT_RD); /* who reads hears the end */
+			w->until_mono_ms = fd >= 0 ? INT64_MAX : now_ms + AGAIN_MS;
 		}
 		next_ms = w->until_mono_ms < next_ms ? w->until_mono_ms : next_ms;
 	}
@@ -38,7 +72,7 @@ static void *patience_thread(void *arg)
 
 	pthread_mutex_lock(&p->lock);
 	while (!p->stopping) {
-		int64_t next_ms = end_late(p);
+		int64_t next_ms = p->next_mono_ms = end_late(p);
 		const struct timespec until = {.tv_sec = next_ms / 1000, .tv_nsec = next_ms % 1000 * 1000000};
 		if (next_ms == INT64_MAX)
 			pthread_cond_wait(&p->changed, &p->lock);
@@ -80,49 +114,24 @@ void patience_destroy(struct patience *p)
 	free(p);
 }
 
-/* Is it the connection that came from there to this port? */
-static bool is_of(int fd, const struct in_addr *address, const struct mg_request_info *ri)
-{
-	struct sockaddr_in peer, own;
-	socklen_t peer_length = sizeof peer, own_length = sizeof own;
-
-	return getpeername(fd, (struct sockaddr *)(void *)&peer, &peer_length) == 0 && peer.sin_family == AF_INET &&
-	       peer.sin_addr.s_addr == address->s_addr && ntohs(peer.sin_port) == ri->remote_port &&
-	       getsockname(fd, (struct sockaddr *)(void *)&own, &own_length) == 0 && ntohs(own.sin_port) == ri->server_port;
-}
-
-/* civetweb does not say which file a connection is, only who is at its other end. -1: it cannot be found. */
-static int file_of(const struct mg_request_info *ri)
-{
-	struct in_addr address;
-	const struct dirent *entry;
-	int found = -1;
-
-	if (inet_pton(AF_INET, ri->remote_addr, &address) != 1)
-		return -1;
-	DIR *files = opendir("/proc/self/fd"); /* those that are open: a process may have room for a million */
-	while (files != NULL && found < 0 && (entry = readdir(files)) != NULL) {
-		int fd = atoi(entry->d_name);
-		if (entry->d_name[0] != '.' && is_of(fd, &address, ri))
-			found = fd;
-	}
-	if (files != NULL)
-		closedir(files);
-	return found;
-}
-
 void patience_begin(struct patience *p, struct patience_wait *w, struct mg_connection *conn, int64_t until_mono_ms)
 {
-	int fd = file_of(mg_get_request_info(conn));
+	const struct mg_request_info *ri = mg_get_request_info(conn);
 
-	if (fd < 0)
+	*w = (struct patience_wait){.remote_port = (uint16_t)ri->remote_port,
+		.server_port = (uint16_t)ri->server_port,
+		.until_mono_ms = until_mono_ms};
+	if (inet_pton(AF_INET, ri->remote_addr, &w->address) != 1)
 		return;
 	pthread_mutex_lock(&p->lock);
-	*w = (struct patience_wait){.next = p->first, .link = &p->first, .fd = fd, .until_mono_ms = until_mono_ms};
+	w->next = p->first;
+	w->link = &p->first;
 	if (w->next != NULL)
 		w->next->link = &w->next;
 	p->first = w;
-	pthread_cond_signal(&p->changed);
+	/* It sleeps on where it would only find nothing to do. */
+	if (until_mono_ms < p->next_mono_ms)
+		pthread_cond_signal(&p->changed);
 	pthread_mutex_unlock(&p->lock);
 }
 

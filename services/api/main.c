@@ -204,6 +204,7 @@ static enum status serve(struct process *p)
 	struct http_options http = {.listen = config->http_listen,
 		.workers = (int)config->http_workers,
 		.keepalive_ms = (int)config->http_keepalive_ms,
+		.request_ms = (int)config->http_request_ms,
 		.max_body_bytes = SERVE_BODY_BYTES,
 		.trusted_proxies = config->trusted_proxies,
 		.handle = serve_request,

@@ -49,6 +49,8 @@ static enum status check_body(struct exchange *x)
 
 	if (rq->body_too_large)
 		return exchange_fail(x, STATUS_TOO_LARGE, NULL, NULL, "the body is over 256 KiB");
+	if (rq->body_late)
+		return exchange_fail(x, STATUS_LATE, NULL, NULL, "the body took too long");
 	if (rq->body_broken)
 		return exchange_fail(x, STATUS_MALFORMED, NULL, NULL, "the body is not as long as announced");
 	if (rq->body_length > 0 && strcmp(rq->method, "GET") != 0 && strcmp(rq->method, "HEAD") != 0 &&

@@ -3,6 +3,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -17,12 +18,15 @@
 
 typedef void handler(void *arg, const struct http_request *rq, struct http_response *rs);
 
-static struct http_server *serving(handler *handle, void *arg)
+#define WORKERS 4
+
+static struct http_server *serving_for(handler *handle, void *arg, int request_ms)
 {
 	const struct http_options options = {
 		.listen = "127.0.0.1:0",
-		.workers = 4,
+		.workers = WORKERS,
 		.keepalive_ms = 5000,
+		.request_ms = request_ms,
 		.max_body_bytes = MOST_BODY,
 		.trusted_proxies = "127.0.0.1",
 		.handle = handle,
@@ -33,6 +37,11 @@ static struct http_server *serving(handler *handle, void *arg)
 	ck_assert_int_eq(http_server_start(&options, &server), STATUS_OK);
 	ck_assert_uint_ne(http_server_port(server), 0);
 	return server;
+}
+
+static struct http_server *serving(handler *handle, void *arg)
+{
+	return serving_for(handle, arg, 0);
 }
 
 static int connected(const struct http_server *server)
@@ -110,9 +119,9 @@ static void echo(void *arg, const struct http_request *rq, struct http_response 
 	http_query_each(rq, visit, parameters);
 	rs->code = 200;
 	rs->content_type = "text/plain";
-	rs->body = arena_printf(rq->mem, "%s|%s|%s|%s|%s|%s|%zu|%d%d", rq->method, rq->path, parameters,
+	rs->body = arena_printf(rq->mem, "%s|%s|%s|%s|%s|%s|%zu|%d%d%s", rq->method, rq->path, parameters,
 		x != NULL ? x : "-", rq->remote, rq->body, rq->body_length, rq->body_too_large,
-		rq->body_broken);
+		rq->body_broken, rq->body_late ? " late" : "");
 	rs->body_length = strlen(rs->body);
 }
 
@@ -238,6 +247,81 @@ START_TEST(ambiguous_or_malformed_lengths_are_broken_and_close)
 	}
 	check_body(answer_to(server, "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"),
 		"POST|/||-|127.0.0.1||0|01");
+}
+END_TEST
+
+/* Bytes now and then, so that none is waited for long, on each connection that has no answer or end yet. */
+static void drip(int *fds, size_t count, const char *bytes)
+{
+	struct pollfd ends[32];
+	size_t left = count;
+
+	for (size_t i = 0; i < count; i++)
+		ends[i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
+	while (left > 0) {
+		ck_assert_int_ge(poll(ends, count, 40), 0);
+		for (size_t i = 0; i < count; i++) {
+			if (ends[i].fd >= 0 && ends[i].revents != 0) {
+				ends[i].fd = -1; /* not looked at any more */
+				left--;
+			} else if (ends[i].fd >= 0) {
+				send(fds[i], bytes, strlen(bytes), MSG_NOSIGNAL);
+			}
+		}
+	}
+}
+
+/* More of them than there are workers, and behind them one who is quick. */
+static void check_slow(const char *head, const char *bytes, const char *answer)
+{
+	struct http_server *server = serving_for(echo, NULL, 300);
+	int slow[3 * WORKERS];
+
+	for (size_t i = 0; i < 3 * WORKERS; i++) {
+		slow[i] = connected(server);
+		say(slow[i], head);
+	}
+	int quick = connected(server);
+	say(quick, "POST /quick HTTP/1.1\r\nContent-Length: 2\r\n\r\nhi");
+	drip(slow, 3 * WORKERS, bytes);
+	check_body(heard(quick, true), "POST|/quick||-|127.0.0.1|hi|2|00");
+	close(quick);
+	for (size_t i = 0; i < 3 * WORKERS; i++) {
+		if (answer != NULL) {
+			const char *text = heard(slow[i], true);
+			ck_assert_ptr_nonnull(strstr(text, "Connection: close"));
+			ck_assert_ptr_nonnull(strstr(text, answer));
+		}
+		close(slow[i]);
+	}
+	http_server_stop(server);
+}
+
+START_TEST(many_who_send_a_body_byte_by_byte_end_late_and_keep_nobody_waiting_longer)
+{
+	check_slow("POST /slow HTTP/1.1\r\nContent-Length: 1000\r\n\r\n", "x", "|0|01 late");
+	check_slow("POST /slow HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", "1\r\nx\r\n", "|0|01 late");
+}
+END_TEST
+
+START_TEST(many_who_send_a_head_byte_by_byte_end_and_keep_nobody_waiting_longer)
+{
+	check_slow("GET /slow HTTP/1.1\r\nX-Slow: ", "x", NULL);
+}
+END_TEST
+
+START_TEST(who_was_in_time_is_not_cut_off_later)
+{
+	struct http_server *server = serving_for(echo, NULL, 300);
+	int fd = connected(server);
+
+	for (int i = 0; i < 3; i++) {
+		say(fd, "POST /a HTTP/1.1\r\nContent-Length: 2\r\n\r\nhi");
+		check_body(heard(fd, true), "POST|/a||-|127.0.0.1|hi|2|00");
+		poll(NULL, 0, 200);
+	}
+	close(fd);
+	http_server_stop(server);
 }
 END_TEST
 
@@ -468,7 +552,9 @@ END_TEST
 TESTS("http", a_request_arrives_whole, chunks_become_one_body_and_the_connection_stays,
 	requests_sent_at_once_are_answered_in_order, the_client_behind_a_trusted_proxy_is_known,
 	a_body_over_the_bound_is_dropped_and_the_connection_closed, a_client_that_waits_is_told_to_go_on,
-	ambiguous_or_malformed_lengths_are_broken_and_close, headers_past_what_civetweb_keeps_are_refused,
+	ambiguous_or_malformed_lengths_are_broken_and_close, many_who_send_a_body_byte_by_byte_end_late_and_keep_nobody_waiting_longer,
+	many_who_send_a_head_byte_by_byte_end_and_keep_nobody_waiting_longer, who_was_in_time_is_not_cut_off_later,
+	headers_past_what_civetweb_keeps_are_refused,
 	what_is_no_http_gets_a_problem_and_no_handler, head_204_and_304_have_no_body,
 	a_header_value_cannot_begin_another_header, the_client_decides_whether_the_connection_is_kept,
 	a_handler_that_sets_nothing_is_our_fault, a_query_parameter_is_decoded_name_and_value,

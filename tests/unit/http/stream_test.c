@@ -281,8 +281,11 @@ START_TEST(a_file_is_written_whole_in_part_or_as_its_head_alone)
 	say_text(fd, "GET /file HTTP/1.1\r\n\r\n");
 	ck_assert_int_eq(strncmp(heard(fd, body, &length), "HTTP/1.1 200 ", 13), 0);
 	ck_assert_uint_eq(length, FILE_SIZE);
-	for (size_t i = 0; i < length; i++)
-		ck_assert_uint_eq(body[i], i % 251);
+	/* Asked once: of each byte it would take as long as an idle connection is kept. */
+	size_t right = 0;
+	while (right < length && body[right] == right % 251)
+		right++;
+	ck_assert_uint_eq(right, length);
 	say_text(fd, "GET /file HTTP/1.1\r\nRange: bytes=250-5249\r\n\r\n");
 	ck_assert_int_eq(strncmp(heard(fd, body, &length), "HTTP/1.1 206 ", 13), 0);
 	ck_assert_uint_eq(length, 5000);
