@@ -96,9 +96,16 @@ describe('signing in', () => {
       addEventListener: (event, run) => { form[event] = run; } };
     let went;
     const window = { SystemAPI: ann.systemAPI, location: { replace: (to) => { went = to; } } };
-    runInNewContext(script, { window, fetch: (url, init) => ann.browser.request(url, init), JSON, Error,
+    let ask;
+    runInNewContext(script, { window, fetch: (url, init) => ask(url, init), JSON,
       localStorage: { setItem: (key, value) => ann.storage.set(key, value) },
       document: { getElementById: (id) => ({ form, error })[id] } });
+    // What an edge says whose api is away is no JSON, and what browsers say of a lost network is for nobody's eyes.
+    for (ask of [async () => new Response('<html>502 Bad Gateway</html>', { status: 502 }), async () => { throw new TypeError('Failed to fetch'); }]) {
+      await form.submit({ preventDefault() {} });
+      assert.deepEqual([went, error.textContent], [undefined, 'The server does not answer. Please try again later.']);
+    }
+    ask = (url, init) => ann.browser.request(url, init);
     await form.submit({ preventDefault() {} });
     assert.deepEqual([went, error.textContent, ann.token], [undefined, 'invalid username and password combination', undefined]);
     form.elements.password.value = people.ann.password;
