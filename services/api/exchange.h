@@ -27,9 +27,10 @@ struct upload;
 /* What the body of a request may be; one without a type is read as JSON, because simple clients leave it out. */
 enum mount_body { BODY_JSON = 1, BODY_FORM = 2, BODY_MULTIPART = 4 };
 
-/* What pages of any origin are told: theirs is echoed, with credentials. */
+/* What pages of any origin are told: theirs is echoed, with credentials. headers are those that they may send, exposed those of answers that
+ * they may read (Fetch, "CORS protocol"; a few others always are). */
 struct mount_cors {
-	const char *methods, *headers, *max_age_s;
+	const char *methods, *headers, *exposed, *max_age_s;
 };
 
 struct mount {

@@ -220,8 +220,10 @@ static void allow_origin(struct exchange *x)
 		return;
 	http_response_header(x->rs, "Access-Control-Allow-Origin", origin);
 	http_response_header(x->rs, "Access-Control-Allow-Credentials", "true");
-	if (!is_preflight(x))
+	if (!is_preflight(x)) {
+		http_response_header(x->rs, "Access-Control-Expose-Headers", cors->exposed);
 		return;
+	}
 	http_response_header(x->rs, "Access-Control-Allow-Methods", cors->methods);
 	http_response_header(x->rs, "Access-Control-Allow-Headers", cors->headers);
 	http_response_header(x->rs, "Access-Control-Max-Age", cors->max_age_s);

@@ -44,11 +44,16 @@ describe('the transport', () => {
     assert.equal(before_.headers.get('access-control-allow-origin'), 'https://chat.example');
     assert.equal(before_.headers.get('access-control-allow-credentials'), 'true');
     assert.match(before_.headers.get('access-control-allow-methods'), /PATCH/);
-    assert.match(before_.headers.get('access-control-allow-headers'), /X-CSRF-Token/);
+    for (const header of ['Authorization', 'Content-Type', 'Idempotency-Key', 'X-CSRF-Token']) {
+      assert.ok(before_.headers.get('access-control-allow-headers').split(', ').includes(header), header);
+    }
     assert.equal(before_.headers.get('access-control-max-age'), '300');
     const answer = await ann.call('GET', '/commands/', { headers: { origin: 'https://chat.example' } });
     assert.equal(answer.headers.get('access-control-allow-origin'), 'https://chat.example');
     assert.match(answer.headers.get('x-request-id'), /^[0-9a-f]{32}$/);
+    for (const header of ['Retry-After', 'X-Request-Id']) { // without it only pages of this host may read them
+      assert.ok(answer.headers.get('access-control-expose-headers').split(', ').includes(header), header);
+    }
     assert.equal(answer.headers.get('content-type'), 'application/json');
   });
 

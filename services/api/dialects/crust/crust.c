@@ -15,7 +15,8 @@ static const struct route routes[] = {
 
 const struct mount_cors crust_cors = {
 	.methods = "GET, POST, PUT, DELETE, PATCH, OPTIONS",
-	.headers = "Accept, Authorization, Content-Type, X-CSRF-Token",
+	.headers = "Accept, Authorization, Content-Type, Idempotency-Key, X-CSRF-Token",
+	.exposed = "Retry-After, X-Request-Id",
 	.max_age_s = "300",
 };
 
