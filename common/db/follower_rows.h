@@ -1,5 +1,5 @@
 /*
- * db/follower_rows - the statements of log_follower.c: positions, batches, and which streams moved. Inside common/db only.
+ * db/follower_rows - the statements of a follower: positions, batches, and which streams moved. Inside common/db only.
  */
 #pragma once
 
