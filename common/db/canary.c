@@ -3,15 +3,13 @@
  */
 #include "common/db/canary.h"
 
-#include <pthread.h>
-#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "common/base/clock.h"
 #include "common/base/ids.h"
 #include "common/base/log.h"
+#include "common/base/ticker.h"
 #include "common/db/committer.h"
 #include "common/db/log.h"
 #include "common/ops/ops.h"
@@ -25,8 +23,7 @@ struct canary {
 	struct db *db;
 	struct committer *committer;
 	char holder[80];
-	sem_t stop;
-	pthread_t thread;
+	struct ticker ticker;
 };
 
 static enum status canary_work(struct log_tx *tx, void *arg)
@@ -63,18 +60,14 @@ enum status canary_turn(struct db *db, struct committer *committer, const char *
 	return st;
 }
 
-static void *canary_thread(void *arg)
+static int64_t canary_thread_turn(void *arg)
 {
 	struct canary *canary = arg;
-	bool stopped = false;
+	bool sent = false;
 
-	while (!stopped) {
-		bool sent = false;
-		if (db_up(canary->db))
-			(void)canary_turn(canary->db, canary->committer, canary->holder, &sent); /* what fails is not sent: its absence tells */
-		stopped = clock_sem_wait(&canary->stop, CANARY_EVERY_MS);
-	}
-	return NULL;
+	if (db_up(canary->db))
+		(void)canary_turn(canary->db, canary->committer, canary->holder, &sent); /* what fails is not sent: its absence tells */
+	return CANARY_EVERY_MS;
 }
 
 enum status canary_start(struct db *db, struct committer *committer, const char *instance, struct canary **out_canary)
@@ -88,11 +81,10 @@ enum status canary_start(struct db *db, struct committer *committer, const char 
 	canary->committer = committer;
 	ids_random_bytes(&salt, sizeof salt);
 	snprintf(canary->holder, sizeof canary->holder, "%.60s:%08x", instance, salt);
-	sem_init(&canary->stop, 0, 0);
-	if (pthread_create(&canary->thread, NULL, canary_thread, canary) != 0) {
-		sem_destroy(&canary->stop);
+	enum status st = ticker_start(&canary->ticker, 0, canary_thread_turn, canary);
+	if (st != STATUS_OK) {
 		free(canary);
-		return STATUS_INTERNAL;
+		return st;
 	}
 	*out_canary = canary;
 	return STATUS_OK;
@@ -102,8 +94,6 @@ void canary_stop(struct canary *canary)
 {
 	if (canary == NULL)
 		return;
-	sem_post(&canary->stop);
-	pthread_join(canary->thread, NULL);
-	sem_destroy(&canary->stop);
+	ticker_stop(&canary->ticker);
 	free(canary);
 }

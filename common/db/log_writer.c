@@ -1,7 +1,5 @@
 #include "common/db/log_writer.h"
 
-#include <pthread.h>
-#include <semaphore.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +7,7 @@
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/ticker.h"
 #include "common/db/standby.h"
 
 #define EXIT_SETTING      2
@@ -51,8 +50,7 @@ enum status log_publisher_create(const struct config *config, const char *instan
 struct log_ready {
 	struct log_ready_options options;
 	atomic_bool settled;
-	sem_t stop;
-	pthread_t thread;
+	struct ticker ticker;
 };
 
 static bool check_database(void *arg, char *detail, size_t detail_size)
@@ -78,26 +76,21 @@ static bool check_node(void *arg, char *detail, size_t detail_size)
 	return leased;
 }
 
-static void *settle_thread(void *arg)
+static int64_t settle_turn(void *arg)
 {
 	struct log_ready *r = arg;
+	enum status st = db_check_schema(r->options.db);
 
-	for (;;) {
-		enum status st = db_check_schema(r->options.db);
-
-		if (st == STATUS_CONFLICT)
-			_exit(LOG_EXIT_SCHEMA); /* db_check_schema has logged what to run */
-		if (st == STATUS_OK && r->options.settle != NULL)
-			st = r->options.settle(r->options.arg);
-		if (st == STATUS_FIELD_INVALID)
-			_exit(EXIT_SETTING);
-		if (st == STATUS_OK)
-			break;
-		if (clock_sem_wait(&r->stop, SETTLE_EVERY_MS))
-			return NULL;
-	}
+	if (st == STATUS_CONFLICT)
+		_exit(LOG_EXIT_SCHEMA); /* db_check_schema has logged what to run */
+	if (st == STATUS_OK && r->options.settle != NULL)
+		st = r->options.settle(r->options.arg);
+	if (st == STATUS_FIELD_INVALID)
+		_exit(EXIT_SETTING);
+	if (st != STATUS_OK)
+		return SETTLE_EVERY_MS;
 	atomic_store(&r->settled, true);
-	return NULL;
+	return TICKER_ENOUGH;
 }
 
 enum status log_ready_start(const struct log_ready_options *options, struct log_ready **out_ready)
@@ -107,12 +100,11 @@ enum status log_ready_start(const struct log_ready_options *options, struct log_
 	if (r == NULL)
 		return STATUS_INTERNAL;
 	r->options = *options;
-	sem_init(&r->stop, 0, 0);
-	if (pthread_create(&r->thread, NULL, settle_thread, r) != 0) {
+	enum status st = ticker_start(&r->ticker, 0, settle_turn, r);
+	if (st != STATUS_OK) {
 		log_error("thread_failed", LOG_STR("thread", "schema"));
-		sem_destroy(&r->stop);
 		free(r);
-		return STATUS_INTERNAL;
+		return st;
 	}
 	ops_add_check(options->ops, "database", check_database, r);
 	ops_add_check(options->ops, "standby", standby_check, options->db);
@@ -125,8 +117,6 @@ void log_ready_stop(struct log_ready *r)
 {
 	if (r == NULL)
 		return;
-	sem_post(&r->stop);
-	pthread_join(r->thread, NULL);
-	sem_destroy(&r->stop);
+	ticker_stop(&r->ticker);
 	free(r);
 }

@@ -3,13 +3,13 @@
  * done by the one that has its lease in log.jobs.
  */
 #include <assert.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/ticker.h"
 #include "common/db/conn.h"
 #include "common/db/log.h"
 #include "common/db/node_lease.h"
@@ -32,10 +32,7 @@ struct log_upkeep {
 	char holder[80];
 	int64_t retention_h;
 
-	pthread_t thread;
-	pthread_mutex_t lock;
-	pthread_cond_t wakes;
-	bool stopping;
+	struct ticker ticker;
 
 	/* of the thread alone; monotonic times at which each is due */
 	int64_t leaves_at_ms, retention_at_ms, purge_at_ms;
@@ -256,23 +253,13 @@ static void turn(struct log_upkeep *u)
 	db_release(conn);
 }
 
-static void *upkeep_run(void *arg)
+static int64_t upkeep_turn(void *arg)
 {
 	struct log_upkeep *u = arg;
 
-	pthread_mutex_lock(&u->lock);
-	while (!u->stopping) {
-		pthread_mutex_unlock(&u->lock);
-		turn(u);
-		pthread_mutex_lock(&u->lock);
-		/* Until the node is ours every id waits: look more often. */
-		int64_t until_ms = clock_mono_ms() + (node_lease_held(u->node) ? TURN_MS : TURN_MS / 10);
-		struct timespec until = clock_timespec(until_ms);
-		if (!u->stopping)
-			pthread_cond_timedwait(&u->wakes, &u->lock, &until);
-	}
-	pthread_mutex_unlock(&u->lock);
-	return NULL;
+	turn(u);
+	/* Until the node is ours every id waits: look more often. */
+	return node_lease_held(u->node) ? TURN_MS : TURN_MS / 10;
 }
 
 enum status log_upkeep_start(const struct config *config, struct db *db, const char *instance,
@@ -290,9 +277,7 @@ enum status log_upkeep_start(const struct config *config, struct db *db, const c
 	snprintf(u->holder, sizeof u->holder, "%.60s:%08x", instance, salt);
 	if (ids != NULL)
 		u->node = node_lease_create(ids, u->holder);
-	pthread_mutex_init(&u->lock, NULL);
-	clock_cond_init(&u->wakes);
-	if (pthread_create(&u->thread, NULL, upkeep_run, u) != 0)
+	if (ticker_start(&u->ticker, 0, upkeep_turn, u) != STATUS_OK)
 		abort();
 	*out_upkeep = u;
 	return STATUS_OK;
@@ -309,17 +294,11 @@ void log_upkeep_stop(struct log_upkeep *u)
 
 	if (u == NULL)
 		return;
-	pthread_mutex_lock(&u->lock);
-	u->stopping = true;
-	pthread_cond_signal(&u->wakes);
-	pthread_mutex_unlock(&u->lock);
-	pthread_join(u->thread, NULL);
+	ticker_stop(&u->ticker);
 	if (node_lease_held(u->node) && db_acquire(u->db, clock_mono_ms() + 1000, &conn) == STATUS_OK) {
 		node_lease_give_back(u->node, conn);
 		db_release(conn);
 	}
 	node_lease_destroy(u->node);
-	pthread_cond_destroy(&u->wakes);
-	pthread_mutex_destroy(&u->lock);
 	free(u);
 }

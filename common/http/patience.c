@@ -7,17 +7,16 @@
 #include <sys/socket.h>
 
 #include "common/base/clock.h"
+#include "common/base/ticker.h"
 #include "common/http/parts.h"
 
 #define AGAIN_MS 1000 /* no file was left to look with */
 
 struct patience {
 	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	pthread_t thread;
 	struct patience_wait *first; /* in no order: at most one or two a worker */
-	int64_t next_mono_ms;        /* when the thread looks again; the wait that this was for may be over */
-	bool stopping;
+	int64_t next_mono_ms;        /* when the ticker looks again; the wait that this was for may be over */
+	struct ticker ticker;
 };
 
 /* Is it the connection that came from there to this port? */
@@ -49,11 +48,13 @@ static int file_of(const struct patience_wait *w)
 	return found;
 }
 
-/* Under the lock. Ends those whose time is over; when the next one's is. */
-static int64_t end_late(struct patience *p)
+/* Ends those whose time is over. */
+static int64_t end_late(void *arg)
 {
+	struct patience *p = arg;
 	int64_t now_ms = clock_mono_ms(), next_ms = INT64_MAX;
 
+	pthread_mutex_lock(&p->lock);
 	for (struct patience_wait *w = p->first; w != NULL; w = w->next) {
 		if (w->until_mono_ms <= now_ms) {
 			int fd = file_of(w);
@@ -63,24 +64,12 @@ static int64_t end_late(struct patience *p)
 		}
 		next_ms = w->until_mono_ms < next_ms ? w->until_mono_ms : next_ms;
 	}
-	return next_ms;
-}
-
-static void *patience_thread(void *arg)
-{
-	struct patience *p = arg;
-
-	pthread_mutex_lock(&p->lock);
-	while (!p->stopping) {
-		int64_t next_ms = p->next_mono_ms = end_late(p);
-		const struct timespec until = {.tv_sec = next_ms / 1000, .tv_nsec = next_ms % 1000 * 1000000};
-		if (next_ms == INT64_MAX)
-			pthread_cond_wait(&p->changed, &p->lock);
-		else
-			pthread_cond_timedwait(&p->changed, &p->lock, &until);
-	}
+	p->next_mono_ms = next_ms;
 	pthread_mutex_unlock(&p->lock);
-	return NULL;
+	if (next_ms == INT64_MAX)
+		return TICKER_UNTIL_WOKEN;
+	now_ms = clock_mono_ms(); /* to look for the files took a while */
+	return next_ms > now_ms ? next_ms - now_ms : 0;
 }
 
 struct patience *patience_create(void)
@@ -90,9 +79,8 @@ struct patience *patience_create(void)
 	if (p == NULL)
 		return NULL;
 	pthread_mutex_init(&p->lock, NULL);
-	clock_cond_init(&p->changed);
-	if (pthread_create(&p->thread, NULL, patience_thread, p) != 0) {
-		pthread_cond_destroy(&p->changed);
+	p->next_mono_ms = INT64_MAX;
+	if (ticker_start(&p->ticker, TICKER_UNTIL_WOKEN, end_late, p) != STATUS_OK) {
 		pthread_mutex_destroy(&p->lock);
 		free(p);
 		return NULL;
@@ -104,12 +92,7 @@ void patience_destroy(struct patience *p)
 {
 	if (p == NULL)
 		return;
-	pthread_mutex_lock(&p->lock);
-	p->stopping = true;
-	pthread_cond_signal(&p->changed);
-	pthread_mutex_unlock(&p->lock);
-	pthread_join(p->thread, NULL);
-	pthread_cond_destroy(&p->changed);
+	ticker_stop(&p->ticker);
 	pthread_mutex_destroy(&p->lock);
 	free(p);
 }
@@ -131,7 +114,7 @@ void patience_begin(struct patience *p, struct patience_wait *w, struct mg_conne
 	p->first = w;
 	/* It sleeps on where it would only find nothing to do. */
 	if (until_mono_ms < p->next_mono_ms)
-		pthread_cond_signal(&p->changed);
+		ticker_wake(&p->ticker);
 	pthread_mutex_unlock(&p->lock);
 }
 

@@ -1,12 +1,12 @@
 #include "services/api/jobs.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/ticker.h"
 #include "common/db/committer.h"
 #include "common/json/writer.h"
 #include "common/rpc/stubs.h"
@@ -22,14 +22,12 @@
 #define TEAMS_A_COMMIT   15
 /* Much longer than all calls of one step may take; a copy that died holds its job no longer. */
 #define LEASE_S     "60"
-#define STACK_BYTES ((size_t)512 << 10)
 
 struct jobs {
 	struct api *api;
-	pthread_t thread;
-	pthread_mutex_t lock;
-	pthread_cond_t wake;
-	bool nudged, stopping;
+	struct arena *mem;
+	int64_t purge_at_mono_ms;
+	struct ticker ticker;
 };
 
 /* ---- adding, inside a change */
@@ -342,70 +340,37 @@ static void purge_sessions(struct jobs *jobs, struct arena *mem)
 
 /* ---- the thread */
 
-static bool wait_for_work(struct jobs *jobs)
-{
-	int64_t at_ms = clock_mono_ms() + LOOK_EVERY_MS;
-	struct timespec until = clock_timespec(at_ms);
-
-	pthread_mutex_lock(&jobs->lock);
-	while (!jobs->nudged && !jobs->stopping &&
-		pthread_cond_timedwait(&jobs->wake, &jobs->lock, &until) == 0)
-		;
-	jobs->nudged = false;
-	bool go_on = !jobs->stopping;
-	pthread_mutex_unlock(&jobs->lock);
-	return go_on;
-}
-
-static bool stopping(struct jobs *jobs)
-{
-	pthread_mutex_lock(&jobs->lock);
-	bool stop = jobs->stopping;
-	pthread_mutex_unlock(&jobs->lock);
-	return stop;
-}
-
-static void *run(void *arg)
+static int64_t jobs_turn(void *arg)
 {
 	struct jobs *jobs = arg;
-	struct arena *mem = arena_create();
-	int64_t purge_at_mono_ms = clock_mono_ms() + PURGE_EVERY_MS;
 
-	while (wait_for_work(jobs)) {
-		if (!db_up(jobs->api->db))
-			continue;
-		while (!stopping(jobs) && take_one(jobs, mem))
-			arena_reset(mem);
-		if (clock_mono_ms() >= purge_at_mono_ms) {
-			purge_sessions(jobs, mem);
-			purge_at_mono_ms = clock_mono_ms() + PURGE_EVERY_MS;
-		}
-		arena_reset(mem);
+	if (!db_up(jobs->api->db))
+		return LOOK_EVERY_MS;
+	while (!ticker_stopping(&jobs->ticker) && take_one(jobs, jobs->mem))
+		arena_reset(jobs->mem);
+	if (clock_mono_ms() >= jobs->purge_at_mono_ms) {
+		purge_sessions(jobs, jobs->mem);
+		jobs->purge_at_mono_ms = clock_mono_ms() + PURGE_EVERY_MS;
 	}
-	arena_destroy(mem);
-	return NULL;
+	arena_reset(jobs->mem);
+	return LOOK_EVERY_MS;
 }
 
 enum status jobs_start(struct api *api, struct jobs **out_jobs)
 {
 	struct jobs *jobs = calloc(1, sizeof *jobs);
-	pthread_attr_t attr;
 
 	if (jobs == NULL)
 		return STATUS_INTERNAL;
 	jobs->api = api;
-	pthread_mutex_init(&jobs->lock, NULL);
-	clock_cond_init(&jobs->wake);
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, STACK_BYTES);
-	int failed = pthread_create(&jobs->thread, &attr, run, jobs);
-	pthread_attr_destroy(&attr);
-	if (failed) {
+	jobs->mem = arena_create();
+	jobs->purge_at_mono_ms = clock_mono_ms() + PURGE_EVERY_MS;
+	enum status st = ticker_start(&jobs->ticker, LOOK_EVERY_MS, jobs_turn, jobs);
+	if (st != STATUS_OK) {
 		log_error("thread_failed", LOG_STR("thread", "jobs"));
-		pthread_cond_destroy(&jobs->wake);
-		pthread_mutex_destroy(&jobs->lock);
+		arena_destroy(jobs->mem);
 		free(jobs);
-		return STATUS_INTERNAL;
+		return st;
 	}
 	*out_jobs = jobs;
 	return STATUS_OK;
@@ -415,22 +380,13 @@ void jobs_stop(struct jobs *jobs)
 {
 	if (jobs == NULL)
 		return;
-	pthread_mutex_lock(&jobs->lock);
-	jobs->stopping = true;
-	pthread_cond_signal(&jobs->wake);
-	pthread_mutex_unlock(&jobs->lock);
-	pthread_join(jobs->thread, NULL);
-	pthread_cond_destroy(&jobs->wake);
-	pthread_mutex_destroy(&jobs->lock);
+	ticker_stop(&jobs->ticker);
+	arena_destroy(jobs->mem);
 	free(jobs);
 }
 
 void jobs_nudge(struct jobs *jobs)
 {
-	if (jobs == NULL)
-		return;
-	pthread_mutex_lock(&jobs->lock);
-	jobs->nudged = true;
-	pthread_cond_signal(&jobs->wake);
-	pthread_mutex_unlock(&jobs->lock);
+	if (jobs != NULL)
+		ticker_wake(&jobs->ticker);
 }

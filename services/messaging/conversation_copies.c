@@ -1,12 +1,10 @@
 #include "services/messaging/conversation_copies.h"
 
-#include <pthread.h>
-#include <semaphore.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/ticker.h"
 #include "common/db/log.h"
 
 #define LOOK_EVERY_S   5
@@ -160,8 +158,8 @@ enum status copies_round(struct service *s, struct arena *mem, int64_t before_ms
 
 struct copies {
 	struct service *service;
-	sem_t stop;
-	pthread_t thread;
+	struct arena *mem;
+	struct ticker ticker;
 };
 
 static bool ours(struct service *s)
@@ -177,26 +175,20 @@ static bool ours(struct service *s)
 	return mine;
 }
 
-static void *copies_thread(void *arg)
+static int64_t copies_turn(void *arg)
 {
 	struct copies *c = arg;
-	struct arena *mem = arena_create();
+	size_t finished = 0;
 
-	for (;;) {
-		size_t finished = 0;
-		if (clock_sem_wait(&c->stop, LOOK_EVERY_S * 1000))
-			break;
-		if (!ours(c->service))
-			continue;
-		enum status st = copies_round(c->service, mem, clock_wall_ms() - LEFT_BEHIND_MS, &finished);
-		if (finished > 0)
-			log_info("conversations_told", LOG_U64("count", finished));
-		if (st != STATUS_OK)
-			log_warn("conversations_untold", LOG_STATUS("status", st));
-		arena_reset(mem);
-	}
-	arena_destroy(mem);
-	return NULL;
+	if (!ours(c->service))
+		return LOOK_EVERY_S * 1000;
+	enum status st = copies_round(c->service, c->mem, clock_wall_ms() - LEFT_BEHIND_MS, &finished);
+	if (finished > 0)
+		log_info("conversations_told", LOG_U64("count", finished));
+	if (st != STATUS_OK)
+		log_warn("conversations_untold", LOG_STATUS("status", st));
+	arena_reset(c->mem);
+	return LOOK_EVERY_S * 1000;
 }
 
 enum status copies_start(struct service *s, struct copies **out_copies)
@@ -206,11 +198,12 @@ enum status copies_start(struct service *s, struct copies **out_copies)
 	if (c == NULL)
 		return STATUS_INTERNAL;
 	c->service = s;
-	sem_init(&c->stop, 0, 0);
-	if (pthread_create(&c->thread, NULL, copies_thread, c) != 0) {
-		sem_destroy(&c->stop);
+	c->mem = arena_create();
+	enum status st = ticker_start(&c->ticker, LOOK_EVERY_S * 1000, copies_turn, c);
+	if (st != STATUS_OK) {
+		arena_destroy(c->mem);
 		free(c);
-		return STATUS_INTERNAL;
+		return st;
 	}
 	*out_copies = c;
 	return STATUS_OK;
@@ -220,8 +213,7 @@ void copies_stop(struct copies *c)
 {
 	if (c == NULL)
 		return;
-	sem_post(&c->stop);
-	pthread_join(c->thread, NULL);
-	sem_destroy(&c->stop);
+	ticker_stop(&c->ticker);
+	arena_destroy(c->mem);
 	free(c);
 }

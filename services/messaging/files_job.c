@@ -1,12 +1,10 @@
 #include "services/messaging/files_job.h"
 
-#include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/ticker.h"
 #include "common/db/log.h"
 #include "common/ops/ops.h"
 #include "services/messaging/attachments.h"
@@ -151,10 +149,7 @@ enum status files_round(struct service *s, struct db_conn *conn, struct arena *m
 
 struct files_job {
 	struct service *service;
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	bool stopping;
-	pthread_t thread;
+	struct ticker ticker;
 };
 
 static void round_once(struct service *s)
@@ -179,32 +174,12 @@ static void round_once(struct service *s)
 	arena_destroy(mem);
 }
 
-/* True when it is time to end. */
-static bool job_wait(struct files_job *job, int seconds)
-{
-	struct timespec until;
-	bool stopping;
-
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += seconds;
-	pthread_mutex_lock(&job->lock);
-	while (!job->stopping && pthread_cond_timedwait(&job->changed, &job->lock, &until) != ETIMEDOUT)
-		;
-	stopping = job->stopping;
-	pthread_mutex_unlock(&job->lock);
-	return stopping;
-}
-
-static void *job_thread(void *arg)
+static int64_t job_turn(void *arg)
 {
 	struct files_job *job = arg;
-	int seconds = FIRST_AFTER_S;
 
-	while (!job_wait(job, seconds)) {
-		round_once(job->service);
-		seconds = EVERY_S;
-	}
-	return NULL;
+	round_once(job->service);
+	return EVERY_S * 1000;
 }
 
 enum status files_job_start(struct service *s, struct files_job **out_job)
@@ -216,13 +191,10 @@ enum status files_job_start(struct service *s, struct files_job **out_job)
 	if (job == NULL)
 		return STATUS_INTERNAL;
 	job->service = s;
-	pthread_mutex_init(&job->lock, NULL);
-	clock_cond_init(&job->changed);
-	if (pthread_create(&job->thread, NULL, job_thread, job) != 0) {
-		pthread_cond_destroy(&job->changed);
-		pthread_mutex_destroy(&job->lock);
+	enum status st = ticker_start(&job->ticker, FIRST_AFTER_S * 1000, job_turn, job);
+	if (st != STATUS_OK) {
 		free(job);
-		return STATUS_INTERNAL;
+		return st;
 	}
 	*out_job = job;
 	return STATUS_OK;
@@ -232,12 +204,6 @@ void files_job_stop(struct files_job *job)
 {
 	if (job == NULL)
 		return;
-	pthread_mutex_lock(&job->lock);
-	job->stopping = true;
-	pthread_cond_signal(&job->changed);
-	pthread_mutex_unlock(&job->lock);
-	pthread_join(job->thread, NULL);
-	pthread_cond_destroy(&job->changed);
-	pthread_mutex_destroy(&job->lock);
+	ticker_stop(&job->ticker);
 	free(job);
 }

@@ -1,12 +1,10 @@
 #include "services/messaging/purge.h"
 
-#include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/ticker.h"
 #include "common/db/log.h"
 #include "services/messaging/deliveries.h"
 
@@ -73,10 +71,7 @@ static const struct db_stmt channels_gone_stmt = {
 
 struct purge {
 	struct service *service;
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	bool stopping;
-	pthread_t thread;
+	struct ticker ticker;
 };
 
 /* Nobody needs the number of an empty segment again; who is about to fill one has it locked. */
@@ -228,32 +223,12 @@ static void purge_once(struct service *s)
 	arena_destroy(mem);
 }
 
-/* True when it is time to end. */
-static bool purge_wait(struct purge *p, int seconds)
-{
-	struct timespec until;
-	bool stopping;
-
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += seconds;
-	pthread_mutex_lock(&p->lock);
-	while (!p->stopping && pthread_cond_timedwait(&p->changed, &p->lock, &until) != ETIMEDOUT)
-		;
-	stopping = p->stopping;
-	pthread_mutex_unlock(&p->lock);
-	return stopping;
-}
-
-static void *purge_thread(void *arg)
+static int64_t purge_turn(void *arg)
 {
 	struct purge *p = arg;
-	int seconds = FIRST_AFTER_S;
 
-	while (!purge_wait(p, seconds)) {
-		purge_once(p->service);
-		seconds = EVERY_S;
-	}
-	return NULL;
+	purge_once(p->service);
+	return EVERY_S * 1000;
 }
 
 enum status purge_start(struct service *s, struct purge **out_purge)
@@ -263,13 +238,10 @@ enum status purge_start(struct service *s, struct purge **out_purge)
 	if (p == NULL)
 		return STATUS_INTERNAL;
 	p->service = s;
-	pthread_mutex_init(&p->lock, NULL);
-	clock_cond_init(&p->changed);
-	if (pthread_create(&p->thread, NULL, purge_thread, p) != 0) {
-		pthread_cond_destroy(&p->changed);
-		pthread_mutex_destroy(&p->lock);
+	enum status st = ticker_start(&p->ticker, FIRST_AFTER_S * 1000, purge_turn, p);
+	if (st != STATUS_OK) {
 		free(p);
-		return STATUS_INTERNAL;
+		return st;
 	}
 	*out_purge = p;
 	return STATUS_OK;
@@ -279,12 +251,6 @@ void purge_stop(struct purge *p)
 {
 	if (p == NULL)
 		return;
-	pthread_mutex_lock(&p->lock);
-	p->stopping = true;
-	pthread_cond_signal(&p->changed);
-	pthread_mutex_unlock(&p->lock);
-	pthread_join(p->thread, NULL);
-	pthread_cond_destroy(&p->changed);
-	pthread_mutex_destroy(&p->lock);
+	ticker_stop(&p->ticker);
 	free(p);
 }

@@ -1,24 +1,23 @@
 #include "services/moderation/expiry.h"
 
-#include <pthread.h>
-#include <semaphore.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "common/base/clock.h"
 #include "common/base/log.h"
+#include "common/base/ticker.h"
 #include "common/db/log.h"
 #include "services/moderation/bans.h"
 #include "services/moderation/invites.h"
 #include "services/moderation/timeouts.h"
 
+#define EXPIRY_EVERY_MS 1000
 #define EXPIRY_LEASE_MS 5000
 #define EXPIRY_WAIT_MS  2000
 
 struct expiry {
 	struct moderation *service;
-	sem_t stop;
-	pthread_t thread;
+	struct arena *mem;
+	struct ticker ticker;
 };
 
 /* Of channels and teams that are there: what is deleted has no commits. */
@@ -127,20 +126,14 @@ static bool ours(struct expiry *x)
 	return mine;
 }
 
-static void *expiry_thread(void *arg)
+static int64_t expiry_turn(void *arg)
 {
 	struct expiry *x = arg;
-	struct arena *mem = arena_create();
 
-	for (;;) {
-		if (clock_sem_wait(&x->stop, 1000))
-			break;
-		if (ours(x))
-			expiry_run(x->service, mem, clock_wall_ms(), NULL);
-		arena_reset(mem);
-	}
-	arena_destroy(mem);
-	return NULL;
+	if (ours(x))
+		expiry_run(x->service, x->mem, clock_wall_ms(), NULL);
+	arena_reset(x->mem);
+	return EXPIRY_EVERY_MS;
 }
 
 enum status expiry_start(struct moderation *service, struct expiry **out_expiry)
@@ -150,11 +143,12 @@ enum status expiry_start(struct moderation *service, struct expiry **out_expiry)
 	if (x == NULL)
 		return STATUS_INTERNAL;
 	x->service = service;
-	sem_init(&x->stop, 0, 0);
-	if (pthread_create(&x->thread, NULL, expiry_thread, x) != 0) {
-		sem_destroy(&x->stop);
+	x->mem = arena_create();
+	enum status st = ticker_start(&x->ticker, EXPIRY_EVERY_MS, expiry_turn, x);
+	if (st != STATUS_OK) {
+		arena_destroy(x->mem);
 		free(x);
-		return STATUS_INTERNAL;
+		return st;
 	}
 	*out_expiry = x;
 	return STATUS_OK;
@@ -164,8 +158,7 @@ void expiry_stop(struct expiry *x)
 {
 	if (x == NULL)
 		return;
-	sem_post(&x->stop);
-	pthread_join(x->thread, NULL);
-	sem_destroy(&x->stop);
+	ticker_stop(&x->ticker);
+	arena_destroy(x->mem);
 	free(x);
 }
