@@ -8,7 +8,7 @@
 #include <string.h>
 #include <strings.h>
 
-#include "services/gateway/sha1.h"
+#include "common/base/sha1.h"
 
 #define HANDSHAKE_GUID "258EAFA5-E914-47DA-95CA-C5AB0DC85B11" /* RFC 6455, section 1.3 */
 

@@ -1,4 +1,4 @@
-#include "services/gateway/sha1.h"
+#include "common/base/sha1.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /*
  * sha1 - FIPS 180-4, section 6.1, whole messages only.
  */
-#include "services/gateway/sha1.h"
+#include "common/base/sha1.h"
 
 #include <string.h>
 
