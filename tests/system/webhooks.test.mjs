@@ -346,6 +346,10 @@ test('a channel takes its webhooks with it, a message of one is deleted like any
   const quiet = await newHook({}, still);
   await owner.rest.ok('POST', `/v1/channels/${still.id}/archive`);
   assert.deepEqual((({ status, json: { code } }) => [status, code])(await rest.as(null).call('POST', `/v1/webhooks/${quiet.id}/${quiet.token}`, { content: 'x' })), [409, 'archived']);
+  for (const path of [`/v1/webhooks/${quiet.id}`, `/v1/channels/${still.id}/webhooks`]) {
+    const { status, json } = await owner.rest.call('GET', path); // of rights there only those to read messages and to bring it back remain
+    assert.deepEqual([status, json.code, json.why], [409, 'archived', 'archived'], path);
+  }
   const short = await owner.rest.ok('POST', '/v1/teams', { name: 'short' });
   const last = await newHook({}, await newChannel({ team_id: short.id }));
   await owner.rest.ok('DELETE', `/v1/teams/${short.id}`);
