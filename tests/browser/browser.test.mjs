@@ -195,7 +195,6 @@ describe('a page of another origin', () => {
     const nowhere = await ask(ann, `${crust()}/nowhere`, { headers });
     assert.deepEqual([nowhere.status, nowhere.text.trim()], [404, '404 page not found']);
     assert.equal((await ask(ann, `${crust()}/commands/`, { method: 'DELETE', headers })).status, 405);
-    assert.equal((await ask(ann, `${crust()}/attachment/1/original/x?sign=x&userID=1`)).status, 404);
     // Who may not come in at all.
     await accounts.ann.rest.ok('PUT', `/v1/teams/${(await accounts.ann.rest.ok('GET', '/v1/teams')).items[0].id}/bans/${accounts.cat.id}`, { motive: 'noise' });
     const banned = await ask(ann, `${crust()}/channels/`, { headers: { Authorization: `Bearer ${accounts.cat.token}` } });
@@ -253,9 +252,15 @@ describe('files in a browser', () => {
     }
   });
 
-  test('are not opened by another signature', async () => {
+  test('are not opened by another signature, nor when their message is gone', async () => {
     const forged = await ask(ann, crust() + att.url.replace(/sign=[^&]*/, 'sign=x'));
     assert.deepEqual([forged.status, JSON.parse(forged.text)], [200, { error: { message: 'missing or invalid signature' } }]);
+    const { channelID } = general;
+    const { body } = await bob.at.evaluate((id) => window.page.upload(id, 'gone.txt', 'text/plain', btoa('gone')), channelID);
+    const [message] = await call(bob, 'searchMessages', { channelID, limit: 1 });
+    await call(bob, 'messageDelete', message);
+    ann.expect(/status of 404/);
+    assert.equal((await ask(ann, crust() + body.response.url)).status, 404);
   });
 
   test('that are too large are refused in words that the page can read', async () => {

@@ -44,7 +44,7 @@ describe('every answer', () => {
   test('has a request id, echoes the origin and is not stored, whatever it says', async () => {
     const cases = [['GET', '/commands/', 200, /^\{"response":\[/], ['POST', '/status/', 200, /./], ['GET', '/channels/undefined', 200, /InvalidID/],
       ['GET', '/channels/', 200, /Unauthorized/, true], ['GET', '/nothing', 404, /^404 page not found\n$/], ['GET', '/nothing', 404, /^404 page not found\n$/, true],
-      ['GET', '', 404, /^404 page not found\n$/], ['GET', '/attachment/7/original/x?sign=x&userID=7', 404, /^404 page not found\n$/],
+      ['GET', '', 404, /^404 page not found\n$/], ['GET', '/attachment/7/original/x?sign=x&userID=7', 200, /missing or invalid signature/],
       ['DELETE', '/channels/', 405, /^$/], ['PATCH', '/commands/', 405, /^$/, true], ['GET', '/version', 200, /"buildTime"/, true]];
     const ids = new Set();
     for (const [method, path, status, body, anonymous] of cases) {
