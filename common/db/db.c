@@ -321,6 +321,18 @@ enum status db_query(struct db_conn *conn, struct arena *mem, const struct db_st
 	return st;
 }
 
+enum status db_query_alone(struct db *db, struct arena *mem, const struct db_stmt *stmt, const struct db_params *params,
+	int64_t deadline_mono_ms, struct db_rows *out_rows)
+{
+	struct db_conn *conn = NULL;
+
+	enum status st = db_acquire(db, deadline_mono_ms, &conn);
+	if (st == STATUS_OK)
+		st = db_query(conn, mem, stmt, params, out_rows);
+	db_release(conn);
+	return st;
+}
+
 /* BEGIN travels with the first statement: a transaction without one costs nothing. */
 enum status db_begin_snapshot(struct db_conn *conn)
 {

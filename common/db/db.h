@@ -79,6 +79,9 @@ struct db_rows {
 };
 /* Runs one prepared statement. params may be NULL. out_rows may be NULL. */
 enum status db_query(struct db_conn *conn, struct arena *mem, const struct db_stmt *stmt, const struct db_params *params, struct db_rows *out_rows);
+/* The same on a connection that is taken for it alone: what db_acquire returns too. */
+enum status db_query_alone(struct db *db, struct arena *mem, const struct db_stmt *stmt, const struct db_params *params,
+	int64_t deadline_mono_ms, struct db_rows *out_rows);
 bool db_is_null(const struct db_rows *rows, int row, int column);
 int64_t db_i64(const struct db_rows *rows, int row, int column);   /* int2, int4, int8, bool; 0 for NULL */
 uint64_t db_id(const struct db_rows *rows, int row, int column);

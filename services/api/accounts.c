@@ -117,19 +117,6 @@ void accounts_row(const struct db_rows *rows, int row, int column, pb_UserView *
 	};
 }
 
-/* One reading statement on a connection of its own. Rows live in mem. */
-static enum status read_rows(struct api *api, struct arena *mem, const struct db_stmt *stmt,
-	const struct db_params *params, int64_t deadline_mono_ms, struct db_rows *out_rows)
-{
-	struct db_conn *conn = NULL;
-	enum status st = db_acquire(api->db, deadline_mono_ms, &conn);
-
-	if (st == STATUS_OK)
-		st = db_query(conn, mem, stmt, params, out_rows);
-	db_release(conn);
-	return st;
-}
-
 static const struct db_stmt get_own = {"accounts_get_own",
 	"SELECT " ACCOUNT_COLUMNS
 	", a.email, a.email_verified FROM auth.accounts a WHERE a.id = $1 AND a.erased_at_ms IS NULL"};
@@ -142,7 +129,7 @@ enum status accounts_get_own(
 
 	db_params_begin(&params, mem);
 	db_put_id(&params, id);
-	enum status st = read_rows(api, mem, &get_own, &params, deadline_mono_ms, &rows);
+	enum status st = db_query_alone(api->db, mem, &get_own, &params, deadline_mono_ms, &rows);
 	if (st != STATUS_OK)
 		return st;
 	if (rows.count == 0)
@@ -179,7 +166,7 @@ enum status accounts_get_many(struct api *api, struct arena *mem, const uint64_t
 	if (count > 0) {
 		db_params_begin(&params, mem);
 		db_put_ids(&params, ids, count);
-		enum status st = read_rows(api, mem, &get_many, &params, deadline_mono_ms, &rows);
+		enum status st = db_query_alone(api->db, mem, &get_many, &params, deadline_mono_ms, &rows);
 		if (st != STATUS_OK)
 			return st;
 	}
@@ -209,7 +196,7 @@ enum status accounts_find(struct api *api, struct arena *mem, const char *userna
 
 	db_params_begin(&params, mem);
 	db_put_text(&params, username);
-	enum status st = read_rows(api, mem, &find_by_name, &params, deadline_mono_ms, &rows);
+	enum status st = db_query_alone(api->db, mem, &find_by_name, &params, deadline_mono_ms, &rows);
 	if (st != STATUS_OK)
 		return st;
 	if (rows.count == 0)
@@ -258,8 +245,8 @@ enum status accounts_search(struct api *api, struct arena *mem, const char *quer
 	db_put_text(&params, lower_case(mem, query));
 	db_put_id(&params, backwards ? before : after);
 	db_put_i64(&params, (int64_t)limit + 1);
-	enum status st = read_rows(
-		api, mem, backwards ? &search_before : &search_after, &params, deadline_mono_ms, &rows);
+	enum status st = db_query_alone(
+		api->db, mem, backwards ? &search_before : &search_after, &params, deadline_mono_ms, &rows);
 	if (st != STATUS_OK)
 		return st;
 	bool more = (uint32_t)rows.count > limit;

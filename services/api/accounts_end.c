@@ -30,17 +30,12 @@ static enum status refuse_password(struct rpc_outcome *out, const char *field)
 enum status account_prove(struct api *api, struct arena *mem, const struct rpc_context *by,
 	const char *password, const char *field, const char **out_hash, struct rpc_outcome *out)
 {
-	struct db_conn *conn = NULL;
 	struct db_params params;
 	struct db_rows rows = {0};
-	enum status st = db_acquire(api->db, by->deadline_mono_ms, &conn);
 
-	if (st == STATUS_OK) {
-		db_params_begin(&params, mem);
-		db_put_id(&params, by->actor_id);
-		st = db_query(conn, mem, &password_of, &params, &rows);
-	}
-	db_release(conn);
+	db_params_begin(&params, mem);
+	db_put_id(&params, by->actor_id);
+	enum status st = db_query_alone(api->db, mem, &password_of, &params, by->deadline_mono_ms, &rows);
 	if (st == STATUS_OK) {
 		*out_hash = rows.count == 0 ? NULL : db_text(&rows, 0, 0);
 		st = passwords_verify(api->passwords, *out_hash, password, by->deadline_mono_ms);

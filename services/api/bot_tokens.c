@@ -136,18 +136,13 @@ static const struct db_stmt get_one = {"bot_tokens_get",
 static enum status read_again(struct api *api, struct arena *mem, uint64_t bot_id, uint64_t token_id,
 	int64_t deadline_mono_ms, struct bot_token *out)
 {
-	struct db_conn *conn = NULL;
 	struct db_params params;
 	struct db_rows rows = {0};
-	enum status st = db_acquire(api->db, deadline_mono_ms, &conn);
 
-	if (st == STATUS_OK) {
-		db_params_begin(&params, mem);
-		db_put_id(&params, token_id);
-		db_put_id(&params, bot_id);
-		st = db_query(conn, mem, &get_one, &params, &rows);
-	}
-	db_release(conn);
+	db_params_begin(&params, mem);
+	db_put_id(&params, token_id);
+	db_put_id(&params, bot_id);
+	enum status st = db_query_alone(api->db, mem, &get_one, &params, deadline_mono_ms, &rows);
 	if (st != STATUS_OK)
 		return st;
 	if (rows.count == 0)

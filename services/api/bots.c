@@ -15,18 +15,6 @@ static const struct db_stmt list_before = {
 	"bots_list_before", BOTS_FROM "AND a.id < $2 ORDER BY a.id DESC LIMIT $3"};
 static const struct db_stmt get_one = {"bots_get", BOTS_FROM "AND a.id = $2"};
 
-static enum status read_rows(struct api *api, struct arena *mem, const struct db_stmt *stmt,
-	const struct db_params *params, int64_t deadline_mono_ms, struct db_rows *out_rows)
-{
-	struct db_conn *conn = NULL;
-	enum status st = db_acquire(api->db, deadline_mono_ms, &conn);
-
-	if (st == STATUS_OK)
-		st = db_query(conn, mem, stmt, params, out_rows);
-	db_release(conn);
-	return st;
-}
-
 enum status bots_list(struct api *api, struct arena *mem, uint64_t owner_id, uint64_t before, uint64_t after,
 	uint32_t limit, int64_t deadline_mono_ms, pb_UserView **out_bots, size_t *out_count, bool *out_more)
 {
@@ -37,8 +25,8 @@ enum status bots_list(struct api *api, struct arena *mem, uint64_t owner_id, uin
 	db_put_id(&params, owner_id);
 	db_put_id(&params, before != 0 ? before : after);
 	db_put_i64(&params, (int64_t)limit + 1);
-	enum status st = read_rows(
-		api, mem, before != 0 ? &list_before : &list_after, &params, deadline_mono_ms, &rows);
+	enum status st = db_query_alone(
+		api->db, mem, before != 0 ? &list_before : &list_after, &params, deadline_mono_ms, &rows);
 	if (st != STATUS_OK)
 		return st;
 	*out_more = (uint32_t)rows.count > limit;
@@ -58,7 +46,7 @@ enum status bots_get(struct api *api, struct arena *mem, uint64_t owner_id, uint
 	db_params_begin(&params, mem);
 	db_put_id(&params, owner_id);
 	db_put_id(&params, bot_id);
-	enum status st = read_rows(api, mem, &get_one, &params, deadline_mono_ms, &rows);
+	enum status st = db_query_alone(api->db, mem, &get_one, &params, deadline_mono_ms, &rows);
 	if (st != STATUS_OK)
 		return st;
 	if (rows.count == 0)
@@ -112,7 +100,7 @@ enum status bots_follow_owner(struct api *api, struct arena *mem, uint64_t owner
 
 	db_params_begin(&params, mem);
 	db_put_id(&params, owner_id);
-	enum status st = read_rows(api, mem, &of_owner, &params, deadline_mono_ms, &rows);
+	enum status st = db_query_alone(api->db, mem, &of_owner, &params, deadline_mono_ms, &rows);
 	for (int i = 0; st == STATUS_OK && i < rows.count; i++) {
 		uint64_t bot_id = db_id(&rows, i, 0);
 		st = db_bool(&rows, i, 1) ? account_erase_bot(api, mem, &by, owner_id, bot_id, &outcome)

@@ -105,17 +105,12 @@ static const struct db_stmt later = {"jobs_later",
 static enum status on_connection(struct api *api, struct arena *mem, const struct db_stmt *stmt,
 	const uint64_t *id, struct db_rows *out_rows)
 {
-	struct db_conn *conn = NULL;
 	struct db_params params;
-	enum status st = db_acquire(api->db, clock_mono_ms() + STEP_DEADLINE_MS, &conn);
 
 	db_params_begin(&params, mem);
 	if (id != NULL)
 		db_put_id(&params, *id);
-	if (st == STATUS_OK)
-		st = db_query(conn, mem, stmt, &params, out_rows);
-	db_release(conn);
-	return st;
+	return db_query_alone(api->db, mem, stmt, &params, clock_mono_ms() + STEP_DEADLINE_MS, out_rows);
 }
 
 /* ---- doing */

@@ -160,18 +160,13 @@ static enum status open_session(struct api *api, struct arena *mem, const struct
 enum status sessions_open(struct api *api, struct arena *mem, const struct rpc_context *by,
 	const struct session_new *fields, struct session_opened *out_session, struct rpc_outcome *out)
 {
-	struct db_conn *conn = NULL;
 	struct db_params params;
 	struct db_rows rows = {0};
 
 	*out_session = (struct session_opened){0};
-	enum status st = db_acquire(api->db, by->deadline_mono_ms, &conn);
-	if (st == STATUS_OK) {
-		db_params_begin(&params, mem);
-		db_put_text(&params, fields->login);
-		st = db_query(conn, mem, &find_login, &params, &rows);
-	}
-	db_release(conn);
+	db_params_begin(&params, mem);
+	db_put_text(&params, fields->login);
+	enum status st = db_query_alone(api->db, mem, &find_login, &params, by->deadline_mono_ms, &rows);
 	if (st != STATUS_OK)
 		return change_refuse(out, st, NULL, NULL);
 	const char *hash = rows.count == 0 ? NULL : db_text(&rows, 0, 0);

@@ -120,16 +120,11 @@ static const struct db_stmt get_stmt = {
 /* NOT_FOUND with a row: it was there. */
 static enum status find_row(struct service *s, struct rpc_call *call, uint64_t id, struct db_rows *out_rows)
 {
-	struct db_conn *conn = NULL;
 	struct db_params params;
 
-	enum status st = db_acquire(s->db, call->deadline_mono_ms, &conn);
-	if (st != STATUS_OK)
-		return st;
 	db_params_begin(&params, call->mem);
 	db_put_id(&params, id);
-	st = db_query(conn, call->mem, &get_stmt, &params, out_rows);
-	db_release(conn);
+	enum status st = db_query_alone(s->db, call->mem, &get_stmt, &params, call->deadline_mono_ms, out_rows);
 	if (st != STATUS_OK)
 		return st;
 	return out_rows->count == 0 || db_bool(out_rows, 0, 0) ? STATUS_NOT_FOUND : STATUS_OK;

@@ -97,18 +97,13 @@ static enum status rest_commit(struct service *s, struct arena *mem, struct rest
 
 static enum status rest_read(struct service *s, struct arena *mem, struct rest *r, int64_t deadline_mono_ms)
 {
-	struct db_conn *conn = NULL;
 	struct db_params p;
 	struct db_rows rows = {0};
 	size_t length = 0;
 
-	enum status st = db_acquire(s->db, deadline_mono_ms, &conn);
-	if (st != STATUS_OK)
-		return st;
 	db_params_begin(&p, mem);
 	db_put_id(&p, r->channel_id);
-	st = db_query(conn, mem, &left_stmt, &p, &rows);
-	db_release(conn);
+	enum status st = db_query_alone(s->db, mem, &left_stmt, &p, deadline_mono_ms, &rows);
 	r->count = 0;
 	if (st != STATUS_OK || rows.count == 0)
 		return st;
@@ -135,18 +130,13 @@ enum status copies_finish(struct service *s, struct arena *mem, uint64_t channel
 
 enum status copies_round(struct service *s, struct arena *mem, int64_t before_ms, size_t *out_finished)
 {
-	struct db_conn *conn = NULL;
 	struct db_params p;
 	struct db_rows rows = {0};
 
 	*out_finished = 0;
-	enum status st = db_acquire(s->db, clock_mono_ms() + WAIT_MS, &conn);
-	if (st != STATUS_OK)
-		return st;
 	db_params_begin(&p, mem);
 	db_put_i64(&p, before_ms);
-	st = db_query(conn, mem, &behind_stmt, &p, &rows);
-	db_release(conn);
+	enum status st = db_query_alone(s->db, mem, &behind_stmt, &p, clock_mono_ms() + WAIT_MS, &rows);
 	for (int i = 0; i < rows.count && st == STATUS_OK; i++) {
 		st = copies_finish(s, mem, db_id(&rows, i, 0), clock_mono_ms() + WAIT_MS);
 		*out_finished += st == STATUS_OK;

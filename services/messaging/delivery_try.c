@@ -38,13 +38,7 @@ static const struct db_stmt end_stmt = {
 enum status delivery_run(struct service *s, struct arena *mem, const struct db_stmt *stmt, const struct db_params *params,
 	struct db_rows *out_rows)
 {
-	struct db_conn *conn = NULL;
-
-	enum status st = db_acquire(s->db, clock_mono_ms() + DELIVERY_ACQUIRE_MS, &conn);
-	if (st == STATUS_OK)
-		st = db_query(conn, mem, stmt, params, out_rows);
-	db_release(conn);
-	return st;
+	return db_query_alone(s->db, mem, stmt, params, clock_mono_ms() + DELIVERY_ACQUIRE_MS, out_rows);
 }
 
 enum status delivery_claim(struct delivery_try *t, bool *out_found)

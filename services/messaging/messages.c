@@ -222,18 +222,13 @@ static const struct db_stmt written_stmt = {
 enum status message_written(
 	struct service *s, struct rpc_call *call, uint64_t id, const char *first, pb_MessageView *out)
 {
-	struct db_conn *conn = NULL;
 	struct db_params params;
 	struct db_rows rows = {0};
 
-	enum status st = db_acquire(s->db, call->deadline_mono_ms, &conn);
-	if (st != STATUS_OK)
-		return st;
 	db_params_begin(&params, call->mem);
 	db_put_id(&params, id);
 	db_put_id(&params, call->header->actor_id);
-	st = db_query(conn, call->mem, &written_stmt, &params, &rows);
-	db_release(conn);
+	enum status st = db_query_alone(s->db, call->mem, &written_stmt, &params, call->deadline_mono_ms, &rows);
 	if (st == STATUS_OK && rows.count == 0)
 		return STATUS_NOT_FOUND;
 	if (st != STATUS_OK)

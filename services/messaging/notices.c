@@ -202,13 +202,7 @@ static const struct db_stmt forget_stmt = {
 static enum status query(
 	struct batch *b, const struct db_stmt *stmt, const struct db_params *params, struct db_rows *out_rows)
 {
-	struct db_conn *conn = NULL;
-
-	enum status st = db_acquire(b->service->db, clock_mono_ms() + STEP_MS, &conn);
-	if (st == STATUS_OK)
-		st = db_query(conn, b->mem, stmt, params, out_rows);
-	db_release(conn);
-	return st;
+	return db_query_alone(b->service->db, b->mem, stmt, params, clock_mono_ms() + STEP_MS, out_rows);
 }
 
 static struct notice *add_notice(struct batch *b, const struct notice_message *message, const pb_JudgeMentionsReply *judged)
