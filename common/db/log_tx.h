@@ -1,6 +1,6 @@
 /*
  * db/log_tx - the transaction a work callback sees: its streams under the lock, the events it queues, and the savepoint
- * that takes one op back without the others. Owned by step_lane.c; inside common/db only.
+ * that takes one op back without the others. Owned by the step lane; inside common/db only.
  */
 #pragma once
 
