@@ -16,11 +16,12 @@
 #define FIND_THREAD                                                                                                  \
 	" LEFT JOIN LATERAL (SELECT t.read_count, t.last_read_id FROM messaging.thread_read t WHERE m.reply_count > 0" \
 	"  AND t.user_id = $1 AND t.channel_id = m.channel_id AND t.root_id = m.id OFFSET 0) t ON true"
-#define FIND_TEXT "($5::text IS NULL OR strpos(lower(m.content), (SELECT lower($5::text))) > 0)"
+#define FIND_WORDS(text) "strpos(lower(" text "), (SELECT lower($5::text))) > 0"
+#define FIND_WORDLESS "m.attachments IS NOT NULL AND m.content = '' AND EXISTS (SELECT FROM messaging.attachments a WHERE a.message_id = m.id AND "
+/* A file without a word is called by its name. */
+#define FIND_TEXT "($5::text IS NULL OR " FIND_WORDS("m.content") " OR (" FIND_WORDLESS FIND_WORDS("a.name") ")))"
 /* enum message_media: of a file without a word, an image or another. */
-#define FIND_MEDIA                                                                                                   \
-	"m.attachments IS NOT NULL AND m.content = '' AND EXISTS (SELECT FROM messaging.attachments a"               \
-	" WHERE a.message_id = m.id AND CASE WHEN a.mime LIKE 'image/%' THEN 2 ELSE 1 END = ANY ($8::int2[]))"
+#define FIND_MEDIA FIND_WORDLESS "CASE WHEN a.mime LIKE 'image/%' THEN 2 ELSE 1 END = ANY ($8::int2[]))"
 #define FIND_HOLDS                                                                                                   \
 	"m.channel_id = ANY ($2::int8[]) AND m.deleted_at_ms IS NULL AND (cardinality($13::int8[]) > 0 OR m.root_id IS NULL)" \
 	" AND (cardinality($6::int8[]) = 0 OR m.author_id = ANY ($6::int8[]))"                                                \

@@ -257,7 +257,7 @@ describe('files in a browser', () => {
     assert.deepEqual([forged.status, JSON.parse(forged.text)], [200, { error: { message: 'missing or invalid signature' } }]);
     const { channelID } = general;
     const { body } = await bob.at.evaluate((id) => window.page.upload(id, 'gone.txt', 'text/plain', btoa('gone')), channelID);
-    const [message] = await call(bob, 'searchMessages', { channelID, limit: 1 });
+    const [message] = await call(bob, 'searchMessages', { channelID, query: 'gone.txt' });
     await call(bob, 'messageDelete', message);
     ann.expect(/status of 404/);
     assert.equal((await ask(ann, crust() + body.response.url)).status, 404);

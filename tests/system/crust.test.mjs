@@ -513,6 +513,9 @@ describe('attachments', () => {
     assert.match(made.previewUrl, new RegExp(`^\\?sign=[0-9a-f]+&userID=${ann.id}$`));
     const [message] = await history(bob, channel, { type: ['attachment'] });
     assert.deepEqual([message.type, message.message, message.att.attachmentID, message.canReply], ['attachment', 'the log.txt', made.attachmentID, true]);
+    // What is shown as its text is found as its text; what is in the file is not.
+    const found = async (query) => (await history(bob, channel, { query })).map((m) => m.messageID);
+    assert.deepEqual([await found('LOG.t'), await found('all is well')], [[message.messageID], []]);
     const got = await plain(cluster.api, 'GET', message.att.url);
     assert.deepEqual([got.status, got.text], [200, 'all is well']);
     assert.match(got.headers.get('content-disposition'), /the log\.txt/);
