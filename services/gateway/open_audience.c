@@ -10,6 +10,7 @@
 
 #include "common/base/log.h"
 #include "services/gateway/memory.h"
+#include "services/gateway/people.h"
 #include "services/gateway/sight.h"
 #include "services/gateway/subscribe.h"
 
@@ -245,13 +246,6 @@ static void recheck_answered(
 		recheck_ask(recheck);
 }
 
-static int u64_compare(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 /* Whose keys may have changed: everybody's, those of who holds the role's own key, and of who is named. An event that names
  * nobody concerns everybody. */
 static bool recheck_concerns(const struct member *member, const pb_AudienceRecheck *event, uint32_t role)
@@ -279,12 +273,7 @@ static void recheck_gather(struct recheck *recheck, const pb_AudienceRecheck *ev
 		if (member->as_of < recheck->seq && recheck_concerns(member, event, role))
 			recheck->users[recheck->count++] = member->client->user->id;
 	}
-	qsort(recheck->users, recheck->count, sizeof *recheck->users, u64_compare);
-	size_t distinct = 0;
-	for (size_t i = 0; i < recheck->count; i++)
-		if (distinct == 0 || recheck->users[distinct - 1] != recheck->users[i])
-			recheck->users[distinct++] = recheck->users[i];
-	recheck->count = distinct;
+	recheck->count = people_distinct(recheck->users, recheck->count);
 }
 
 void open_audience_recheck(struct feed *feed, uint64_t seq, const pb_AudienceRecheck *event)

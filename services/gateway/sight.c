@@ -11,6 +11,7 @@
 #include "common/rpc/stubs.h"
 #include "services/gateway/memory.h"
 #include "services/gateway/open.h"
+#include "services/gateway/people.h"
 #include "services/gateway/stream.h"
 
 #define USERS_AT_ONCE 256
@@ -244,25 +245,6 @@ static void glance_answered(struct hub *hub, struct question *question, enum sta
 	}
 }
 
-static int u64_compare(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-/* One person's clients are one answer. */
-static void glance_sort(struct glance *glance)
-{
-	size_t distinct = 0;
-
-	qsort(glance->users, glance->count, sizeof *glance->users, u64_compare);
-	for (size_t i = 0; i < glance->count; i++)
-		if (distinct == 0 || glance->users[distinct - 1] != glance->users[i])
-			glance->users[distinct++] = glance->users[i];
-	glance->count = distinct;
-}
-
 /* The next that is not answered; none: the feed goes on. */
 static void sight_go_on(struct sight *sight)
 {
@@ -271,7 +253,7 @@ static void sight_go_on(struct sight *sight)
 	while (sight->count > 0) {
 		struct glance *glance = &sight->glances[0];
 		if (glance->asked == 0) {
-			glance_sort(glance);
+			glance->count = people_distinct(glance->users, glance->count);
 			sight->give_up_at_ms = feed->hub->now_mono_ms + PATIENCE_MS;
 		}
 		if (glance->asked == glance->count || (!glance->hidden && is_shown_soon(feed, glance->channel_id))) {

@@ -9,6 +9,7 @@
 #include "services/gateway/deliver.h"
 #include "services/gateway/memory.h"
 #include "services/gateway/open.h"
+#include "services/gateway/people.h"
 #include "services/gateway/slots.h"
 
 #define USERS_AT_ONCE 256
@@ -31,17 +32,10 @@ struct slots_ask {
 	bool in_flight, waits, done;
 };
 
-static int u64_compare(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 /* Whoever may get the event. */
 static size_t receivers(const struct feed *feed, const struct delivery *d, size_t dialect_no, uint64_t *out)
 {
-	size_t count = 0, distinct = 0;
+	size_t count = 0;
 
 	for (uint32_t i = 0; i < feed->member_count; i++) {
 		const struct member *member = feed->members[i];
@@ -49,11 +43,7 @@ static size_t receivers(const struct feed *feed, const struct delivery *d, size_
 			(member->keys == NULL || d->aside || key_set_holds(member->keys, d->key, d->serial)))
 			out[count++] = member->client->user->id;
 	}
-	qsort(out, count, sizeof *out, u64_compare);
-	for (size_t i = 0; i < count; i++)
-		if (distinct == 0 || out[distinct - 1] != out[i])
-			out[distinct++] = out[i];
-	return distinct;
+	return people_distinct(out, count);
 }
 
 static void ask_free(struct slots_ask *ask)
