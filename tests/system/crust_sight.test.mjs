@@ -160,7 +160,7 @@ describe('a channel goes, and comes back', { timeout: 120000 }, () => {
   });
 });
 
-const steps = Number(process.env.GUILDHALL_SIGHTS ?? 60);
+const steps = Number(process.env.GUILDHALL_SIGHTS ?? 40);
 describe('whatever happens to channels and rights', { timeout: 300000 }, () => {
   const pick = (next, list) => list[Math.floor(next() * list.length)];
   const everyone = (next) => pick(next, [ann, bob, cat]);
