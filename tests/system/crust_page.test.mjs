@@ -89,7 +89,10 @@ describe('the edge', () => {
 
 describe('signing in', () => {
   test('who has no token is sent to /auth, where a form gives him one', async () => {
-    assert.equal((await fetch(`${edge.url}/auth`)).status, 200); // the page opens it without a slash
+    for (const path of ['/auth', '/auth/', '/messaging/channels/1']) { // the page opens it without a slash
+      const { status, headers } = await fetch(`${edge.url}${path}`);
+      assert.deepEqual([status, headers.get('content-security-policy')], [200, "frame-ancestors 'self'"], path);
+    }
     const html = await (await fetch(`${edge.url}/auth/`)).text();
     const script = /<script>(.*?)<\/script>/s.exec(html)[1];
     const error = {}, form = { elements: { email: { value: people.ann.username }, password: { value: 'something else' } },
