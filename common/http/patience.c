@@ -120,12 +120,12 @@ void patience_begin(struct patience *p, struct patience_wait *w, struct mg_conne
 
 void patience_end(struct patience *p, struct patience_wait *w)
 {
-	if (w->link == NULL)
-		return;
-	pthread_mutex_lock(&p->lock);
-	*w->link = w->next;
-	if (w->next != NULL)
-		w->next->link = w->link;
+	pthread_mutex_lock(&p->lock); /* also to look: who begins or ends beside it changes its link */
+	if (w->link != NULL) {
+		*w->link = w->next;
+		if (w->next != NULL)
+			w->next->link = w->link;
+	}
 	pthread_mutex_unlock(&p->lock);
 	*w = (struct patience_wait){0};
 }
