@@ -472,13 +472,13 @@ enum status rpc_call(struct rpc_client *client, struct arena *mem, const struct 
 				refuse(out, STATUS_LATE, "no time left");
 			break; /* else the last attempt's outcome stands */
 		}
-		if (before != NULL && ctx->patient)
+		bool waits = ctx->patient && before != NULL; /* somebody was there, and may be again */
+		if (waits)
 			nanosleep(&(struct timespec){.tv_nsec = PATIENT_NAP_MS * 1000000}, NULL);
-		peer = peers_pick(client->peers, call->pick, ctx->patient ? NULL : before);
-		if (peer == NULL && before != NULL && ctx->patient) {
-			again = true;
+		peer = peers_pick(client->peers, call->pick, waits ? NULL : before);
+		again = peer == NULL && waits;
+		if (again)
 			continue;
-		}
 		if (peer == NULL && before == NULL) {
 			peers_wait_first(client->peers, deadline);
 			peer = peers_pick(client->peers, call->pick, NULL);
