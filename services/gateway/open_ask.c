@@ -61,21 +61,31 @@ struct key_set *open_keys_of(
 	return set;
 }
 
-static void keys_answered(
-	struct hub *hub, struct question *question, enum status st, const void *reply, const char *why)
+/* The feed that asked, which may ask again; NULL: it went. Frees the question. */
+static struct feed *feed_of_answer(struct hub *hub, struct question *question)
 {
 	struct keys_question *asked = (struct keys_question *)question;
 	struct feed *feed = feed_find(hub, asked->stream);
-	const pb_ListAudiencesReply *got = reply;
-	uint64_t id = question->id;
-	struct table by_user = {0};
-	struct opening *next = NULL;
 
 	free(asked);
 	if (feed == NULL)
-		return;
+		return NULL;
 	feed->asked = false;
 	open_unasked_add(feed);
+	return feed;
+}
+
+static void keys_answered(
+	struct hub *hub, struct question *question, enum status st, const void *reply, const char *why)
+{
+	uint64_t id = question->id;
+	struct feed *feed = feed_of_answer(hub, question);
+	const pb_ListAudiencesReply *got = reply;
+	struct table by_user = {0};
+	struct opening *next = NULL;
+
+	if (feed == NULL)
+		return;
 	if (st == STATUS_OK && !open_generation_fits(hub, got->generation))
 		st = STATUS_BUSY;
 	for (pb_size_t i = 0; st == STATUS_OK && i < got->answers_count; i++)
@@ -102,17 +112,13 @@ static void keys_answered(
 static void head_answered(
 	struct hub *hub, struct question *question, enum status st, const void *reply, const char *why)
 {
-	struct keys_question *asked = (struct keys_question *)question;
-	struct feed *feed = feed_find(hub, asked->stream);
+	uint64_t id = question->id;
+	struct feed *feed = feed_of_answer(hub, question);
 	const pb_StreamHeadsReply *got = reply;
 	struct opening *next = NULL;
-	uint64_t id = question->id;
 
-	free(asked);
 	if (feed == NULL)
 		return;
-	feed->asked = false;
-	open_unasked_add(feed);
 	if (st == STATUS_OK && !open_generation_fits(hub, got->generation))
 		st = STATUS_BUSY;
 	for (struct opening *opening = feed->openings; opening != NULL; opening = next) {
